@@ -1,0 +1,1 @@
+//! Durable functions for Backstitch: the Rust SDK.

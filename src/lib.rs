@@ -1,0 +1,1 @@
+//! The Backstitch server: durable functions over plain HTTP.
