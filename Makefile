@@ -1,0 +1,98 @@
+# The developer loop. `make` alone says what there is; `make test` is exactly what CI runs.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+NODE_MAJOR_MIN := 20
+# Where each phase of `make test` notes how long it took.
+PHASES := target/phases.txt
+# Every example in Node is a package of its own, installed and built the same way.
+NODE_EXAMPLES := $(patsubst %/package.json,%,$(wildcard examples/*/package.json))
+
+# $(call phase,NAME,COMMANDS): runs the commands, chained by &&, under a headline and notes the seconds.
+define phase
+@echo; echo "== $(1)"; start=$$SECONDS; { $(2); } || exit 1; mkdir -p $(dir $(PHASES)); \
+	printf '%6d s  %s\n' "$$((SECONDS - start))" "$(1)" | tee -a $(PHASES)
+endef
+
+.PHONY: help
+help: ## Show this list
+	@echo "Backstitch. Usage: make <target>"; echo
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' \
+		| while IFS=$$'\t' read -r target text; do printf '  %-10s %s\n' "$$target" "$$text"; done
+
+.PHONY: demo
+demo: tools sdk-ts examples ## Watch an order survive a killed handler and a killed server
+	cargo build --bin backstitch
+	node examples/demo/demo.mjs
+
+.PHONY: dev
+dev: tools ## Run the server for local development (port 8484, data in .backstitch/)
+	cargo run --bin backstitch -- dev
+
+.PHONY: test
+test: ## Run everything CI runs: format, lints, SDKs, examples, tests
+	@rm -f $(PHASES)
+	@$(MAKE) --no-print-directory tools format clippy rust
+	@echo; echo "== all passed"; cat $(PHASES)
+
+.PHONY: lint
+lint: tools format clippy ## Check format and lints, and dependencies if cargo-deny is installed
+	$(call phase,rust: house rules,cargo test --test tidy)
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny --workspace check; \
+	else echo "cargo-deny is not installed (cargo install cargo-deny --locked): licences and advisories were not checked"; fi
+
+.PHONY: bench
+bench: tools ## Measure throughput and latency of a release build
+	cargo build --release --bin backstitch
+	bench/run
+
+.PHONY: clean
+clean: ## Remove what the other targets built
+	cargo clean
+	rm -rf sdk-ts/node_modules sdk-ts/dist $(foreach dir,$(NODE_EXAMPLES),$(dir)/node_modules $(dir)/dist)
+
+# --- the phases of `make test`, in order -----------------------------------------------------------------------------
+
+.PHONY: tools
+tools:
+	@missing() { echo "missing: $$1. $$2" >&2; exit 1; }; \
+	command -v cargo >/dev/null || missing cargo "Install Rust with rustup (https://rustup.rs); rust-toolchain.toml picks the version."; \
+	command -v cc >/dev/null || missing "a C compiler" "Install gcc or clang: SQLite and the TLS library are compiled from source."; \
+	command -v node >/dev/null || missing node "Install Node.js $(NODE_MAJOR_MIN) or newer (https://nodejs.org)."; \
+	command -v npm >/dev/null || missing npm "It comes with Node.js; on Debian it is the package npm."; \
+	major=$$(node -p 'process.versions.node.split(".")[0]'); \
+	[ "$$major" -ge $(NODE_MAJOR_MIN) ] || missing "Node.js $(NODE_MAJOR_MIN) or newer" "This one is $$major."; \
+	for component in fmt clippy; do cargo $$component --version >/dev/null 2>&1 || rustup component add rustfmt clippy; done
+
+.PHONY: format
+format:
+	$(call phase,rust: format,cargo fmt --all --check || { echo "run: cargo fmt --all" >&2; false; })
+
+.PHONY: clippy
+clippy:
+	$(call phase,rust: clippy,cargo clippy --workspace --all-targets --locked -- -D warnings)
+
+.PHONY: rust
+rust:
+	$(call phase,rust: tests,cargo test --workspace --locked)
+
+.PHONY: sdk-ts
+sdk-ts: sdk-ts/node_modules/.package-lock.json
+	$(call phase,sdk-ts: build and test,npm --prefix sdk-ts run build && npm --prefix sdk-ts test)
+
+.PHONY: examples
+examples: $(NODE_EXAMPLES:%=%/node_modules/.package-lock.json)
+	$(foreach dir,$(NODE_EXAMPLES),$(call phase,$(dir): build,npm --prefix $(dir) run build --if-present)$(newline))
+
+# npm writes this file last, so it is as old as the installation. It is older than the lock file when that has changed.
+%/node_modules/.package-lock.json: %/package-lock.json
+	npm --prefix $* ci --no-audit --no-fund
+	@touch $@
+
+define newline
+
+
+endef
