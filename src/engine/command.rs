@@ -1,0 +1,265 @@
+//! What goes into the engine and what comes out: commands, transitions, replies, refusals. All of it plain data.
+
+use crate::model::{
+    Answer, Change, EventDraft, EventId, FunctionId, Hold, Key, Payload, RunId, RunStatus, Settle, Span, StateKey,
+    Text, Timestamp, Token,
+};
+
+/// What someone wants of a partition.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Accept events: all of them, or none.
+    Ingest(Vec<EventDraft>),
+    /// Start a run.
+    Start(Start),
+    /// An invocation ended.
+    Returned {
+        /// The invocation.
+        token: Token,
+        /// What came of it.
+        answer: Answer,
+        /// When it began, by the partition's clock.
+        started_at: Timestamp,
+    },
+    /// A signal for a run.
+    Signal {
+        /// The run.
+        run: RunId,
+        /// The signal's name; for an awakeable `$awakeable/` and the entry's id.
+        name: Text,
+        /// The id its sender gave it.
+        id: Option<Text>,
+        /// What the wait settles with.
+        settle: Settle,
+    },
+    /// Ask a run to stop.
+    Cancel {
+        /// The run.
+        run: RunId,
+    },
+    /// Lift a run's hold.
+    Resume {
+        /// The run.
+        run: RunId,
+    },
+    /// Say why a run does not move.
+    Explain {
+        /// The run.
+        run: RunId,
+    },
+    /// A run may be due: a hint, the engine decides again.
+    Wake {
+        /// The run.
+        run: RunId,
+    },
+    /// An entity of the `state` table may be due: a hint.
+    WakeState {
+        /// The entity.
+        key: StateKey,
+    },
+    /// Deliver an event to the next open wait after `after`.
+    Fanout {
+        /// The event.
+        event: EventId,
+        /// (run number, position) of the last wait that was looked at.
+        after: Option<(i64, u32)>,
+    },
+    /// Look through older events for a wait.
+    Scan {
+        /// The waiting run.
+        run: RunId,
+        /// The wait's position.
+        idx: u32,
+        /// The events' name and bounds: the key of the page to look at.
+        page: Key,
+    },
+    /// Hold a run because deciding about it failed inside the server.
+    Quarantine {
+        /// The run.
+        run: RunId,
+        /// What happened.
+        detail: String,
+    },
+}
+
+impl Command {
+    /// The run that the command is about, if it is about one that exists already.
+    pub fn run(&self) -> Option<RunId> {
+        match self {
+            Command::Ingest(_) | Command::Start(_) | Command::WakeState { .. } | Command::Fanout { .. } => None,
+            Command::Returned { token, .. } => Some(token.run),
+            Command::Signal { run, .. }
+            | Command::Cancel { run }
+            | Command::Resume { run }
+            | Command::Explain { run }
+            | Command::Wake { run }
+            | Command::Scan { run, .. }
+            | Command::Quarantine { run, .. } => Some(*run),
+        }
+    }
+}
+
+/// A start by REST.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// What to run.
+    pub function: FunctionId,
+    /// With what.
+    pub input: Payload,
+    /// The name that the client chose.
+    pub name: Option<Text>,
+    /// The client's idempotency key.
+    pub idempotency_key: Option<Text>,
+    /// How long to wait before the first invocation.
+    pub delay: Option<Span>,
+}
+
+/// What a command leads to.
+#[derive(Debug)]
+pub enum Decision {
+    /// This happens.
+    Decided(Transition),
+    /// Nothing happens, and the caller is told why.
+    Refused(Refusal),
+    /// Ask again when these keys are resident.
+    Need(Vec<Key>),
+}
+
+/// What happens: changes to write, commands that follow for others, an answer to the caller.
+#[derive(Debug, Default)]
+pub struct Transition {
+    /// What is written, in order.
+    pub changes: Vec<Change>,
+    /// What follows. After a crash each can be derived again from what was written.
+    pub follow_ups: Vec<Command>,
+    /// What the caller is told, once the changes are durable.
+    pub reply: Reply,
+}
+
+/// What a caller is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Reply {
+    /// It was done.
+    #[default]
+    Done,
+    /// The events are accepted.
+    Accepted(Vec<AcceptedEvent>),
+    /// The run exists.
+    Run {
+        /// Its id.
+        id: RunId,
+        /// Whether this command made it.
+        created: bool,
+    },
+    /// The signal is kept or has settled a wait. False when a signal with its id came before.
+    Signalled {
+        /// Whether it was new.
+        fresh: bool,
+    },
+    /// Where the run stands after the command.
+    Status(RunStatus),
+    /// Why the run does not move.
+    Explanation(Explanation),
+}
+
+/// One accepted event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcceptedEvent {
+    /// Its id.
+    pub id: EventId,
+    /// Whether it is new: false when its client-chosen id was seen before.
+    pub fresh: bool,
+    /// The runs that it started now.
+    pub runs: Vec<(FunctionId, RunId)>,
+}
+
+/// Why nothing happens. Messages say what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No app has such a function.
+    #[error(
+        "failed to start `{0}`: no registered app has this function; register its app, or look at `backstitch apps` for what there is"
+    )]
+    UnknownFunction(FunctionId),
+    /// There is no such run.
+    #[error("failed to find run {0}: it was never started here, or its retention is over")]
+    UnknownRun(RunId),
+    /// The run has ended.
+    #[error("failed to change run {0}: it is {1} already")]
+    Ended(RunId, RunStatus),
+    /// The invocation is not the run's current one.
+    #[error("failed to take the answer of invocation {0}: the run has moved on; stop and start nothing")]
+    Stale(Token),
+    /// The client's name or key was used with another input.
+    #[error(
+        "failed to start `{function}`: the {what} `{key}` was used before with another input (run {run}); choose another, or send the same input"
+    )]
+    Conflict {
+        /// The function.
+        function: FunctionId,
+        /// `run id` or `idempotency key`.
+        what: &'static str,
+        /// The client's text.
+        key: Text,
+        /// The run that has it.
+        run: RunId,
+    },
+    /// The run keeps too many signals that nothing waits for.
+    #[error("failed to keep signal `{name}`: run {run} has {limit} early signals that nothing waits for")]
+    TooManySignals {
+        /// The run.
+        run: RunId,
+        /// The signal.
+        name: Text,
+        /// The bound.
+        limit: usize,
+    },
+    /// The awakeable has its outcome already.
+    #[error("failed to settle the awakeable: it has its outcome already")]
+    AlreadySettled,
+    /// The run is not held.
+    #[error("failed to resume run {0}: it is not paused but {1}")]
+    NotHeld(RunId, RunStatus),
+    /// The server failed inside.
+    #[error("failed to decide: {0}; this is a defect of the server, please report it")]
+    Internal(String),
+}
+
+/// Why a run does not move right now: one reason, for people and programs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Explanation {
+    /// It has ended.
+    Ended(RunStatus),
+    /// It is held.
+    Held(Hold),
+    /// A handler is executing since then.
+    Running(Timestamp),
+    /// It waits for its turn to be invoked.
+    Ready,
+    /// Its start is delayed until then.
+    Delayed(Timestamp),
+    /// Its last invocation failed; the next is due then.
+    Backoff {
+        /// Failed attempts so far.
+        failures: u32,
+        /// When the next is due.
+        next_at: Timestamp,
+        /// The failure as JSON.
+        error: Option<Payload>,
+    },
+    /// Its deployment cannot be reached.
+    Unreachable {
+        /// Since when.
+        since: Timestamp,
+        /// What happens when it is called.
+        reason: String,
+        /// When it is tried again.
+        next_at: Timestamp,
+        /// How many runs wait for it.
+        runs: usize,
+    },
+    /// Its app is not registered, or has no deployment.
+    NoDeployment(FunctionId),
+    /// It waits for entries to settle; each is described in a few words.
+    Waiting(Vec<String>),
+}

@@ -1,0 +1,165 @@
+//! Every bound of the server, named with its unit and its reason, and asserted against its neighbours.
+
+/// Longest duration that is taken from outside: 10 years in milliseconds. Longer timers are mistakes of unit.
+pub const DURATION_MS_MAX: u64 = 10 * 365 * 86_400_000;
+
+/// Greatest event, in bytes of JSON: what the field's peers allow, and small enough to fan out.
+pub const EVENT_BYTES_MAX: usize = 1 << 20;
+
+/// Greatest outcome or input, in bytes of JSON.
+pub const OUTCOME_BYTES_MAX: usize = 4 << 20;
+
+/// Greatest journal of one run, in bytes: it must fit into memory several times on a small machine.
+pub const JOURNAL_BYTES_MAX: usize = 32 << 20;
+
+/// Entries of one run besides input and outcome.
+pub const ENTRIES_MAX: u32 = 10_000;
+
+/// Entry id, in bytes.
+pub const ENTRY_ID_BYTES_MAX: usize = 256;
+
+/// Names: apps, functions, events, signals, client-chosen ids and keys, in bytes.
+pub const NAME_BYTES_MAX: usize = 256;
+
+/// A CEL filter, in bytes.
+pub const FILTER_BYTES_MAX: usize = 4_096;
+
+/// Ops in one answer: no handler does more at once than a run may do in all.
+pub const OPS_MAX: usize = ENTRIES_MAX as usize + 1;
+
+/// Events in one `send` op or one request.
+pub const EVENTS_PER_SEND_MAX: usize = 1_000;
+
+/// Functions that one app may declare.
+pub const FUNCTIONS_MAX: usize = 1_000;
+
+/// Triggers that one function may declare.
+pub const TRIGGERS_MAX: usize = 10;
+
+/// Early signals that one run keeps unconsumed.
+pub const EARLY_SIGNALS_MAX: usize = 1_000;
+
+/// Open waits for one event name that have no equality to look up by: each is evaluated for every event of the name.
+pub const UNINDEXED_WAITS_MAX: u64 = 1_000;
+
+/// Events in one page of a look through older events.
+pub const EVENT_PAGE: usize = 500;
+
+/// How long an idempotency key and a client-chosen event id are remembered: a day, in milliseconds.
+pub const MARK_MS: u64 = 86_400_000;
+
+/// How long settlements of one run are gathered before it is invoked again, in milliseconds.
+pub const COALESCE_MS: u64 = 20;
+
+/// How long a cancelled run may compensate before it is ended, in milliseconds.
+pub const CANCEL_GRACE_MS: u64 = 60_000;
+
+/// How long a mismatch may heal by itself while a deployment rolls, in milliseconds.
+pub const MISMATCH_HEAL_MS: u64 = 600_000;
+
+/// Invocations lost in flight without progress until the run is parked.
+pub const LOSSES_MAX: u32 = 10;
+
+/// Longest pause between two tries to reach a deployment, in milliseconds.
+pub const UNREACHED_PAUSE_MS_MAX: u64 = 60_000;
+
+/// Longest `Retry-After` that is honoured, in milliseconds.
+pub const RETRY_AFTER_MS_MAX: u64 = 3_600_000;
+
+/// Attempts that a retry policy may ask for.
+pub const ATTEMPTS_MAX: u32 = 1_000_000;
+
+/// Invocations in flight at once, over all deployments.
+pub const IN_FLIGHT_MAX: usize = 1_024;
+
+/// Invocations in flight at once to one deployment.
+pub const IN_FLIGHT_PER_DEPLOYMENT_MAX: usize = 512;
+
+/// Commands of one batch: beyond that a commit only gets slower, not cheaper a row.
+pub const BATCH_COMMANDS_MAX: usize = 512;
+
+/// Payload bytes of one batch.
+pub const BATCH_BYTES_MAX: usize = 4 << 20;
+
+/// Commands that wait at the outer door of a partition before callers are told to come back later.
+pub const OUTER_QUEUE_MAX: usize = 4_096;
+
+/// Commands that wait for keys to be loaded.
+pub const PARKED_MAX: usize = 8_192;
+
+/// Runs kept in memory that are not being worked on.
+pub const RESIDENT_IDLE_RUNS_MAX: usize = 4_096;
+
+/// Payload bytes of runs kept in memory that are not being worked on.
+pub const RESIDENT_IDLE_BYTES_MAX: usize = 32 << 20;
+
+/// Event names kept in memory.
+pub const RESIDENT_NAMES_MAX: usize = 10_000;
+
+/// How far ahead timers are kept in memory, in milliseconds.
+pub const TIMER_HORIZON_MS: u64 = 600_000;
+
+/// Timers loaded by one read.
+pub const TIMER_PAGE: usize = 4_096;
+
+/// Payloads of this many bytes and more rest in a table of their own.
+pub const PAYLOAD_INLINE_BYTES_MAX: usize = 16 << 10;
+
+/// Items in one page of a list.
+pub const PAGE_MAX: usize = 200;
+
+/// Items in one page of a list when the client does not say.
+pub const PAGE_DEFAULT: usize = 50;
+
+/// Longest wait for a result in one request, in milliseconds.
+pub const RESULT_WAIT_MS_MAX: u64 = 300_000;
+
+/// Wait for the result of a call when the client does not say, in milliseconds.
+pub const CALL_WAIT_MS: u64 = 30_000;
+
+/// Longest invocation when the function does not say, in milliseconds.
+pub const INVOCATION_MS: u64 = 900_000;
+
+/// Longest silence of a handler that says it streams, in milliseconds.
+pub const SILENCE_MS_MAX: u64 = 30_000;
+
+/// Time to connect to a handler, in milliseconds.
+pub const CONNECT_MS: u64 = 10_000;
+
+/// Bytes of a foreign answer that are kept for people to read.
+pub const EXCERPT_BYTES_MAX: usize = 4_096;
+
+/// Greatest answer of a handler, in bytes: several outcomes at once.
+pub const ANSWER_BYTES_MAX: usize = 32 << 20;
+
+/// Greatest manifest, in bytes.
+pub const MANIFEST_BYTES_MAX: usize = 4 << 20;
+
+/// Time to fetch a manifest, in milliseconds.
+pub const DISCOVERY_MS: u64 = 10_000;
+
+/// Pause between two fetches of a manifest in production, in milliseconds.
+pub const SYNC_MS: u64 = 60_000;
+
+/// Pause between two fetches of a manifest in dev, in milliseconds.
+pub const SYNC_DEV_MS: u64 = 2_000;
+
+/// Time to read a request's header, in milliseconds: a slow client may not hold a connection.
+pub const HEADER_READ_MS: u64 = 10_000;
+
+/// Time to read a request's body, in milliseconds.
+pub const BODY_READ_MS: u64 = 30_000;
+
+/// Connections open at the REST door.
+pub const CONNECTIONS_MAX: usize = 10_000;
+
+/// How long a graceful stop waits for what is in flight, in milliseconds.
+pub const DRAIN_MS: u64 = 10_000;
+
+const _: () = assert!(EVENT_BYTES_MAX <= OUTCOME_BYTES_MAX && OUTCOME_BYTES_MAX <= ANSWER_BYTES_MAX);
+const _: () = assert!(ANSWER_BYTES_MAX <= JOURNAL_BYTES_MAX);
+const _: () = assert!(IN_FLIGHT_PER_DEPLOYMENT_MAX <= IN_FLIGHT_MAX);
+const _: () = assert!(PAYLOAD_INLINE_BYTES_MAX < EVENT_BYTES_MAX);
+const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX);
+const _: () = assert!(SYNC_DEV_MS <= SYNC_MS && UNREACHED_PAUSE_MS_MAX <= RETRY_AFTER_MS_MAX);
+const _: () = assert!(CANCEL_GRACE_MS < DURATION_MS_MAX && MARK_MS < DURATION_MS_MAX);

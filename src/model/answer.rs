@@ -1,0 +1,243 @@
+//! What a handler answered to an invocation, as a dialect read it from the wire: parsed once, bounded, typed.
+
+use super::{EntryId, EntryKind, Failure, Outcome, Payload, RetryPolicy, Span, Text, Timestamp};
+
+/// Groups of entry ids: the handler can go on once all of one group are settled, or any of it by an error. Empty
+/// means any settlement.
+pub type Awaiting = Vec<Vec<EntryId>>;
+
+/// What came back from one invocation, or why nothing did.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// The handler answered ops: they are applied in order, atomically.
+    Ops {
+        /// The greatest `seq` that the handler had been given.
+        seen: u32,
+        /// What it did.
+        ops: Vec<HandlerOp>,
+        /// How the run ended, if it did.
+        end: Option<Terminal>,
+        /// What it waits for.
+        awaiting: Awaiting,
+    },
+    /// The handler's code contradicts the journal.
+    Mismatch(Mismatch),
+    /// The SDK itself refused the invocation.
+    Problem(Problem),
+    /// No answer of a handler arrived.
+    Undelivered(Undelivered),
+}
+
+/// One thing that a handler did.
+#[derive(Clone, Debug)]
+pub enum HandlerOp {
+    /// A step's body ran.
+    Step(StepReport),
+    /// A timer, for a length of time or until a point in time.
+    Sleep { id: EntryId, name: Option<Text>, params: Payload, length: Option<Span>, until: Option<Timestamp> },
+    /// A wait for a signal or an awakeable.
+    WaitSignal(WaitSignalOp),
+    /// A wait for an event.
+    WaitEvent(WaitEventOp),
+    /// A child run.
+    Invoke(InvokeOp),
+    /// Events to send with the entry.
+    Send { id: EntryId, name: Option<Text>, params: Payload, events: Vec<EventDraft> },
+    /// A fact about the code path.
+    Marker { id: EntryId, name: Option<Text>, params: Payload },
+}
+
+impl HandlerOp {
+    /// The entry's id.
+    pub fn id(&self) -> &EntryId {
+        match self {
+            HandlerOp::Step(StepReport { id, .. })
+            | HandlerOp::Sleep { id, .. }
+            | HandlerOp::WaitSignal(WaitSignalOp { id, .. })
+            | HandlerOp::WaitEvent(WaitEventOp { id, .. })
+            | HandlerOp::Invoke(InvokeOp { id, .. })
+            | HandlerOp::Send { id, .. }
+            | HandlerOp::Marker { id, .. } => id,
+        }
+    }
+
+    /// The entry's kind.
+    pub fn kind(&self) -> EntryKind {
+        match self {
+            HandlerOp::Step(_) => EntryKind::Step,
+            HandlerOp::Sleep { .. } => EntryKind::Sleep,
+            HandlerOp::WaitSignal(_) => EntryKind::WaitSignal,
+            HandlerOp::WaitEvent(_) => EntryKind::WaitEvent,
+            HandlerOp::Invoke(_) => EntryKind::Invoke,
+            HandlerOp::Send { .. } => EntryKind::Send,
+            HandlerOp::Marker { .. } => EntryKind::Marker,
+        }
+    }
+}
+
+/// The result of one attempt of a step.
+#[derive(Clone, Debug)]
+pub struct StepReport {
+    /// The entry's id.
+    pub id: EntryId,
+    /// What people see.
+    pub name: Option<Text>,
+    /// The step's options as sent.
+    pub params: Payload,
+    /// The step's own retry policy.
+    pub retry: RetryPolicy,
+    /// What came of it.
+    pub result: StepResult,
+    /// Which attempt this was, from 1.
+    pub attempt: u32,
+    /// When the body began, by the handler's clock.
+    pub started_at: Option<Timestamp>,
+    /// When the body ended, by the handler's clock.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// What came of a step's attempt.
+#[derive(Clone, Debug)]
+pub enum StepResult {
+    /// A value.
+    Ok(Payload),
+    /// A failure, and its JSON as the handler sent it.
+    Err(Box<Failure>, Payload),
+}
+
+impl StepResult {
+    /// The outcome if this attempt is the last.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            StepResult::Ok(value) => Outcome::Ok(value.clone()),
+            StepResult::Err(_, raw) => Outcome::Err(raw.clone()),
+        }
+    }
+}
+
+/// A wait for a signal by name, or an awakeable.
+#[derive(Clone, Debug)]
+pub struct WaitSignalOp {
+    /// The entry's id.
+    pub id: EntryId,
+    /// What people see.
+    pub name: Option<Text>,
+    /// The parameters as sent.
+    pub params: Payload,
+    /// The signal's name; for an awakeable `$awakeable/` and the entry's id.
+    pub signal: Text,
+    /// After what time the wait gives up.
+    pub timeout: Option<Span>,
+}
+
+/// A wait for an event.
+#[derive(Clone, Debug)]
+pub struct WaitEventOp {
+    /// The entry's id.
+    pub id: EntryId,
+    /// What people see.
+    pub name: Option<Text>,
+    /// The parameters as sent.
+    pub params: Payload,
+    /// The event's name.
+    pub event: Text,
+    /// A CEL filter over `event` (the trigger) and `async` (the awaited event).
+    pub filter: Option<Text>,
+    /// After what time the wait gives up.
+    pub timeout: Option<Span>,
+    /// Whether events accepted since the run was created match, not only those after this wait.
+    pub since_run: bool,
+}
+
+/// A child run.
+#[derive(Clone, Debug)]
+pub struct InvokeOp {
+    /// The entry's id.
+    pub id: EntryId,
+    /// What people see.
+    pub name: Option<Text>,
+    /// The parameters as sent.
+    pub params: Payload,
+    /// The child's app; the parent's own when absent.
+    pub app: Option<Text>,
+    /// The child's function.
+    pub function: Text,
+    /// The child's input.
+    pub input: Payload,
+    /// After what time the parent stops waiting.
+    pub timeout: Option<Span>,
+    /// Whether the parent goes on at once with the child's id.
+    pub detached: bool,
+}
+
+/// An event before it is accepted.
+#[derive(Clone, Debug)]
+pub struct EventDraft {
+    /// Its name.
+    pub name: Text,
+    /// Its data.
+    pub data: Payload,
+    /// The id its sender gave it.
+    pub client_id: Option<Text>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub enum Terminal {
+    /// With a value.
+    Done(Payload),
+    /// With a failure, and its JSON as the handler sent it.
+    Fail(Box<Failure>, Payload),
+}
+
+/// Code and journal disagree about an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    /// The entry's id.
+    pub id: EntryId,
+    /// What the journal has there.
+    pub journal: String,
+    /// What the code asks for there.
+    pub code: String,
+}
+
+/// A typed refusal by an SDK, or an answer that the protocol does not allow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What kind.
+    pub code: ProblemCode,
+    /// What the SDK, or the dialect, said about it.
+    pub detail: String,
+}
+
+/// The kinds of refusals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProblemCode {
+    /// 401: the signature is missing or wrong. Parks the app's runs.
+    Signature,
+    /// 404: the app has no such function. Parks the function's runs.
+    UnknownFunction,
+    /// 400: the SDK could not read the request. Parks the run.
+    Protocol,
+    /// 413: the request was too large. Parks the run.
+    TooLarge,
+    /// 500 inside the SDK, or an answer that breaks the protocol. Follows the function's retry policy.
+    Sdk,
+}
+
+/// Why no handler's answer arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Undelivered {
+    /// The request did not reach a handler: retried without limit.
+    NotReached {
+        /// What happened, for people: `connection refused by 127.0.0.1:3000`.
+        reason: String,
+        /// When the other side wants to be asked again.
+        retry_after: Option<Span>,
+    },
+    /// The request reached it and no answer came back: bounded, the handler may be dying of it.
+    Lost {
+        /// What happened, for people.
+        reason: String,
+    },
+}

@@ -1,0 +1,180 @@
+//! The one vocabulary between engine and store: what is appended or replaced, what is asked for, what comes back.
+//! The store writes exactly the changes and memory applies exactly the changes, so both are equal at every commit.
+
+use super::{
+    Attempt, Entry, Event, EventId, FunctionId, RunHead, RunId, Signal, Text, Timestamp, Verdict, Wait, WaitIndex,
+};
+
+/// One appended row or one after-image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A run begins. Its `run_no`, `id` and `(function, name)` are new.
+    RunCreated(RunHead),
+    /// A run's row is replaced.
+    RunChanged(RunHead),
+    /// An entry is appended. Its `(run_no, idx)` and `(run_no, id)` are new.
+    EntryAdded(Entry),
+    /// An entry that is not settled yet is replaced.
+    EntryChanged(Entry),
+    /// A failed attempt is kept.
+    AttemptAdded(Attempt),
+    /// An event is accepted. Its `seq` and `id` are new.
+    EventAdded(Event),
+    /// A trigger said no to an event.
+    VerdictAdded(EventId, FunctionId, Verdict),
+    /// A wait for an event opens. Its `(run_no, idx)` is new.
+    WaitOpened(Wait),
+    /// A wait's progress through older events is replaced.
+    WaitChanged(Wait),
+    /// A wait for an event closes.
+    WaitClosed(Wait),
+    /// A signal came early. Its `(run_no, order)` is new.
+    SignalAdded(Signal),
+    /// An early signal found its wait.
+    SignalConsumed(Signal),
+    /// Any other entity is written.
+    StatePut(StateRow),
+    /// Any other entity is gone.
+    StateDeleted(StateKey),
+}
+
+/// Every change decided while the previous commit was under way: one transaction.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The partition.
+    pub partition: u16,
+    /// The ownership under which it was decided; checked inside the transaction.
+    pub epoch: u32,
+    /// Counts the partition's commits, from 1, across epochs: exactly one more than the last.
+    pub commit_no: u64,
+    /// The partition's time at the last decision in it.
+    pub now: Timestamp,
+    /// The changes in the order in which they were decided.
+    pub changes: Vec<Change>,
+}
+
+/// What a decision touches and the engine may have to ask for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// A run with its journal and its early signals.
+    Run(RunId),
+    /// The run that a client named so.
+    RunName(FunctionId, Text),
+    /// An idempotency key or an event's client-chosen id.
+    Mark(MarkKey),
+    /// What is known of an event name: its greatest event number, and the paths by which open waits are indexed.
+    EventName(Text),
+    /// The open waits under one index key.
+    Waits(WaitIndex),
+    /// One event.
+    Event(EventId),
+    /// A page of older events of one name, in order: numbers greater than `after` and at most `until`.
+    Events {
+        /// The events' name.
+        name: Text,
+        /// Only greater numbers.
+        after: i64,
+        /// Only numbers up to this one.
+        until: i64,
+    },
+}
+
+/// A run with everything that the engine decides on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredRun {
+    /// Its row.
+    pub head: RunHead,
+    /// Its journal by position.
+    pub entries: Vec<Entry>,
+    /// Its early signals by order, consumed ones too.
+    pub signals: Vec<Signal>,
+}
+
+/// What the store has under a key. A key that the tables do not have comes back empty, never as an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Loaded {
+    /// A run; or nothing.
+    Run(Option<Box<StoredRun>>),
+    /// The id of the run that a client named so; or nothing.
+    RunName(Option<RunId>),
+    /// A mark; or nothing.
+    State(Option<StateRow>),
+    /// An event name's greatest number (0 = no event) and how many open waits each path has.
+    EventName {
+        /// The greatest event number of the name; 0 when there is none.
+        last_seq: i64,
+        /// Path and count of open waits.
+        paths: Vec<(Text, u64)>,
+    },
+    /// Open waits in the order of (run_no, idx).
+    Waits(Vec<Wait>),
+    /// An event; or nothing.
+    Event(Option<Box<Event>>),
+    /// At most [`crate::limits::EVENT_PAGE`] events in order.
+    Events(Vec<Event>),
+}
+
+/// What a mark marks.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MarkKey {
+    /// In which name space.
+    pub scope: MarkScope,
+    /// The client's key.
+    pub key: Text,
+}
+
+/// The name spaces of marks.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MarkScope {
+    /// Client-chosen event ids.
+    Event,
+    /// Idempotency keys of a function's starts.
+    Start(FunctionId),
+}
+
+/// The key of an entity in the `state` table.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StateKey {
+    /// An idempotency mark.
+    Mark(MarkKey),
+    /// An event that is still being delivered to open waits.
+    Fanout(EventId),
+}
+
+impl StateKey {
+    /// The two columns `kind` and `key`. `U+001F` separates parts: names cannot contain control characters.
+    pub fn columns(&self) -> (&'static str, String) {
+        match self {
+            StateKey::Mark(MarkKey { scope: MarkScope::Event, key }) => ("mark.event", key.to_string()),
+            StateKey::Mark(MarkKey { scope: MarkScope::Start(function), key }) => {
+                ("mark.start", format!("{}\u{1f}{}\u{1f}{key}", function.app, function.function))
+            }
+            StateKey::Fanout(event) => ("fanout", event.to_string()),
+        }
+    }
+
+    /// Reads the two columns back; nothing when this version does not know the kind.
+    pub fn parse(kind: &str, key: &str) -> Option<StateKey> {
+        match kind {
+            "mark.event" => Some(StateKey::Mark(MarkKey { scope: MarkScope::Event, key: key.into() })),
+            "mark.start" => {
+                let mut parts = key.splitn(3, '\u{1f}');
+                let function = FunctionId::new(parts.next()?, parts.next()?);
+                Some(StateKey::Mark(MarkKey { scope: MarkScope::Start(function), key: parts.next()?.into() }))
+            }
+            "fanout" => Some(StateKey::Fanout(key.parse().ok()?)),
+            _ => None,
+        }
+    }
+}
+
+/// An entity in the `state` table: what it holds is JSON that begins with its format.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateRow {
+    /// Which entity.
+    pub key: StateKey,
+    /// When it moves by itself; 0 = it has work left.
+    pub wake_at: Option<Timestamp>,
+    /// What it holds.
+    pub value: super::Payload,
+}

@@ -1,0 +1,220 @@
+//! Entries: the records of a run's journal. Each has an id that the handler chose, parameters, and at most one outcome.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{DeploymentId, Payload, Text, Timestamp};
+
+/// The wire id of an entry: scopes and id, percent-encoded, joined by `/`, repeats numbered `:k`; at most 256 bytes.
+/// Ids that start with `$` are the server's own: `$input`, `$cancel`, `$outcome`.
+pub type EntryId = Text;
+
+/// What an entry stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum EntryKind {
+    /// Entry 0: what the run was started with.
+    Input,
+    /// A memoized unit of user code.
+    Step,
+    /// A timer.
+    Sleep,
+    /// Waits for a signal, or for whoever holds its awakeable token.
+    WaitSignal,
+    /// Waits for an event that matches a filter.
+    WaitEvent,
+    /// A child run: awaited, or detached and then settled at once.
+    Invoke,
+    /// Events sent; settled at once.
+    Send,
+    /// A fact about the code path; settled at once.
+    Marker,
+    /// The run was asked to stop; delivered in its turn.
+    Cancel,
+    /// The last entry: how the run ended.
+    Outcome,
+}
+
+impl EntryKind {
+    /// Every kind, in the order of their numbers in the database.
+    pub const ALL: [EntryKind; 10] = [
+        EntryKind::Input,
+        EntryKind::Step,
+        EntryKind::Sleep,
+        EntryKind::WaitSignal,
+        EntryKind::WaitEvent,
+        EntryKind::Invoke,
+        EntryKind::Send,
+        EntryKind::Marker,
+        EntryKind::Cancel,
+        EntryKind::Outcome,
+    ];
+
+    /// The word on the wire, in SQL and in messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EntryKind::Input => "input",
+            EntryKind::Step => "step",
+            EntryKind::Sleep => "sleep",
+            EntryKind::WaitSignal => "waitSignal",
+            EntryKind::WaitEvent => "waitEvent",
+            EntryKind::Invoke => "invoke",
+            EntryKind::Send => "send",
+            EntryKind::Marker => "marker",
+            EntryKind::Cancel => "cancel",
+            EntryKind::Outcome => "outcome",
+        }
+    }
+
+    /// Reads the word back.
+    pub fn parse(word: &str) -> Option<EntryKind> {
+        EntryKind::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+impl fmt::Display for EntryKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Where an entry stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum EntryStatus {
+    /// Waits for something outside the handler: a timer, a signal, an event, a child.
+    Waiting,
+    /// A step whose last attempt failed; its next one is due at `due_at`.
+    Backoff,
+    /// A step that the handler is to run now.
+    Runnable,
+    /// Settled; the outcome says how.
+    Settled,
+}
+
+impl EntryStatus {
+    /// Every status, in the order of their numbers in the database.
+    pub const ALL: [EntryStatus; 4] =
+        [EntryStatus::Waiting, EntryStatus::Backoff, EntryStatus::Runnable, EntryStatus::Settled];
+
+    /// The word in SQL and in messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EntryStatus::Waiting => "waiting",
+            EntryStatus::Backoff => "backoff",
+            EntryStatus::Runnable => "runnable",
+            EntryStatus::Settled => "settled",
+        }
+    }
+
+    /// Reads the word back.
+    pub fn parse(word: &str) -> Option<EntryStatus> {
+        EntryStatus::ALL.into_iter().find(|status| status.as_str() == word)
+    }
+}
+
+/// The one outcome of a settled entry. `Err` holds a [`super::Failure`] as JSON, with the bytes the thrower sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It succeeded with this value.
+    Ok(Payload),
+    /// It failed for good.
+    Err(Payload),
+    /// Nothing came in time.
+    Timeout,
+}
+
+impl Outcome {
+    /// The column value that goes with the outcome: `ok`, `err` or `timeout`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Outcome::Ok(_) => "ok",
+            Outcome::Err(_) => "err",
+            Outcome::Timeout => "timeout",
+        }
+    }
+
+    /// The JSON that the outcome carries.
+    pub fn payload(&self) -> Option<&Payload> {
+        match self {
+            Outcome::Ok(payload) | Outcome::Err(payload) => Some(payload),
+            Outcome::Timeout => None,
+        }
+    }
+}
+
+/// One record of a run's journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The run's integer key.
+    pub run_no: i64,
+    /// Position in the journal: 0 is the input, then in order of creation, without gaps.
+    pub idx: u32,
+    /// The id that the handler gave it.
+    pub id: EntryId,
+    /// What it stands for.
+    pub kind: EntryKind,
+    /// What people see; the id when empty.
+    pub name: Option<Text>,
+    /// The parameters as the handler sent them. For the input, the trigger:
+    /// `{"kind":"event","id","name","at"}`, `{"kind":"call"}` or `{"kind":"invoke","parent":{"run","entry"}}`;
+    /// the input itself, for an event its data, is its outcome.
+    pub params: Payload,
+    /// Where it stands.
+    pub status: EntryStatus,
+    /// Its one outcome; present exactly when settled.
+    pub outcome: Option<Outcome>,
+    /// Ordinal of its settlement in the run, from 1; present exactly when settled, but for the input, which has none.
+    pub seq: Option<u32>,
+    /// When its own timer fires: a sleep's end, a wait's time-out, a step's next attempt.
+    pub due_at: Option<Timestamp>,
+    /// Attempts of a step that have failed.
+    pub failures: u32,
+    /// The last failed attempt's [`super::Failure`] as JSON, while the step is to be tried again.
+    pub last_error: Option<Payload>,
+    /// The deployment whose code created it.
+    pub deployment: Option<DeploymentId>,
+    /// The child run of an awaited invoke.
+    pub child: Option<super::RunId>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it settled.
+    pub settled_at: Option<Timestamp>,
+}
+
+impl Entry {
+    /// Whether the entry has its outcome.
+    pub fn is_settled(&self) -> bool {
+        self.status == EntryStatus::Settled
+    }
+
+    /// How many payload bytes the entry holds in memory.
+    pub fn payload_bytes(&self) -> usize {
+        self.params.len() + self.outcome.as_ref().and_then(Outcome::payload).map_or(0, Payload::len)
+    }
+}
+
+/// The first 16 hex digits of SHA-256 over the parameters as the handler sent them.
+pub fn digest_of(params: &Payload) -> String {
+    let digest = Sha256::digest(params.bytes());
+    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// One failed attempt of a step or of an invocation, kept so that people can see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The run's integer key.
+    pub run_no: i64,
+    /// The step's position, or nothing for an attempt to invoke the handler.
+    pub idx: Option<u32>,
+    /// Which attempt failed, from 1.
+    pub number: u32,
+    /// When it began, if known.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// A [`super::Failure`] as JSON.
+    pub error: Payload,
+}

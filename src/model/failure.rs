@@ -1,0 +1,75 @@
+//! An error as it crosses the wire and rests in the journal: a name that code can match, a message that people can read.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{Payload, Span};
+
+/// Names of the failures that the server itself writes into journals and outcomes. Handlers may match on them.
+pub mod names {
+    /// An awaited child run failed.
+    pub const CHILD_FAILED: &str = "ChildFailed";
+    /// An awaited child run was cancelled.
+    pub const CHILD_CANCELLED: &str = "ChildCancelled";
+    /// The run was cancelled.
+    pub const CANCELLED: &str = "CancelledError";
+    /// The op names a function that no app has.
+    pub const UNKNOWN_FUNCTION: &str = "UnknownFunction";
+    /// A run made more entries than it may.
+    pub const TOO_MANY_ENTRIES: &str = "TooManyEntries";
+}
+
+/// A failure of a step, a run or an invocation.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    /// What kind of error: a class name such as `CardDeclined`.
+    pub name: String,
+    /// What happened, for people.
+    pub message: String,
+    /// A machine-readable code, when the thrower has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Any JSON that the thrower attached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Payload>,
+    /// Where it was thrown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<String>,
+    /// The failure that led to this one, as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Payload>,
+    /// Whether another attempt may succeed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retryable: Option<bool>,
+    /// When the thrower wants the next attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<Span>,
+}
+
+impl Failure {
+    /// A failure that the server itself reports.
+    pub fn new(name: &str, message: impl Into<String>) -> Failure {
+        Failure { name: name.to_owned(), message: message.into(), ..Failure::default() }
+    }
+
+    /// Attaches JSON for programs.
+    #[must_use]
+    pub fn with_data(mut self, data: Payload) -> Failure {
+        self.data = Some(data);
+        self
+    }
+
+    /// The failure as JSON.
+    pub fn payload(&self) -> Payload {
+        Payload::of(self).unwrap_or_else(|_| Payload::trusted(r#"{"name":"Error","message":"unprintable failure"}"#))
+    }
+
+    /// Reads a failure that rests in a journal; anything that is not one is shown as its own message.
+    pub fn from_payload(payload: &Payload) -> Failure {
+        payload.read::<Failure>().unwrap_or_else(|_| {
+            let text = payload.read::<&RawValue>().map(RawValue::get).unwrap_or_default();
+            Failure::new("Error", text.chars().take(1_000).collect::<String>())
+        })
+    }
+}

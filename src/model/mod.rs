@@ -1,0 +1,40 @@
+//! The words everything else is said in: ids, times, payloads, events, runs, entries, functions, failures, and the
+//! changes that the engine decides and the store writes. Plain data with parsing and printing; no I/O, no clock, no
+//! decisions. Engine and store never meet each other: they meet in [`Change`] and [`Key`].
+
+mod answer;
+mod app;
+mod change;
+mod duration;
+mod entry;
+mod event;
+mod failure;
+mod function;
+mod ids;
+mod payload;
+mod registry;
+mod run;
+mod signal;
+mod snapshot;
+mod time;
+mod wait;
+
+pub use answer::{
+    Answer, Awaiting, EventDraft, HandlerOp, InvokeOp, Mismatch, Problem, ProblemCode, StepReport, StepResult,
+    Terminal, Undelivered, WaitEventOp, WaitSignalOp,
+};
+pub use app::{App, Deployment, DeploymentLimits, Manifest};
+pub use change::{Batch, Change, Key, Loaded, MarkKey, MarkScope, StateKey, StateRow, StoredRun};
+pub use duration::{DurationError, Span};
+pub use entry::{Attempt, Entry, EntryId, EntryKind, EntryStatus, Outcome, digest_of};
+pub use event::{Event, Verdict};
+pub use failure::{Failure, names};
+pub use function::{FunctionConfig, FunctionId, RetryPolicy, Text, Trigger, policy_defaults};
+pub use ids::{DeploymentId, EventId, IdError, RunId, Token, derive, partition_key};
+pub use payload::{Payload, PayloadError};
+pub use registry::Registry;
+pub use run::{Hold, HoldKind, ParentLink, RunHead, RunStatus, TriggerKind};
+pub use signal::{Settle, Signal};
+pub use snapshot::Snapshot;
+pub use time::{Moment, Timestamp};
+pub use wait::{Wait, WaitIndex};

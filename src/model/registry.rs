@@ -1,0 +1,77 @@
+//! The registry: an immutable snapshot of all apps, deployments and functions. Configuration is an argument of every
+//! decision, never state of the engine.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{App, Deployment, DeploymentId, FunctionConfig, FunctionId, Text, Trigger};
+
+/// A snapshot of everything that is registered. Replaced as a whole.
+#[derive(Clone, Debug, Default)]
+pub struct Registry {
+    /// Apps by name.
+    pub apps: BTreeMap<Text, App>,
+    /// Deployments by id.
+    pub deployments: BTreeMap<DeploymentId, Arc<Deployment>>,
+    triggers: BTreeMap<Text, Vec<(FunctionId, Trigger)>>,
+}
+
+impl Registry {
+    /// Indexes apps and deployments. Deployments of unknown apps are kept: runs may be pinned to them.
+    pub fn new(apps: Vec<App>, deployments: Vec<Deployment>) -> Registry {
+        let apps: BTreeMap<Text, App> = apps.into_iter().map(|app| (app.name.clone(), app)).collect();
+        let deployments: BTreeMap<_, _> = deployments.into_iter().map(|d| (d.id, Arc::new(d))).collect();
+        let mut triggers: BTreeMap<Text, Vec<(FunctionId, Trigger)>> = BTreeMap::new();
+        for app in apps.values() {
+            let Some(deployment) = app.current.and_then(|id| deployments.get(&id)) else { continue };
+            for function in &deployment.manifest.functions {
+                for trigger in &function.triggers {
+                    let id = FunctionId::new(app.name.clone(), function.id.clone());
+                    triggers.entry(trigger.event.clone()).or_default().push((id, trigger.clone()));
+                }
+            }
+        }
+        Registry { apps, deployments, triggers }
+    }
+
+    /// The functions that an event of this name triggers, with the trigger that says so.
+    pub fn triggered_by(&self, event: &str) -> &[(FunctionId, Trigger)] {
+        self.triggers.get(event).map_or(&[], Vec::as_slice)
+    }
+
+    /// The deployment that unpinned runs of an app go to.
+    pub fn current(&self, app: &str) -> Option<&Arc<Deployment>> {
+        self.deployments.get(&self.apps.get(app)?.current?)
+    }
+
+    /// The newest configuration of a function.
+    pub fn function(&self, id: &FunctionId) -> Option<&FunctionConfig> {
+        self.current(&id.app)?.function(&id.function)
+    }
+
+    /// Where a run of a function is invoked: its pinned deployment if it has one, else the app's newest.
+    pub fn deployment_of(&self, function: &FunctionId, pinned: Option<DeploymentId>) -> Option<&Arc<Deployment>> {
+        match pinned {
+            Some(id) => self.deployments.get(&id),
+            None => self.current(&function.app),
+        }
+    }
+
+    /// All functions of all apps, as their newest deployments declare them.
+    pub fn functions(&self) -> impl Iterator<Item = (FunctionId, &FunctionConfig)> {
+        self.apps.values().filter_map(|app| Some((app, self.current(&app.name)?))).flat_map(|(app, deployment)| {
+            deployment
+                .manifest
+                .functions
+                .iter()
+                .map(|function| (FunctionId::new(app.name.clone(), function.id.clone()), function))
+        })
+    }
+}
+
+impl Deployment {
+    /// A function of this deployment.
+    pub fn function(&self, id: &str) -> Option<&FunctionConfig> {
+        self.manifest.functions.iter().find(|function| &*function.id == id)
+    }
+}

@@ -1,0 +1,61 @@
+//! The handle by which others reach a partition's loop. It refuses what the loop cannot take now, at once and with a
+//! hint when to come back; it never waits in a line without end.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::watch::{Watch, Watchers};
+use crate::engine::{Command, Refusal, Reply};
+use crate::model::RunId;
+
+/// A command on its way to the loop, with the place where its answer goes.
+pub(crate) struct Envelope {
+    /// What is wanted.
+    pub(crate) command: Command,
+    /// Who is told, once it may be told.
+    pub(crate) reply: Option<oneshot::Sender<Result<Reply, Declined>>>,
+}
+
+/// Why a command was not done.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Declined {
+    /// The engine says no; asking again gives the same answer.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Too much is waiting already; nothing was done.
+    #[error("failed to take the request: the server has {waiting} requests waiting; try again in a second")]
+    Busy {
+        /// How many are waiting.
+        waiting: usize,
+    },
+    /// The ledger cannot be written, or the server is stopping. What was asked may or may not have been done: ask again
+    /// with the same id or idempotency key.
+    #[error("failed to make the request durable: {0}; it is safe to try again with the same id or idempotency key")]
+    Unavailable(String),
+}
+
+/// A partition as others see it. Cheap to clone.
+#[derive(Clone)]
+pub struct Processor {
+    pub(crate) outer: mpsc::Sender<Envelope>,
+    pub(crate) watchers: Arc<Watchers>,
+}
+
+impl Processor {
+    /// Gives a command to the partition, and waits until what follows is durable.
+    pub async fn submit(&self, command: Command) -> Result<Reply, Declined> {
+        let (reply, answer) = oneshot::channel();
+        let envelope = Envelope { command, reply: Some(reply) };
+        self.outer.try_send(envelope).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Declined::Busy { waiting: self.outer.max_capacity() },
+            mpsc::error::TrySendError::Closed(_) => Declined::Unavailable("the server is stopping".to_owned()),
+        })?;
+        answer.await.unwrap_or_else(|_| Err(Declined::Unavailable("the server is stopping".to_owned())))
+    }
+
+    /// Follows a run: subscribe first, then read, then wait.
+    pub fn watch(&self, run: RunId) -> Watch {
+        self.watchers.subscribe(run)
+    }
+}

@@ -1,0 +1,248 @@
+//! The ledger. One trait for every database: changes go in as one transaction, keys and pages come out. It decides
+//! nothing about runs; it refuses a batch of a lost ownership, and it never says that something is durable when it
+//! may not be.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use crate::model::{
+    App, Attempt, Batch, Deployment, Entry, Event, EventId, FunctionId, Key, Loaded, RunHead, RunId, RunStatus, Signal,
+    StateKey, StateRow, Text, Timestamp, Verdict, Wait,
+};
+
+/// A database that keeps the tables. All methods may be called at once from many tasks; `commit` is called by the one
+/// owner of a partition, one at a time.
+pub trait Store: Send + Sync + 'static {
+    /// Takes a partition: its epoch grows by one, and batches of older epochs are refused from then on.
+    fn take_ownership(&self, partition: u16) -> BoxFuture<'_, Result<Ownership, StoreError>>;
+
+    /// Writes one batch in one transaction.
+    fn commit(&self, batch: Arc<Batch>) -> BoxFuture<'_, Commit>;
+
+    /// Reads keys, in one snapshot that contains every commit that was done when the call began. Answers come in the
+    /// order of the keys.
+    fn load(&self, partition: u16, keys: Vec<Key>) -> BoxFuture<'_, Result<Vec<Loaded>, StoreError>>;
+
+    /// What moves by itself at or before `until`, in the order of (wake_at, key), after the cursor, one page.
+    fn due(
+        &self,
+        partition: u16,
+        after: Option<Timer>,
+        until: Timestamp,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<Timer>, StoreError>>;
+
+    /// Every wait that has not looked through all older events yet.
+    fn scanning_waits(&self, partition: u16) -> BoxFuture<'_, Result<Vec<Wait>, StoreError>>;
+
+    /// Runs of an app that are held, in the order of their numbers, after the cursor, one page.
+    fn held_runs(
+        &self,
+        partition: u16,
+        app: Text,
+        after_run_no: i64,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>>;
+
+    /// The database's own secret of 32 bytes, made at its first use: awakeable tokens follow from it.
+    fn secret(&self, fresh: [u8; 32]) -> BoxFuture<'_, Result<[u8; 32], StoreError>>;
+
+    /// Every app and deployment.
+    fn registry(&self) -> BoxFuture<'_, Result<RegistryRows, StoreError>>;
+
+    /// Writes an app, and the deployment that its sync found, in one transaction. Durable when it returns.
+    fn put_app(&self, app: App, deployment: Option<Deployment>) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Removes an app; its deployments stay for the runs that are pinned to them. False when there was none.
+    fn delete_app(&self, app: Text) -> BoxFuture<'_, Result<bool, StoreError>>;
+
+    /// A run with its input and, when it has ended, its outcome.
+    fn run(&self, id: RunId) -> BoxFuture<'_, Result<Option<RunView>, StoreError>>;
+
+    /// The run that a client named so.
+    fn run_named(&self, function: FunctionId, name: Text) -> BoxFuture<'_, Result<Option<RunId>, StoreError>>;
+
+    /// Runs that match, newest first, one page.
+    fn runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>>;
+
+    /// A run's whole journal in order of creation, with its failed attempts and its early signals.
+    fn journal(&self, id: RunId) -> BoxFuture<'_, Result<Option<Journal>, StoreError>>;
+
+    /// The runs that a run invoked.
+    fn children(&self, id: RunId, limit: usize) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>>;
+
+    /// An event with what it started and what it did not.
+    fn event(&self, id: EventId) -> BoxFuture<'_, Result<Option<EventView>, StoreError>>;
+
+    /// Events that match, newest first, one page.
+    fn events(&self, filter: EventFilter) -> BoxFuture<'_, Result<Vec<Event>, StoreError>>;
+
+    /// A cheap read that proves that the database answers.
+    fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Everything a partition has, in a canonical order: for tests that compare stores and memory, and for `verify`.
+    fn dump(&self, partition: u16) -> BoxFuture<'_, Result<Dump, StoreError>>;
+}
+
+/// Every app and every deployment.
+pub type RegistryRows = (Vec<App>, Vec<Deployment>);
+
+/// A partition that was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ownership {
+    /// The new epoch, from 1.
+    pub epoch: u32,
+    /// The number of the last commit; 0 when there was none.
+    pub commit_no: u64,
+    /// The partition's time at that commit.
+    pub now: Timestamp,
+    /// The greatest run number; 0 when there is none.
+    pub run_no: i64,
+    /// The greatest event number; 0 when there is none.
+    pub event_seq: i64,
+}
+
+/// What became of a batch.
+#[derive(Debug)]
+pub enum Commit {
+    /// It is durable.
+    Done,
+    /// It is not, and never will be.
+    Failed(StoreError),
+    /// It may be. Take the ownership again, which waits for or defeats whatever still happens, and read `commit_no`.
+    Unknown(StoreError),
+}
+
+/// Why the database did not do what was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Someone else took the partition.
+    #[error(
+        "failed to write: partition {partition} is owned under another epoch than {epoch}; another server took it over"
+    )]
+    Fenced {
+        /// The partition.
+        partition: u16,
+        /// The epoch that the batch was decided under.
+        epoch: u32,
+    },
+    /// The data itself was refused: a constraint, a size.
+    #[error("failed to write data: {0}")]
+    Data(String),
+    /// The database is not there, full, or read-only. It may come back.
+    #[error("failed to reach the database: {0}")]
+    Unavailable(String),
+    /// What the tables hold is not what this version wrote.
+    #[error("failed to read the tables: {0}")]
+    Corrupt(String),
+    /// The database cannot be used by this version.
+    #[error("failed to open the database: {0}")]
+    Open(String),
+}
+
+/// When an entity moves by itself. Sorts by time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timer {
+    /// When; 0 = it is ready or has work left.
+    pub at: Timestamp,
+    /// Which entity.
+    pub key: TimerKey,
+}
+
+/// The entities that can have a `wake_at`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TimerKey {
+    /// A run.
+    Run(RunId),
+    /// An entity of the `state` table.
+    State(StateKey),
+}
+
+/// A run as people ask for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunView {
+    /// Its row.
+    pub head: RunHead,
+    /// Entry 0.
+    pub input: Entry,
+    /// The last entry, once the run has ended.
+    pub outcome: Option<Entry>,
+}
+
+/// A run's journal as people ask for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Journal {
+    /// The run's row.
+    pub head: RunHead,
+    /// All entries by position.
+    pub entries: Vec<Entry>,
+    /// Failed attempts in order of time.
+    pub attempts: Vec<Attempt>,
+    /// Early signals in order of arrival, consumed ones too.
+    pub signals: Vec<Signal>,
+}
+
+/// An event with what came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventView {
+    /// The event.
+    pub event: Event,
+    /// The runs that it started.
+    pub runs: Vec<RunHead>,
+    /// The functions that it triggers and did not start, and why.
+    pub verdicts: Vec<(FunctionId, Verdict)>,
+}
+
+/// Which runs are asked for. Everything left out matches.
+#[derive(Clone, Debug, Default)]
+pub struct RunFilter {
+    /// Any of these statuses; empty means all.
+    pub statuses: Vec<RunStatus>,
+    /// Of this app.
+    pub app: Option<Text>,
+    /// Of the function with this id.
+    pub function: Option<Text>,
+    /// Created at or after.
+    pub since: Option<Timestamp>,
+    /// Created before.
+    pub until: Option<Timestamp>,
+    /// Only older ones than this run number.
+    pub before_run_no: Option<i64>,
+    /// At most this many.
+    pub limit: usize,
+}
+
+/// Which events are asked for.
+#[derive(Clone, Debug, Default)]
+pub struct EventFilter {
+    /// With this name.
+    pub name: Option<Text>,
+    /// Only older ones than this number.
+    pub before_seq: Option<i64>,
+    /// At most this many.
+    pub limit: usize,
+}
+
+/// Everything that the tables hold of a partition, in a canonical order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dump {
+    /// The last commit number.
+    pub commit_no: u64,
+    /// Runs by number.
+    pub runs: Vec<RunHead>,
+    /// Entries by (run number, position).
+    pub entries: Vec<Entry>,
+    /// Failed attempts in order of insertion.
+    pub attempts: Vec<Attempt>,
+    /// Events by number.
+    pub events: Vec<Event>,
+    /// Verdicts by (event, function).
+    pub verdicts: Vec<(EventId, FunctionId, Verdict)>,
+    /// Open waits by (run number, position).
+    pub waits: Vec<Wait>,
+    /// Early signals by (run number, order).
+    pub signals: Vec<Signal>,
+    /// Other entities by key.
+    pub state: Vec<StateRow>,
+}
