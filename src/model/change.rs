@@ -88,6 +88,8 @@ pub struct StoredRun {
     pub entries: Vec<Entry>,
     /// Its early signals by order, consumed ones too.
     pub signals: Vec<Signal>,
+    /// Its open waits for events by position.
+    pub waits: Vec<Wait>,
 }
 
 /// What the store has under a key. A key that the tables do not have comes back empty, never as an error.
