@@ -1,6 +1,8 @@
 //! The one door to time and chance. Everything else gets them as arguments, so that tests and a developer's skipped
 //! clock own them.
 
+#![expect(clippy::disallowed_methods, reason = "the one door to the system's time")]
+
 use std::sync::Mutex;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 

@@ -1,0 +1,27 @@
+# The server as an image: built in one stage, run from another that holds the binary and nothing to build with.
+# Used so: docker run -p 8484:8484 -v backstitch:/var/lib/backstitch backstitch
+
+FROM rust:1.95-slim-bookworm AS build
+# aws-lc and SQLite are compiled from C.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends gcc g++ make cmake pkg-config libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /build
+COPY Cargo.toml Cargo.lock rust-toolchain.toml ./
+COPY src src
+COPY sdk-rust sdk-rust
+RUN cargo build --release --locked --bin backstitch
+
+FROM debian:bookworm-slim
+# Handlers are called over TLS, which needs the public root certificates.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --uid 10001 --home-dir /var/lib/backstitch --create-home backstitch
+COPY --from=build /build/target/release/backstitch /usr/local/bin/backstitch
+USER backstitch
+WORKDIR /var/lib/backstitch
+VOLUME /var/lib/backstitch
+EXPOSE 8484
+ENTRYPOINT ["backstitch"]
+CMD ["start"]
