@@ -60,6 +60,7 @@ clean: ## Remove what the other targets built
 tools:
 	@missing() { echo "missing: $$1. $$2" >&2; exit 1; }; \
 	command -v cargo >/dev/null || missing cargo "Install Rust with rustup (https://rustup.rs); rust-toolchain.toml picks the version."; \
+	cargo --version >/dev/null || missing "the toolchain of rust-toolchain.toml" "Run: rustup toolchain install"; \
 	command -v cc >/dev/null || missing "a C compiler" "Install gcc or clang: SQLite and the TLS library are compiled from source."; \
 	command -v node >/dev/null || missing node "Install Node.js $(NODE_MAJOR_MIN) or newer (https://nodejs.org)."; \
 	command -v npm >/dev/null || missing npm "It comes with Node.js; on Debian it is the package npm."; \
@@ -80,17 +81,17 @@ rust:
 	$(call phase,rust: tests,cargo test --workspace --locked)
 
 .PHONY: sdk-ts
-sdk-ts: sdk-ts/node_modules/.package-lock.json
+sdk-ts: sdk-ts/node_modules/.installed
 	$(call phase,sdk-ts: build and test,npm --prefix sdk-ts run build && npm --prefix sdk-ts test)
 
 .PHONY: examples
-examples: $(NODE_EXAMPLES:%=%/node_modules/.package-lock.json)
+examples: $(NODE_EXAMPLES:%=%/node_modules/.installed)
 	$(foreach dir,$(NODE_EXAMPLES),$(call phase,$(dir): build,npm --prefix $(dir) run build --if-present)$(newline))
 
-# npm writes this file last, so it is as old as the installation. It is older than the lock file when that has changed.
-%/node_modules/.package-lock.json: %/package-lock.json
+# The stamp is as old as the installation, and older than the lock file when that has changed.
+%/node_modules/.installed: %/package-lock.json
 	npm --prefix $* ci --no-audit --no-fund
-	@touch $@
+	@mkdir -p $(@D); touch $@
 
 define newline
 
