@@ -68,9 +68,14 @@ fn files_stay_readable() {
 }
 
 #[test]
-fn nothing_refers_to_one_machine_or_to_later() {
+fn nothing_refers_to_one_machine() {
     let repo = Repo::here();
     hold("places", repo.texts().flat_map(|(path, text)| text::machine_paths(path, text)).collect());
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    let repo = Repo::here();
     hold("promises", repo.texts().flat_map(|(path, text)| text::promises(path, text)).collect());
 }
 
@@ -97,5 +102,10 @@ fn the_changelog_keeps_its_form() {
 fn the_image_copies_what_the_build_needs() {
     let repo = Repo::here();
     hold("image", image::copies(repo.text("Dockerfile"), repo.text(".dockerignore"), repo));
+}
+
+#[test]
+fn the_image_runs_as_an_ordinary_user() {
+    let repo = Repo::here();
     hold("image", image::user(repo.text("Dockerfile")));
 }
