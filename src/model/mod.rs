@@ -36,5 +36,5 @@ pub use registry::Registry;
 pub use run::{Hold, HoldKind, ParentLink, RunHead, RunStatus, TriggerKind};
 pub use signal::{Settle, Signal};
 pub use snapshot::Snapshot;
-pub use time::{Moment, Timestamp};
+pub use time::{Moment, TimeError, Timestamp};
 pub use wait::{Wait, WaitIndex};

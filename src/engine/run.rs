@@ -1,0 +1,172 @@
+//! A resident run: its row, its journal, and what follows from them and from nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use crate::model::{
+    Entry, EntryId, EntryKind, Outcome, Payload, RunHead, RunStatus, Signal, StoredRun, Text, Timestamp, Wait,
+};
+
+/// A run in memory. Everything below `waits` is an index that can be made again from the rest.
+#[derive(Clone, Debug)]
+pub(super) struct Run {
+    pub(super) head: Arc<RunHead>,
+    pub(super) entries: Vec<Arc<Entry>>,
+    pub(super) signals: Vec<Signal>,
+    pub(super) waits: BTreeMap<u32, Wait>,
+    ids: BTreeMap<EntryId, u32>,
+    open: BTreeSet<u32>,
+    due: BTreeSet<(Timestamp, u32)>,
+    signal_waits: BTreeSet<(Text, u32)>,
+    pub(super) last_seq: u32,
+    pub(super) bytes: usize,
+}
+
+impl Run {
+    /// A run that has its row and nothing else yet.
+    pub(super) fn new(head: RunHead) -> Run {
+        Run {
+            head: Arc::new(head),
+            entries: Vec::new(),
+            signals: Vec::new(),
+            waits: BTreeMap::new(),
+            ids: BTreeMap::new(),
+            open: BTreeSet::new(),
+            due: BTreeSet::new(),
+            signal_waits: BTreeSet::new(),
+            last_seq: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Takes what the store has.
+    pub(super) fn load(stored: StoredRun) -> Run {
+        let mut run = Run::new(stored.head);
+        for entry in stored.entries {
+            run.put(entry);
+        }
+        run.signals = stored.signals;
+        run.waits = stored.waits.into_iter().map(|wait| (wait.idx, wait)).collect();
+        run
+    }
+
+    /// What the store must have.
+    pub(super) fn stored(&self) -> StoredRun {
+        StoredRun {
+            head: (*self.head).clone(),
+            entries: self.entries.iter().map(|entry| (**entry).clone()).collect(),
+            signals: self.signals.clone(),
+            waits: self.waits.values().cloned().collect(),
+        }
+    }
+
+    /// Appends or replaces an entry.
+    pub(super) fn put(&mut self, entry: Entry) {
+        let idx = entry.idx;
+        if let Some(old) = self.entries.get(idx as usize).cloned() {
+            self.unindex(&old);
+            self.index(&entry);
+            self.entries[idx as usize] = Arc::new(entry);
+        } else {
+            assert_eq!(idx as usize, self.entries.len(), "entries are dense: run {}", self.head.id);
+            self.ids.insert(entry.id.clone(), idx);
+            self.index(&entry);
+            self.entries.push(Arc::new(entry));
+        }
+    }
+
+    fn index(&mut self, entry: &Entry) {
+        self.bytes += entry.payload_bytes();
+        self.last_seq = self.last_seq.max(entry.seq.unwrap_or(0));
+        if entry.is_settled() {
+            return;
+        }
+        self.open.insert(entry.idx);
+        if let Some(due) = entry.due_at {
+            self.due.insert((due, entry.idx));
+        }
+        if let Some(name) = awaited_signal(entry) {
+            self.signal_waits.insert((name, entry.idx));
+        }
+    }
+
+    fn unindex(&mut self, entry: &Entry) {
+        self.bytes -= entry.payload_bytes();
+        self.open.remove(&entry.idx);
+        if let Some(due) = entry.due_at {
+            self.due.remove(&(due, entry.idx));
+        }
+        if let Some(name) = awaited_signal(entry) {
+            self.signal_waits.remove(&(name, entry.idx));
+        }
+    }
+
+    /// The position of the entry with this id.
+    pub(super) fn find(&self, id: &str) -> Option<u32> {
+        self.ids.get(id).copied()
+    }
+
+    /// Positions of entries that are not settled, in order.
+    pub(super) fn open(&self) -> impl Iterator<Item = u32> + '_ {
+        self.open.iter().copied()
+    }
+
+    /// Timers of entries, earliest first.
+    pub(super) fn due(&self) -> impl Iterator<Item = (Timestamp, u32)> + '_ {
+        self.due.iter().copied()
+    }
+
+    /// Positions of open waits for a signal, in order.
+    pub(super) fn waits_for<'a>(&'a self, name: &'a Text) -> impl Iterator<Item = u32> + 'a {
+        self.signal_waits.range((name.clone(), 0)..=(name.clone(), u32::MAX)).map(|(_, idx)| *idx)
+    }
+
+    /// When this run moves by itself while it is resident: its own timer, the earliest of its entries' timers, or the
+    /// end of a cancellation's grace.
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        let head = &self.head;
+        if head.status.is_terminal() {
+            return head.wake_at;
+        }
+        let own = match head.status {
+            RunStatus::Queued | RunStatus::Backoff => head.wake_at,
+            _ => None,
+        };
+        let entries = self.due.first().map(|(due, _)| *due);
+        [own, entries, head.cancel_by].into_iter().flatten().min()
+    }
+}
+
+/// The signal that an open entry waits for: its name, or for an awakeable `$awakeable/` and the entry's id.
+pub(super) fn awaited_signal(entry: &Entry) -> Option<Text> {
+    #[derive(Deserialize)]
+    struct Params {
+        #[serde(default)]
+        signal: Option<String>,
+        #[serde(default)]
+        awakeable: bool,
+    }
+    if entry.kind != EntryKind::WaitSignal || entry.is_settled() {
+        return None;
+    }
+    let params: Params = entry.params.read().ok()?;
+    if params.awakeable { Some(awakeable_signal(&entry.id)) } else { params.signal.map(Text::from) }
+}
+
+/// The name under which an awakeable's outcome travels as a signal.
+pub(super) fn awakeable_signal(entry: &str) -> Text {
+    format!("{AWAKEABLE}{entry}").into()
+}
+
+/// What the signal names of awakeables start with. Other signal names cannot: `$` is reserved.
+pub(super) const AWAKEABLE: &str = "$awakeable/";
+
+/// The value that a settled entry's outcome carries, for the variables of filters.
+pub(super) fn value_of(entry: &Entry) -> Payload {
+    match &entry.outcome {
+        Some(Outcome::Ok(value)) => value.clone(),
+        _ => Payload::null(),
+    }
+}

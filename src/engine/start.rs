@@ -1,0 +1,139 @@
+//! Runs begin: by REST, by an event, by another run. A run's id follows from its cause, so a repeated cause makes the
+//! same run.
+
+use super::command::{Refusal, Reply, Start};
+use super::draft::{Draft, Part, fresh_entry};
+use crate::limits::MARK_MS;
+use crate::model::{
+    EntryKind, EntryStatus, EventId, FunctionId, Key, MarkKey, MarkScope, Outcome, ParentLink, Payload, RunHead, RunId,
+    RunStatus, Span, StateKey, StateRow, Text, Timestamp, TriggerKind, derive, digest_of, partition_key,
+};
+
+/// The id of entry 0.
+pub(super) const INPUT_ID: &str = "$input";
+
+/// Everything that a new run is made from.
+pub(super) struct Birth {
+    pub(super) id: RunId,
+    pub(super) function: FunctionId,
+    pub(super) name: Option<Text>,
+    pub(super) trigger: TriggerKind,
+    pub(super) event: Option<EventId>,
+    pub(super) parent: Option<ParentLink>,
+    pub(super) root: Option<RunId>,
+    pub(super) facts: Payload,
+    pub(super) input: Payload,
+    pub(super) delay: Option<Span>,
+}
+
+/// Starts a run by REST, or finds the one that the same start made before.
+pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Part<Reply> {
+    let function = &start.function;
+    let mark = start.idempotency_key.as_ref().map(|key| MarkKey { scope: MarkScope::Start(function.clone()), key: key.clone() });
+    let keys = [
+        start.name.as_ref().map(|name| Key::RunName(function.clone(), name.clone())),
+        mark.as_ref().map(|mark| Key::Mark(mark.clone())),
+    ];
+    draft.require(keys.into_iter().flatten())?;
+    if let Some(name) = &start.name
+        && let Some(run) = draft.named(function, name)
+    {
+        return same_start(draft, start, run, "run id", name);
+    }
+    if let Some(mark) = &mark
+        && let Some(row) = draft.state(&StateKey::Mark(mark.clone()))
+        && row.wake_at.is_none_or(|expiry| expiry > draft.now())
+        && let Some(run) = marked_run(row)
+    {
+        return same_start(draft, start, run, "idempotency key", &mark.key);
+    }
+    if draft.registry.function(function).is_none() {
+        return Err(Refusal::UnknownFunction(function.clone()).into());
+    }
+    let client_key = start.name.as_ref().or(start.idempotency_key.as_ref());
+    let chance = draft.chance_bits();
+    let partition = match client_key {
+        Some(key) => partition_key(&[function.to_string().as_bytes(), key.as_bytes()]),
+        None => (chance & 0xffff) as u16,
+    };
+    let id = RunId::new(draft.now(), chance, partition);
+    create(draft, Birth {
+        id,
+        function: function.clone(),
+        name: start.name.clone(),
+        trigger: TriggerKind::Call,
+        event: None,
+        parent: None,
+        root: None,
+        facts: Payload::trusted(r#"{"kind":"call"}"#),
+        input: start.input.clone(),
+        delay: start.delay,
+    });
+    if let Some(mark) = mark {
+        let wake_at = Some(draft.now().after(Span(MARK_MS)));
+        let value = Payload::trusted(format!(r#"{{"format":1,"run":"{id}"}}"#));
+        draft.put_state(StateRow { key: StateKey::Mark(mark), wake_at, value });
+    }
+    Ok(Reply::Run { id, created: true })
+}
+
+fn marked_run(row: &StateRow) -> Option<RunId> {
+    #[derive(serde::Deserialize)]
+    struct Mark {
+        run: RunId,
+    }
+    row.value.read::<Mark>().ok().map(|mark| mark.run)
+}
+
+fn same_start(draft: &mut Draft<'_>, start: &Start, run: RunId, what: &'static str, key: &Text) -> Part<Reply> {
+    // A mark may outlive its run: then the run's retention decides, and the start begins anew under the old name.
+    let existing = draft.run(run)?.entry(0);
+    let same = existing.outcome.as_ref().and_then(Outcome::payload).is_some_and(|input| digest_of(input) == digest_of(&start.input));
+    if same {
+        return Ok(Reply::Run { id: run, created: false });
+    }
+    Err(Refusal::Conflict { function: start.function.clone(), what, key: key.clone(), run }.into())
+}
+
+/// The id of the run that a cause makes of a function: of an event, or of a parent's entry.
+pub(super) fn caused_id(at: Timestamp, partition: u16, cause: &[u8], part: &str) -> RunId {
+    RunId::new(at, derive(&[cause, part.as_bytes()]), partition)
+}
+
+/// Adds a run. Its function must be known.
+pub(super) fn create(draft: &mut Draft<'_>, birth: Birth) -> RunId {
+    let now = draft.now();
+    let pinned = draft.registry.current(&birth.function.app).filter(|d| d.manifest.immutable).map(|d| d.id);
+    let started_at = birth.delay.map_or(now, |delay| now.after(delay));
+    let delayed = started_at > now;
+    let head = RunHead {
+        run_no: draft.next_run_no(),
+        id: birth.id,
+        function: birth.function,
+        name: birth.name,
+        status: if delayed { RunStatus::Queued } else { RunStatus::Ready },
+        trigger: birth.trigger,
+        event: birth.event,
+        born_seq: draft.last_event_seq(),
+        parent: birth.parent,
+        root: birth.root.unwrap_or(birth.id),
+        deployment: pinned,
+        created_at: now,
+        started_at,
+        ended_at: None,
+        failures: 0,
+        losses: 0,
+        last_error: None,
+        awaiting: Vec::new(),
+        hold: None,
+        wake_at: Some(if delayed { started_at } else { Timestamp::ZERO }),
+        cancel_by: None,
+        mismatch_since: None,
+    };
+    let mut input = fresh_entry(INPUT_ID.into(), EntryKind::Input, birth.facts, now, None);
+    input.status = EntryStatus::Settled;
+    input.outcome = Some(Outcome::Ok(birth.input));
+    input.settled_at = Some(now);
+    draft.add_run(head, input);
+    birth.id
+}

@@ -1,0 +1,179 @@
+//! The durable part of a partition in memory: exactly what the tables hold of what is resident. Written by `apply`
+//! and by loading, and by nothing else; never decides, never fails.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::run::Run;
+use crate::model::{
+    Change, Event, EventId, FunctionId, Key, Loaded, RunHead, RunId, Signal, StateKey, StateRow, Text, Wait, WaitIndex,
+};
+
+/// What is known of an event name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct NameFacts {
+    /// The greatest event number of the name; 0 when there is none.
+    pub(super) last_seq: i64,
+    /// Open waits by path.
+    pub(super) paths: BTreeMap<Text, u64>,
+}
+
+/// The resident tables. A key that is present with nothing is known to be absent from the tables.
+#[derive(Debug, Default)]
+pub(super) struct Tables {
+    pub(super) last_run_no: i64,
+    pub(super) last_event_seq: i64,
+    pub(super) runs: BTreeMap<RunId, Option<Run>>,
+    pub(super) names: BTreeMap<(FunctionId, Text), Option<RunId>>,
+    pub(super) states: BTreeMap<StateKey, Option<StateRow>>,
+    pub(super) event_names: BTreeMap<Text, NameFacts>,
+    pub(super) waits: BTreeMap<WaitIndex, BTreeMap<(i64, u32), Wait>>,
+    pub(super) events: BTreeMap<EventId, Option<Arc<Event>>>,
+    pub(super) pages: BTreeMap<Key, Vec<Event>>,
+    by_no: BTreeMap<i64, RunId>,
+}
+
+impl Tables {
+    /// Whether a key is resident.
+    pub(super) fn has(&self, key: &Key) -> bool {
+        match key {
+            Key::Run(id) => self.runs.contains_key(id),
+            Key::RunName(function, name) => self.names.contains_key(&(function.clone(), name.clone())),
+            Key::Mark(mark) => self.states.contains_key(&StateKey::Mark(mark.clone())),
+            Key::EventName(name) => self.event_names.contains_key(name),
+            Key::Waits(index) => self.waits.contains_key(index),
+            Key::Event(id) => self.events.contains_key(id),
+            Key::Events { .. } => self.pages.contains_key(key),
+        }
+    }
+
+    /// Makes resident what the store has under a key. What is resident already is newer and stays.
+    pub(super) fn install(&mut self, key: Key, loaded: Loaded) {
+        if self.has(&key) {
+            return;
+        }
+        match (key, loaded) {
+            (Key::Run(id), Loaded::Run(stored)) => {
+                let run = stored.map(|stored| Run::load(*stored));
+                if let Some(run) = &run {
+                    self.by_no.insert(run.head.run_no, id);
+                }
+                self.runs.insert(id, run);
+            }
+            (Key::RunName(function, name), Loaded::RunName(id)) => {
+                self.names.insert((function, name), id);
+            }
+            (Key::Mark(mark), Loaded::State(row)) => {
+                self.states.insert(StateKey::Mark(mark), row);
+            }
+            (Key::EventName(name), Loaded::EventName { last_seq, paths }) => {
+                self.event_names.insert(name, NameFacts { last_seq, paths: paths.into_iter().collect() });
+            }
+            (Key::Waits(index), Loaded::Waits(waits)) => {
+                self.waits.insert(index, waits.into_iter().map(|wait| ((wait.run_no, wait.idx), wait)).collect());
+            }
+            (Key::Event(id), Loaded::Event(event)) => {
+                self.events.insert(id, event.map(|event| Arc::new(*event)));
+            }
+            (key @ Key::Events { .. }, Loaded::Events(events)) => {
+                self.pages.insert(key, events);
+            }
+            (key, loaded) => unreachable!("the store answers {key:?} with its own kind, not with {loaded:?}"),
+        }
+    }
+
+    /// Folds one change. Total over the changes that `decide` makes: whatever a change touches is resident.
+    pub(super) fn apply(&mut self, change: &Change) {
+        match change {
+            Change::RunCreated(head) => self.create_run(head),
+            Change::RunChanged(head) => self.run_mut(head.run_no).head = Arc::new(head.clone()),
+            Change::EntryAdded(entry) | Change::EntryChanged(entry) => self.run_mut(entry.run_no).put(entry.clone()),
+            Change::AttemptAdded(_) | Change::VerdictAdded(..) => {}
+            Change::EventAdded(event) => self.add_event(event),
+            Change::WaitOpened(wait) => self.open_wait(wait),
+            Change::WaitChanged(wait) => self.change_wait(wait),
+            Change::WaitClosed(wait) => self.close_wait(wait),
+            Change::SignalAdded(signal) => self.run_mut(signal.run_no).signals.push(signal.clone()),
+            Change::SignalConsumed(signal) => self.consume(signal),
+            Change::StatePut(row) => {
+                self.states.insert(row.key.clone(), Some(row.clone()));
+            }
+            Change::StateDeleted(key) => {
+                self.states.insert(key.clone(), None);
+            }
+        }
+    }
+
+    fn create_run(&mut self, head: &RunHead) {
+        self.last_run_no = self.last_run_no.max(head.run_no);
+        if let Some(name) = &head.name {
+            self.names.insert((head.function.clone(), name.clone()), Some(head.id));
+        }
+        self.by_no.insert(head.run_no, head.id);
+        self.runs.insert(head.id, Some(Run::new(head.clone())));
+    }
+
+    fn run_mut(&mut self, run_no: i64) -> &mut Run {
+        let id = self.by_no.get(&run_no).expect("a run that changes is resident");
+        self.runs.get_mut(id).and_then(Option::as_mut).expect("a run that has a number exists")
+    }
+
+    /// The id of a resident run.
+    pub(super) fn id_of(&self, run_no: i64) -> Option<RunId> {
+        self.by_no.get(&run_no).copied()
+    }
+
+    fn add_event(&mut self, event: &Event) {
+        self.last_event_seq = self.last_event_seq.max(event.seq);
+        if let Some(facts) = self.event_names.get_mut(&event.name) {
+            facts.last_seq = facts.last_seq.max(event.seq);
+        }
+        self.events.insert(event.id, Some(Arc::new(event.clone())));
+    }
+
+    fn open_wait(&mut self, wait: &Wait) {
+        if let Some(facts) = self.event_names.get_mut(&wait.index.event) {
+            *facts.paths.entry(wait.index.path.clone()).or_insert(0) += 1;
+        }
+        if let Some(bucket) = self.waits.get_mut(&wait.index) {
+            bucket.insert((wait.run_no, wait.idx), wait.clone());
+        }
+        self.run_mut(wait.run_no).waits.insert(wait.idx, wait.clone());
+    }
+
+    fn change_wait(&mut self, wait: &Wait) {
+        if let Some(bucket) = self.waits.get_mut(&wait.index) {
+            bucket.insert((wait.run_no, wait.idx), wait.clone());
+        }
+        self.run_mut(wait.run_no).waits.insert(wait.idx, wait.clone());
+    }
+
+    fn close_wait(&mut self, wait: &Wait) {
+        if let Some(facts) = self.event_names.get_mut(&wait.index.event)
+            && let Some(count) = facts.paths.get_mut(&wait.index.path)
+        {
+            *count -= 1;
+            if *count == 0 {
+                facts.paths.remove(&wait.index.path);
+            }
+        }
+        if let Some(bucket) = self.waits.get_mut(&wait.index) {
+            bucket.remove(&(wait.run_no, wait.idx));
+        }
+        self.run_mut(wait.run_no).waits.remove(&wait.idx);
+    }
+
+    fn consume(&mut self, signal: &Signal) {
+        let run = self.run_mut(signal.run_no);
+        if let Some(slot) = run.signals.iter_mut().find(|kept| kept.order == signal.order) {
+            *slot = signal.clone();
+        }
+    }
+
+    /// Forgets a run that the tables have in full.
+    pub(super) fn forget_run(&mut self, id: RunId) {
+        if let Some(Some(run)) = self.runs.remove(&id) {
+            self.by_no.remove(&run.head.run_no);
+        }
+    }
+}
