@@ -134,13 +134,14 @@ pub enum MarkScope {
     Start(FunctionId),
 }
 
-/// The key of an entity in the `state` table.
+/// The key of an entity in the `state` table. The order of the variants is the order of their words in the column `kind`,
+/// so that a page sorted here and a page sorted by the database are the same.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StateKey {
-    /// An idempotency mark.
-    Mark(MarkKey),
     /// An event that is still being delivered to open waits.
     Fanout(EventId),
+    /// An idempotency mark.
+    Mark(MarkKey),
 }
 
 impl StateKey {

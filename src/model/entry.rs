@@ -38,7 +38,7 @@ pub enum EntryKind {
 }
 
 impl EntryKind {
-    /// Every kind, in the order of their numbers in the database.
+    /// Every kind.
     pub const ALL: [EntryKind; 10] = [
         EntryKind::Input,
         EntryKind::Step,
@@ -95,7 +95,7 @@ pub enum EntryStatus {
 }
 
 impl EntryStatus {
-    /// Every status, in the order of their numbers in the database.
+    /// Every status.
     pub const ALL: [EntryStatus; 4] =
         [EntryStatus::Waiting, EntryStatus::Backoff, EntryStatus::Runnable, EntryStatus::Settled];
 

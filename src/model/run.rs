@@ -30,7 +30,7 @@ pub enum RunStatus {
 }
 
 impl RunStatus {
-    /// Every status, in the order of their numbers in the database.
+    /// Every status.
     pub const ALL: [RunStatus; 8] = [
         RunStatus::Queued,
         RunStatus::Ready,
@@ -129,7 +129,7 @@ pub enum TriggerKind {
 }
 
 impl TriggerKind {
-    /// Every kind, in the order of their numbers in the database.
+    /// Every kind.
     pub const ALL: [TriggerKind; 3] = [TriggerKind::Event, TriggerKind::Call, TriggerKind::Invoke];
 
     /// The word on the wire and in SQL.

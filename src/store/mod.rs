@@ -2,6 +2,9 @@
 //! nothing about runs; it refuses a batch of a lost ownership, and it never says that something is durable when it
 //! may not be.
 
+pub mod memory;
+mod text;
+
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -14,7 +17,8 @@ use crate::model::{
 /// A database that keeps the tables. All methods may be called at once from many tasks; `commit` is called by the one
 /// owner of a partition, one at a time.
 pub trait Store: Send + Sync + 'static {
-    /// Takes a partition: its epoch grows by one, and batches of older epochs are refused from then on.
+    /// Takes a partition: its epoch grows by one, and batches of older epochs are refused from then on. A database of one
+    /// partition has number 0 and refuses others.
     fn take_ownership(&self, partition: u16) -> BoxFuture<'_, Result<Ownership, StoreError>>;
 
     /// Writes one batch in one transaction.
@@ -177,7 +181,7 @@ pub struct Journal {
     pub head: RunHead,
     /// All entries by position.
     pub entries: Vec<Entry>,
-    /// Failed attempts in order of time.
+    /// Failed attempts in order of insertion.
     pub attempts: Vec<Attempt>,
     /// Early signals in order of arrival, consumed ones too.
     pub signals: Vec<Signal>,

@@ -1,0 +1,140 @@
+//! The oracle: every table a map, every question answered by looking at all of it. Other stores are right when they
+//! answer as this one does. It keeps nothing past its own life, so it is for tests and for models of the server.
+
+mod questions;
+mod tables;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
+use self::tables::Tables;
+use super::{
+    Commit, Dump, EventFilter, EventView, Journal, Ownership, RegistryRows, RunFilter, RunView, Store, StoreError,
+    Timer,
+};
+use crate::model::{
+    App, Batch, Deployment, Event, EventId, FunctionId, Key, Loaded, RunHead, RunId, Text, Timestamp, Wait,
+};
+
+/// A store in memory. A clone shares the tables, as a second connection would.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore {
+    tables: Arc<Mutex<Tables>>,
+}
+
+impl MemoryStore {
+    /// Empty tables.
+    pub fn new() -> MemoryStore {
+        MemoryStore::default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tables> {
+        // Tables are only ever replaced as a whole, so a panic elsewhere leaves none half written.
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ask<T: Send + 'static>(&self, question: impl FnOnce(&mut Tables) -> T + Send + 'static) -> BoxFuture<'_, T> {
+        async move { question(&mut self.lock()) }.boxed()
+    }
+}
+
+impl Store for MemoryStore {
+    fn take_ownership(&self, partition: u16) -> BoxFuture<'_, Result<Ownership, StoreError>> {
+        self.ask(move |tables| tables.take_ownership(partition))
+    }
+
+    fn commit(&self, batch: Arc<Batch>) -> BoxFuture<'_, Commit> {
+        self.ask(move |tables| {
+            let mut next = tables.clone();
+            match next.write(&batch) {
+                Ok(()) => {
+                    *tables = next;
+                    Commit::Done
+                }
+                Err(error) => Commit::Failed(error),
+            }
+        })
+    }
+
+    fn load(&self, _partition: u16, keys: Vec<Key>) -> BoxFuture<'_, Result<Vec<Loaded>, StoreError>> {
+        self.ask(move |tables| Ok(keys.iter().map(|key| tables.loaded(key)).collect()))
+    }
+
+    fn due(
+        &self,
+        _partition: u16,
+        after: Option<Timer>,
+        until: Timestamp,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<Timer>, StoreError>> {
+        self.ask(move |tables| Ok(tables.due(after.as_ref(), until, limit)))
+    }
+
+    fn scanning_waits(&self, _partition: u16) -> BoxFuture<'_, Result<Vec<Wait>, StoreError>> {
+        self.ask(|tables| Ok(tables.scanning_waits()))
+    }
+
+    fn held_runs(
+        &self,
+        _partition: u16,
+        app: Text,
+        after_run_no: i64,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>> {
+        self.ask(move |tables| Ok(tables.held_runs(&app, after_run_no, limit)))
+    }
+
+    fn secret(&self, fresh: [u8; 32]) -> BoxFuture<'_, Result<[u8; 32], StoreError>> {
+        self.ask(move |tables| Ok(*tables.secret.get_or_insert(fresh)))
+    }
+
+    fn registry(&self) -> BoxFuture<'_, Result<RegistryRows, StoreError>> {
+        self.ask(|tables| Ok((tables.apps.values().cloned().collect(), tables.deployments.values().cloned().collect())))
+    }
+
+    fn put_app(&self, app: App, deployment: Option<Deployment>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.ask(move |tables| tables.put_app(app, deployment))
+    }
+
+    fn delete_app(&self, app: Text) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.ask(move |tables| Ok(tables.apps.remove(&app).is_some()))
+    }
+
+    fn run(&self, id: RunId) -> BoxFuture<'_, Result<Option<RunView>, StoreError>> {
+        self.ask(move |tables| tables.run_view(id))
+    }
+
+    fn run_named(&self, function: FunctionId, name: Text) -> BoxFuture<'_, Result<Option<RunId>, StoreError>> {
+        self.ask(move |tables| Ok(tables.run_named(&function, &name)))
+    }
+
+    fn runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>> {
+        self.ask(move |tables| Ok(tables.runs_page(&filter)))
+    }
+
+    fn journal(&self, id: RunId) -> BoxFuture<'_, Result<Option<Journal>, StoreError>> {
+        self.ask(move |tables| Ok(tables.journal(id)))
+    }
+
+    fn children(&self, id: RunId, limit: usize) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>> {
+        self.ask(move |tables| Ok(tables.children(id, limit)))
+    }
+
+    fn event(&self, id: EventId) -> BoxFuture<'_, Result<Option<EventView>, StoreError>> {
+        self.ask(move |tables| Ok(tables.event_view(id)))
+    }
+
+    fn events(&self, filter: EventFilter) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
+        self.ask(move |tables| Ok(tables.events_page(&filter)))
+    }
+
+    fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.ask(|_| Ok(()))
+    }
+
+    fn dump(&self, _partition: u16) -> BoxFuture<'_, Result<Dump, StoreError>> {
+        self.ask(|tables| Ok(tables.dump()))
+    }
+}

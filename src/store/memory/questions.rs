@@ -1,0 +1,179 @@
+//! What is asked of the oracle: filter everything, sort it, cut the page.
+
+use super::tables::Tables;
+use crate::limits;
+use crate::model::{
+    Entry, EntryKind, Event, EventId, FunctionId, Key, Loaded, RunHead, RunId, RunStatus, Signal, StateKey, StoredRun,
+    Text, Timestamp, Wait,
+};
+use crate::store::{Dump, EventFilter, EventView, Journal, RunFilter, RunView, StoreError, Timer, TimerKey};
+
+impl Tables {
+    fn head(&self, id: RunId) -> Option<RunHead> {
+        Some((**self.runs.get(self.run_ids.get(&id)?)?).clone())
+    }
+
+    fn entries_of(&self, run_no: i64) -> Vec<Entry> {
+        self.entries.range((run_no, 0)..=(run_no, u32::MAX)).map(|(_, entry)| (**entry).clone()).collect()
+    }
+
+    fn signals_of(&self, run_no: i64) -> Vec<Signal> {
+        self.signals.range((run_no, 0)..=(run_no, u32::MAX)).map(|(_, signal)| (**signal).clone()).collect()
+    }
+
+    fn waits_where(&self, wanted: impl Fn(&Wait) -> bool) -> Vec<Wait> {
+        self.waits.values().filter(|wait| wanted(wait)).map(|wait| (**wait).clone()).collect()
+    }
+
+    fn runs_where(&self, wanted: impl Fn(&RunHead) -> bool) -> impl DoubleEndedIterator<Item = RunHead> {
+        self.runs.values().filter(move |run| wanted(run)).map(|run| (**run).clone())
+    }
+
+    fn events_where(&self, wanted: impl Fn(&Event) -> bool) -> impl DoubleEndedIterator<Item = Event> {
+        self.events.values().filter(move |event| wanted(event)).map(|event| (**event).clone())
+    }
+
+    /// What is under a key.
+    pub(super) fn loaded(&self, key: &Key) -> Loaded {
+        match key {
+            Key::Run(id) => Loaded::Run(self.stored_run(*id).map(Box::new)),
+            Key::RunName(function, name) => Loaded::RunName(self.run_named(function, name)),
+            Key::Mark(mark) => Loaded::State(self.state.get(&StateKey::Mark(mark.clone())).cloned()),
+            Key::EventName(name) => self.event_name(name),
+            Key::Waits(index) => Loaded::Waits(self.waits_where(|wait| wait.index == *index)),
+            Key::Event(id) => Loaded::Event(self.events_where(|event| event.id == *id).next().map(Box::new)),
+            Key::Events { name, after, until } => {
+                let wanted = |event: &Event| event.name == *name && event.seq > *after && event.seq <= *until;
+                Loaded::Events(self.events_where(wanted).take(limits::EVENT_PAGE).collect())
+            }
+        }
+    }
+
+    fn stored_run(&self, id: RunId) -> Option<StoredRun> {
+        let head = self.head(id)?;
+        Some(StoredRun {
+            entries: self.entries_of(head.run_no),
+            signals: self.signals_of(head.run_no),
+            waits: self.waits_where(|wait| wait.run_no == head.run_no),
+            head,
+        })
+    }
+
+    fn event_name(&self, name: &Text) -> Loaded {
+        let last_seq = self.events_where(|event| event.name == *name).next_back().map_or(0, |event| event.seq);
+        let mut paths = std::collections::BTreeMap::<Text, u64>::new();
+        for wait in self.waits_where(|wait| wait.index.event == *name) {
+            *paths.entry(wait.index.path).or_default() += 1;
+        }
+        Loaded::EventName { last_seq, paths: paths.into_iter().collect() }
+    }
+
+    /// Timers in order.
+    pub(super) fn due(&self, after: Option<&Timer>, until: Timestamp, limit: usize) -> Vec<Timer> {
+        let runs = self.runs.values().filter_map(|run| Some(Timer { at: run.wake_at?, key: TimerKey::Run(run.id) }));
+        let state = self
+            .state
+            .values()
+            .filter_map(|row| Some(Timer { at: row.wake_at?, key: TimerKey::State(row.key.clone()) }));
+        let mut timers: Vec<Timer> = runs.chain(state).filter(|timer| timer.at <= until).collect();
+        timers.retain(|timer| after.is_none_or(|after| timer > after));
+        timers.sort();
+        timers.truncate(limit);
+        timers
+    }
+
+    /// Waits that look through older events.
+    pub(super) fn scanning_waits(&self) -> Vec<Wait> {
+        self.waits_where(|wait| wait.scanned_to.is_some())
+    }
+
+    /// Held runs of an app.
+    pub(super) fn held_runs(&self, app: &Text, after_run_no: i64, limit: usize) -> Vec<RunHead> {
+        let held = |run: &RunHead| run.status == RunStatus::Paused && run.function.app == *app;
+        self.runs_where(|run| held(run) && run.run_no > after_run_no).take(limit).collect()
+    }
+
+    /// A run, its first entry and its last.
+    pub(super) fn run_view(&self, id: RunId) -> Result<Option<RunView>, StoreError> {
+        let Some(head) = self.head(id) else { return Ok(None) };
+        let entries = self.entries_of(head.run_no);
+        let input = entries.first().filter(|entry| entry.kind == EntryKind::Input).cloned();
+        let input = input.ok_or_else(|| StoreError::Corrupt(format!("the run {id} has no input")))?;
+        let outcome = entries.last().filter(|entry| entry.kind == EntryKind::Outcome).cloned();
+        Ok(Some(RunView { head, input, outcome }))
+    }
+
+    /// The run of a name.
+    pub(super) fn run_named(&self, function: &FunctionId, name: &Text) -> Option<RunId> {
+        self.run_names.get(&(function.clone(), name.clone())).copied()
+    }
+
+    /// Runs, newest first.
+    pub(super) fn runs_page(&self, filter: &RunFilter) -> Vec<RunHead> {
+        let wanted = |run: &RunHead| {
+            (filter.statuses.is_empty() || filter.statuses.contains(&run.status))
+                && filter.app.as_ref().is_none_or(|app| run.function.app == *app)
+                && filter.function.as_ref().is_none_or(|function| run.function.function == *function)
+                && filter.since.is_none_or(|since| run.created_at >= since)
+                && filter.until.is_none_or(|until| run.created_at < until)
+                && filter.before_run_no.is_none_or(|before| run.run_no < before)
+        };
+        self.runs_where(wanted).rev().take(filter.limit).collect()
+    }
+
+    /// Everything about a run.
+    pub(super) fn journal(&self, id: RunId) -> Option<Journal> {
+        let head = self.head(id)?;
+        let of_run = self.attempts.iter().filter(|attempt| attempt.run_no == head.run_no);
+        Some(Journal {
+            entries: self.entries_of(head.run_no),
+            attempts: of_run.map(|attempt| (**attempt).clone()).collect(),
+            signals: self.signals_of(head.run_no),
+            head,
+        })
+    }
+
+    /// Runs whose parent is this one, in order of creation.
+    pub(super) fn children(&self, id: RunId, limit: usize) -> Vec<RunHead> {
+        self.runs_where(|run| run.parent.is_some_and(|parent| parent.run == id)).take(limit).collect()
+    }
+
+    /// An event and what came of it.
+    pub(super) fn event_view(&self, id: EventId) -> Option<EventView> {
+        let event = self.events_where(|event| event.id == id).next()?;
+        let of_event = self.verdicts.iter().filter(|((event, _), _)| *event == id);
+        Some(EventView {
+            event,
+            runs: self.runs_where(|run| run.event == Some(id)).collect(),
+            verdicts: of_event.map(|((_, function), verdict)| (function.clone(), verdict.clone())).collect(),
+        })
+    }
+
+    /// Events, newest first.
+    pub(super) fn events_page(&self, filter: &EventFilter) -> Vec<Event> {
+        let wanted = |event: &Event| {
+            filter.name.as_ref().is_none_or(|name| event.name == *name)
+                && filter.before_seq.is_none_or(|before| event.seq < before)
+        };
+        self.events_where(wanted).rev().take(filter.limit).collect()
+    }
+
+    /// Everything.
+    pub(super) fn dump(&self) -> Dump {
+        Dump {
+            commit_no: self.commit_no,
+            runs: self.runs_where(|_| true).collect(),
+            entries: self.entries.values().map(|entry| (**entry).clone()).collect(),
+            attempts: self.attempts.iter().map(|attempt| (**attempt).clone()).collect(),
+            events: self.events_where(|_| true).collect(),
+            verdicts: self
+                .verdicts
+                .iter()
+                .map(|((event, function), verdict)| (*event, function.clone(), verdict.clone()))
+                .collect(),
+            waits: self.waits_where(|_| true),
+            signals: self.signals.values().map(|signal| (**signal).clone()).collect(),
+            state: self.state.values().cloned().collect(),
+        }
+    }
+}

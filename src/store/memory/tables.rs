@@ -1,0 +1,268 @@
+//! The tables of the oracle and how a batch changes them. It refuses what a database's constraints refuse, and what
+//! the engine promises never to ask: a settled entry that changes, a run that rises again, an identity that moves.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::model::{
+    App, Attempt, Batch, Change, Deployment, DeploymentId, Entry, Event, EventId, FunctionId, RunHead, RunId, Signal,
+    StateKey, StateRow, Text, Timestamp, Verdict, Wait,
+};
+use crate::store::{Ownership, StoreError, text};
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// Everything that the database holds. Rows are shared, so that a copy of the tables is cheap.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tables {
+    pub(super) epoch: u32,
+    pub(super) commit_no: u64,
+    pub(super) now: Timestamp,
+    pub(super) run_no: i64,
+    pub(super) event_seq: i64,
+    pub(super) runs: BTreeMap<i64, Arc<RunHead>>,
+    pub(super) run_ids: BTreeMap<RunId, i64>,
+    pub(super) run_names: BTreeMap<(FunctionId, Text), RunId>,
+    pub(super) entries: BTreeMap<(i64, u32), Arc<Entry>>,
+    pub(super) attempts: Vec<Arc<Attempt>>,
+    pub(super) events: BTreeMap<i64, Arc<Event>>,
+    pub(super) event_ids: BTreeMap<EventId, i64>,
+    pub(super) verdicts: BTreeMap<(EventId, FunctionId), Verdict>,
+    pub(super) waits: BTreeMap<(i64, u32), Arc<Wait>>,
+    pub(super) signals: BTreeMap<(i64, u32), Arc<Signal>>,
+    pub(super) state: BTreeMap<StateKey, StateRow>,
+    pub(super) apps: BTreeMap<Text, App>,
+    pub(super) deployments: BTreeMap<DeploymentId, Deployment>,
+    pub(super) secret: Option<[u8; 32]>,
+}
+
+fn refused<T>(why: String) -> Result<T> {
+    Err(StoreError::Data(why))
+}
+
+impl Tables {
+    /// One more epoch.
+    pub(super) fn take_ownership(&mut self, partition: u16) -> Result<Ownership> {
+        if partition != 0 {
+            return refused(format!("partition {partition} does not exist: this database has one partition, 0"));
+        }
+        self.epoch += 1;
+        Ok(Ownership {
+            epoch: self.epoch,
+            commit_no: self.commit_no,
+            now: self.now,
+            run_no: self.run_no,
+            event_seq: self.event_seq,
+        })
+    }
+
+    /// Applies a batch. The caller drops the tables when this fails.
+    pub(super) fn write(&mut self, batch: &Batch) -> Result<()> {
+        if batch.partition != 0 || batch.epoch != self.epoch {
+            return Err(StoreError::Fenced { partition: batch.partition, epoch: batch.epoch });
+        }
+        if batch.commit_no != self.commit_no + 1 {
+            return refused(format!("commit {} does not follow commit {}", batch.commit_no, self.commit_no));
+        }
+        self.commit_no = batch.commit_no;
+        self.now = batch.now;
+        for change in &batch.changes {
+            self.apply(change)?;
+        }
+        Ok(())
+    }
+
+    /// Writes an app and the deployment that was found.
+    pub(super) fn put_app(&mut self, app: App, deployment: Option<Deployment>) -> Result<()> {
+        text::name(&app.name)?;
+        if let Some(deployment) = deployment {
+            self.deployments.insert(deployment.id, deployment);
+        }
+        self.apps.insert(app.name.clone(), app);
+        Ok(())
+    }
+
+    fn apply(&mut self, change: &Change) -> Result<()> {
+        match change {
+            Change::RunCreated(head) => self.create_run(head),
+            Change::RunChanged(head) => self.change_run(head),
+            Change::EntryAdded(entry) => self.add_entry(entry),
+            Change::EntryChanged(entry) => self.change_entry(entry),
+            Change::AttemptAdded(attempt) => {
+                self.run_of(attempt.run_no)?;
+                self.attempts.push(Arc::new(attempt.clone()));
+                Ok(())
+            }
+            Change::EventAdded(event) => self.add_event(event),
+            Change::VerdictAdded(event, function, verdict) => self.add_verdict(*event, function, verdict),
+            Change::WaitOpened(wait) => self.open_wait(wait),
+            Change::WaitChanged(wait) => self.change_wait(wait),
+            Change::WaitClosed(wait) => {
+                self.waits.remove(&(wait.run_no, wait.idx));
+                Ok(())
+            }
+            Change::SignalAdded(signal) => self.add_signal(signal),
+            Change::SignalConsumed(signal) => self.consume_signal(signal),
+            Change::StatePut(row) => {
+                text::name(row.key.columns().1.as_str())?;
+                self.state.insert(row.key.clone(), row.clone());
+                Ok(())
+            }
+            Change::StateDeleted(key) => {
+                self.state.remove(key);
+                Ok(())
+            }
+        }
+    }
+
+    fn run_of(&self, run_no: i64) -> Result<&Arc<RunHead>> {
+        self.runs.get(&run_no).ok_or_else(|| StoreError::Data(format!("run number {run_no} does not exist")))
+    }
+
+    fn create_run(&mut self, head: &RunHead) -> Result<()> {
+        text::name(&head.function.app)?;
+        text::name(&head.function.function)?;
+        if self.run_ids.insert(head.id, head.run_no).is_some() {
+            return refused(format!("the run {} exists already", head.id));
+        }
+        if let Some(name) = &head.name {
+            text::name(name)?;
+            if self.run_names.insert((head.function.clone(), name.clone()), head.id).is_some() {
+                return refused(format!("{} has a run named `{name}` already", head.function));
+            }
+        }
+        self.run_no = self.run_no.max(head.run_no);
+        match self.runs.insert(head.run_no, Arc::new(head.clone())) {
+            Some(other) => refused(format!("run number {} belongs to {}", head.run_no, other.id)),
+            None => Ok(()),
+        }
+    }
+
+    fn change_run(&mut self, head: &RunHead) -> Result<()> {
+        let old = self.run_of(head.run_no)?;
+        if old.status.is_terminal() {
+            return refused(format!("the run {} has ended and cannot change", old.id));
+        }
+        let identity = |run: &RunHead| {
+            let born = (run.id, run.function.clone(), run.name.clone(), run.trigger, run.event, run.born_seq);
+            (born, run.parent, run.root, run.created_at)
+        };
+        if identity(old) != identity(head) {
+            return refused(format!("the run {} cannot become another one", old.id));
+        }
+        self.runs.insert(head.run_no, Arc::new(head.clone()));
+        Ok(())
+    }
+
+    fn add_entry(&mut self, entry: &Entry) -> Result<()> {
+        self.run_of(entry.run_no)?;
+        text::name(&entry.id)?;
+        text::name(entry.name.as_deref().unwrap_or_default())?;
+        coherent(entry)?;
+        match self.entries.insert((entry.run_no, entry.idx), Arc::new(entry.clone())) {
+            Some(other) => refused(format!("entry {} of run {} is `{}` already", entry.idx, entry.run_no, other.id)),
+            None => Ok(()),
+        }
+    }
+
+    fn change_entry(&mut self, entry: &Entry) -> Result<()> {
+        let Some(old) = self.entries.get(&(entry.run_no, entry.idx)) else {
+            return refused(format!("entry {} of run {} does not exist", entry.idx, entry.run_no));
+        };
+        if old.is_settled() {
+            return refused(format!("entry `{}` of run {} is settled and cannot change", old.id, old.run_no));
+        }
+        let identity = |entry: &Entry| {
+            let made = (entry.id.clone(), entry.kind, entry.name.clone(), entry.params.clone());
+            (made, entry.deployment, entry.created_at)
+        };
+        if identity(old) != identity(entry) {
+            return refused(format!("entry `{}` of run {} cannot become another one", old.id, old.run_no));
+        }
+        coherent(entry)?;
+        self.entries.insert((entry.run_no, entry.idx), Arc::new(entry.clone()));
+        Ok(())
+    }
+
+    fn add_event(&mut self, event: &Event) -> Result<()> {
+        text::name(&event.name)?;
+        text::name(event.client_id.as_deref().unwrap_or_default())?;
+        if self.event_ids.insert(event.id, event.seq).is_some() {
+            return refused(format!("the event {} exists already", event.id));
+        }
+        self.event_seq = self.event_seq.max(event.seq);
+        match self.events.insert(event.seq, Arc::new(event.clone())) {
+            Some(other) => refused(format!("event number {} belongs to {}", event.seq, other.id)),
+            None => Ok(()),
+        }
+    }
+
+    fn add_verdict(&mut self, event: EventId, function: &FunctionId, verdict: &Verdict) -> Result<()> {
+        if !self.event_ids.contains_key(&event) {
+            return refused(format!("the event {event} does not exist"));
+        }
+        let verdict = match verdict {
+            Verdict::Filtered => Verdict::Filtered,
+            Verdict::FilterFailed(detail) => Verdict::FilterFailed(text::prose(detail).into_owned()),
+        };
+        match self.verdicts.insert((event, function.clone()), verdict) {
+            Some(_) => refused(format!("{function} has its verdict on {event} already")),
+            None => Ok(()),
+        }
+    }
+
+    fn open_wait(&mut self, wait: &Wait) -> Result<()> {
+        if self.run_of(wait.run_no)?.id != wait.run {
+            return refused(format!("run number {} is not {}", wait.run_no, wait.run));
+        }
+        text::name(&wait.index.event)?;
+        text::name(&wait.index.path)?;
+        match self.waits.insert((wait.run_no, wait.idx), Arc::new(wait.clone())) {
+            Some(_) => refused(format!("entry {} of run {} waits already", wait.idx, wait.run_no)),
+            None => Ok(()),
+        }
+    }
+
+    fn change_wait(&mut self, wait: &Wait) -> Result<()> {
+        let Some(old) = self.waits.get(&(wait.run_no, wait.idx)) else {
+            return refused(format!("entry {} of run {} does not wait", wait.idx, wait.run_no));
+        };
+        if **old != (Wait { scanned_to: old.scanned_to, ..wait.clone() }) {
+            return refused(format!("the wait of entry {} of run {} cannot become another", wait.idx, wait.run_no));
+        }
+        self.waits.insert((wait.run_no, wait.idx), Arc::new(wait.clone()));
+        Ok(())
+    }
+
+    fn add_signal(&mut self, signal: &Signal) -> Result<()> {
+        self.run_of(signal.run_no)?;
+        text::name(&signal.name)?;
+        text::name(signal.id.as_deref().unwrap_or_default())?;
+        match self.signals.insert((signal.run_no, signal.order), Arc::new(signal.clone())) {
+            Some(_) => refused(format!("run {} has a signal number {} already", signal.run_no, signal.order)),
+            None => Ok(()),
+        }
+    }
+
+    fn consume_signal(&mut self, signal: &Signal) -> Result<()> {
+        let Some(old) = self.signals.get(&(signal.run_no, signal.order)) else {
+            return refused(format!("run {} has no signal number {}", signal.run_no, signal.order));
+        };
+        if old.consumed_by.is_some() || signal.consumed_by.is_none() {
+            return refused(format!("signal {} of run {} is consumed once", signal.order, signal.run_no));
+        }
+        if **old != (Signal { consumed_by: None, ..signal.clone() }) {
+            return refused(format!("signal {} of run {} cannot become another", signal.order, signal.run_no));
+        }
+        self.signals.insert((signal.run_no, signal.order), Arc::new(signal.clone()));
+        Ok(())
+    }
+}
+
+/// An outcome is there exactly when the entry is settled.
+fn coherent(entry: &Entry) -> Result<()> {
+    if entry.is_settled() == entry.outcome.is_some() {
+        return Ok(());
+    }
+    refused(format!("entry `{}` of run {} must have an outcome exactly when it is settled", entry.id, entry.run_no))
+}
