@@ -1,0 +1,98 @@
+/**
+ * The app: a named set of functions that one code base serves, and its manifest.
+ */
+import { type Codec, plain } from "./codec.js";
+import { checkedDuration } from "./duration.js";
+import { MisuseError } from "./errors.js";
+import type { FunctionDefinition, FunctionOptions, Handler, Trigger, TriggeredBy } from "./function.js";
+import { consoleLogger, type Logger } from "./log.js";
+import { retryParams } from "./steps.js";
+import type { Json, Jsonify } from "./types.js";
+import type { ManifestFunction, ManifestTrigger } from "./wire/manifest.js";
+
+/** What an app is made of. */
+export interface BackstitchOptions {
+  /** Unique on its server; letters, digits, `-`, `_`, `.`. Runs are found by it: do not change it while there are any. */
+  id: string;
+  /** How the app's own values are written; plain JSON if left out. */
+  codec?: Codec;
+  /** Where handlers' logs go; the console if left out. */
+  log?: Logger;
+}
+
+const ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/;
+
+type InputOf<On extends readonly Trigger[]> = TriggeredBy<On> extends { data: infer D } ? D : Json;
+
+/**
+ * An app. Define its functions on it, then serve it with `backstitch/fetch` or `backstitch/node`.
+ *
+ * ```ts
+ * export const app = new Backstitch({ id: "shop" });
+ * export const order = app.function({ id: "order", on: [orderCreated] }, async ({ event, step }) => {
+ *   const charge = await step.run("charge", () => pay(event.data));
+ *   await step.sleep("cool-off", "1h");
+ *   return step.run("ship", () => ship(charge));
+ * });
+ * ```
+ */
+export class Backstitch {
+  readonly id: string;
+  readonly codec: Codec;
+  readonly log: Logger;
+  readonly #functions = new Map<string, FunctionDefinition<any, any>>();
+
+  constructor(options: BackstitchOptions) {
+    if (!ID.test(options?.id ?? "")) throw new MisuseError(`failed to create the app ${JSON.stringify(options?.id)}: ids are made of letters, digits, - _ . and begin with a letter or digit.`);
+    this.id = options.id;
+    this.codec = options.codec ?? plain;
+    this.log = options.log ?? consoleLogger;
+  }
+
+  /** The app's functions by id. */
+  get functions(): ReadonlyMap<string, FunctionDefinition<any, any>> {
+    return this.#functions;
+  }
+
+  /** Defines a function. Its handler is replayed, so outside of steps it must be deterministic. */
+  function<const On extends readonly Trigger[] = readonly [], In = InputOf<On>, Out = unknown>(
+    options: FunctionOptions<On, In>,
+    handler: Handler<On, In, Out>,
+  ): FunctionDefinition<In, Jsonify<Out>> {
+    const what = `the function ${JSON.stringify(options?.id)}`;
+    if (!ID.test(options?.id ?? "")) throw new MisuseError(`failed to define ${what}: ids are made of letters, digits, - _ . and begin with a letter or digit.`);
+    if (this.#functions.has(options.id)) throw new MisuseError(`failed to define ${what}: the app \`${this.id}\` already has one of this id.`);
+    if (typeof handler !== "function") throw new MisuseError(`failed to define ${what}: its handler is ${typeof handler}, not a function.`);
+    describeFunction(options as FunctionOptions); // Refuses what is wrong here, where the stack names the line.
+    const definition = { app: this.id, function: options.id, options: options as FunctionOptions, handler: handler as Handler<any, any> };
+    this.#functions.set(options.id, definition);
+    return definition;
+  }
+}
+
+function describeTrigger(trigger: Trigger, what: string): ManifestTrigger {
+  if (typeof trigger === "string") return { event: trigger };
+  if (typeof trigger === "function") return { event: trigger.event };
+  if ("cron" in trigger) {
+    if (typeof trigger.cron !== "string" || trigger.cron.trim().split(/\s+/).length < 5) {
+      throw new MisuseError(`failed to define ${what}: the cron line ${JSON.stringify(trigger.cron)} has fewer than five fields.`);
+    }
+    return { cron: trigger.cron, ...(trigger.tz === undefined ? {} : { tz: trigger.tz }) };
+  }
+  if (typeof trigger.event !== "function") throw new MisuseError(`failed to define ${what}: a trigger is neither an event, nor { event, if }, nor { cron }.`);
+  return { event: trigger.event.event, if: trigger.if };
+}
+
+/** A function as the manifest has it. Throws `MisuseError` for what the server would refuse. */
+export function describeFunction(options: FunctionOptions): ManifestFunction {
+  const what = `the function \`${options.id}\``;
+  const { start, run, invocation } = options.timeouts ?? {};
+  for (const [key, value] of Object.entries({ start, run, invocation })) if (value !== undefined) checkedDuration(value, `\`timeouts.${key}\` of ${what}`);
+  return {
+    id: options.id,
+    ...(options.name === undefined ? {} : { name: options.name }),
+    triggers: (options.on ?? []).map((trigger) => describeTrigger(trigger, what)),
+    ...(options.retry === undefined ? {} : { retry: retryParams(options.retry, `\`retry\` of ${what}`) as object }),
+    ...(options.timeouts === undefined ? {} : { timeouts: options.timeouts }),
+  };
+}

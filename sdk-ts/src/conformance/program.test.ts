@@ -1,0 +1,162 @@
+/**
+ * The interpreter of the conformance corpus: a program of its mini-language becomes a handler that uses the public surface only.
+ * The language is defined in tests/conformance/README.md.
+ */
+import type { Context } from "../function.js";
+import { NonRetriableError, RetryAfterError, StepError } from "../errors.js";
+import type { EventDraft } from "../event.js";
+import { functionRef } from "../function.js";
+import type { BodyFacts } from "../replay/entry.js";
+import type { Run } from "../run.js";
+import type { Step, StepOptions, Waited } from "../step.js";
+import type { Json } from "../types.js";
+
+/** A statement: one verb, its fields, and perhaps `as`. */
+export type Statement = Record<string, any>;
+type Block = Statement[];
+type Variables = Record<string, unknown>;
+
+/** Ends the branch that a `return` stands in. */
+class Return {
+  constructor(readonly value: unknown) {}
+}
+
+interface Frame {
+  readonly step: Step;
+  readonly run: Run;
+  readonly variables: Variables;
+  /** Told which bodies began. */
+  readonly began: (entry: string) => void;
+  readonly awakeables: Map<string, Promise<Waited<Json>>>;
+}
+
+function lookup(path: string, variables: Variables): unknown {
+  let value: any = variables;
+  for (const key of path.split(".")) value = value?.[key] ?? null;
+  return value;
+}
+
+function evaluate(template: any, variables: Variables): any {
+  if (Array.isArray(template)) return template.map((item) => evaluate(item, variables));
+  if (typeof template !== "object" || template === null) return template;
+  const keys = Object.keys(template);
+  if (keys.length === 1 && keys[0] === "$") return lookup(template.$, variables);
+  return Object.fromEntries(keys.map((key) => [key, evaluate(template[key], variables)]));
+}
+
+function thrown(error: Statement): Error {
+  const { name, message, code, data, retryable, retryAfter } = error;
+  const details = { name, ...(code === undefined ? {} : { code }), ...(data === undefined ? {} : { data }) };
+  if (retryable === false) return new NonRetriableError(message, details);
+  if (retryAfter !== undefined) return new RetryAfterError(message, retryAfter, details);
+  return Object.assign(new Error(message), details);
+}
+
+/** An error as programs see it. */
+function visible(error: any): Json {
+  const { name, message, code, data } = error;
+  return { name, message, ...(code === undefined ? {} : { code }), ...(data === undefined ? {} : { data }) };
+}
+
+async function body(s: Statement, facts: BodyFacts, frame: Frame): Promise<unknown> {
+  frame.began(facts.idempotencyKey.slice(frame.run.id.length + 1));
+  if (s.slow !== undefined) await new Promise((resolve) => setTimeout(resolve, s.slow).unref());
+  if (s.nested !== undefined) return frame.step.run(s.nested, () => 1);
+  if (s.unserializable === true) return { list: [null, new Map([[{}, 1]])] };
+  if (s.throw !== undefined && facts.attempt <= (s.times ?? Number.POSITIVE_INFINITY)) throw thrown(s.throw);
+  return evaluate(s.ok, { ...frame.variables, body: { attempt: facts.attempt, idempotencyKey: facts.idempotencyKey } });
+}
+
+const given = (from: Statement, ...names: string[]): any => Object.fromEntries(names.filter((n) => from[n] !== undefined).map((n) => [n, from[n]]));
+
+/** Runs a branch: a block in which `return` ends the block alone. A branch that is one call gives back that call's own promise. */
+function branch(block: Block, frame: Frame): Promise<unknown> {
+  const [only] = block;
+  if (block.length === 1 && only !== undefined && only.as === undefined && ENTRIES.some((verb) => verb in only)) return statement(only, frame) as Promise<unknown>;
+  return sequence(block, frame).then((value) => (value instanceof Return ? value.value : value));
+}
+
+async function sequence(block: Block, frame: Frame): Promise<unknown> {
+  let value: unknown = null;
+  for (const s of block) {
+    value = await statement(s, frame);
+    if (value instanceof Return) return value;
+    if (s.as !== undefined) frame.variables[s.as] = value;
+  }
+  return value;
+}
+
+/** Verbs that are one call of the surface. */
+const ENTRIES = ["step", "sleep", "signal", "event", "invoke", "start", "send"];
+
+const VERBS: Record<string, (s: Statement, f: Frame) => unknown> = {
+  step: (s, f) => f.step.run(s.step, (facts) => body(s, facts, f), (s.options ?? {}) as StepOptions),
+  sleep: (s, f) => (s.for === undefined ? f.step.sleepUntil(s.sleep, s.until) : f.step.sleep(s.sleep, s.for)),
+  signal: (s, f) => f.step.waitForSignal(s.signal, s.name, given(s, "timeout")),
+  event: (s, f) => f.step.waitForEvent(s.event, s.name, given(s, "if", "timeout", "since")),
+  invoke: (s, f) => f.step.invoke(s.invoke, functionRef(s.function), evaluate(s.input ?? null, f.variables), given(s, "timeout")),
+  start: (s, f) => f.step.start(s.start, functionRef(s.function), evaluate(s.input ?? null, f.variables), { detached: true }),
+  send: (s, f) => f.step.send(s.send, evaluate(s.events, f.variables) as EventDraft[]),
+  awakeable: (s, f) => {
+    const { token, promise } = f.step.awakeable(s.awakeable, given(s, "timeout"));
+    f.awakeables.set(s.awakeable, promise);
+    return token;
+  },
+  await: (s, f) => f.awakeables.get(s.await),
+  all: (s, f) => f.step.all((s.all as Block[]).map((block) => () => branch(block, f))),
+  race: (s, f) => Promise.race((s.race as Block[]).map((block) => branch(block, f))),
+  scope: (s, f) => f.step.scope(s.scope, (step, run) => branch(s.do, { ...f, step, run })),
+  map: (s, f) => {
+    const key = s.key === undefined ? {} : { key: (item: any) => item[s.key] };
+    const inner = (item: unknown, step: Step, run: Run): Promise<unknown> => branch(s.do, { ...f, step, run, variables: { ...f.variables, [s.item]: item } });
+    return f.step.map<unknown, unknown>(s.map, evaluate(s.items, f.variables), inner, { ...key, ...given(s, "concurrency") });
+  },
+  repeat: async (s, f) => {
+    let value: unknown = null;
+    for (let i = 0; i < s.repeat; i++) {
+      value = await sequence(s.do, f);
+      if (value instanceof Return) return value;
+    }
+    return value;
+  },
+  try: async (s, f) => {
+    try {
+      return await sequence(s.try, f);
+    } catch (error) {
+      f.variables[s.error] = visible(error);
+      f.variables[`${s.error} `] = error; // What `rethrow` throws; no program can name it.
+      return sequence(s.catch, f);
+    }
+  },
+  if: (s, f) => {
+    const condition = evaluate(s.if, f.variables);
+    return sequence((condition === false || condition === null ? s.else : s.then) ?? [], f);
+  },
+  let: (s, f) => evaluate(s.let, f.variables),
+  now: (_, f) => f.run.now().toISOString(),
+  uuid: (_, f) => f.run.uuid(),
+  random: (_, f) => f.run.random(),
+  return: (s, f) => new Return(evaluate(s.return, f.variables)),
+  fail: (s) => {
+    throw thrown(s.fail);
+  },
+  rethrow: (s, f) => {
+    throw f.variables[`${s.rethrow} `];
+  },
+};
+
+function statement(s: Statement, frame: Frame): unknown {
+  // A `signal` statement has a `name`, a `throw` belongs to a step: the first verb in the table's order is the verb.
+  const verb = Object.keys(VERBS).find((name) => name in s);
+  if (verb === undefined) throw new StepError("", `no verb in ${JSON.stringify(s)}`);
+  return VERBS[verb]?.(s, frame);
+}
+
+/** The handler that a program stands for. */
+export function handlerOf(program: Block, began: (entry: string) => void): (context: Context<any, any>) => Promise<unknown> {
+  return async ({ step, run, input, trigger }) => {
+    const event = trigger.kind === "event" ? trigger.events[0] : null;
+    const variables: Variables = { input, run: { id: run.id, name: run.name, attempt: run.attempt }, event: event ?? null };
+    return (await branch([...program], { step, run, variables, began, awakeables: new Map() })) ?? null;
+  };
+}

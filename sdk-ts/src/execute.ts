@@ -1,0 +1,44 @@
+/**
+ * Executes one invocation of one function: builds what the handler is given, and replays it. Between the wire and the user's code.
+ */
+import type { Backstitch } from "./app.js";
+import type { FunctionDefinition } from "./function.js";
+import { runLogger } from "./log.js";
+import { Replay, type ReplayOptions } from "./replay/replay.js";
+import { parseWith } from "./schema.js";
+import { Steps } from "./steps.js";
+import type { Answer } from "./wire/answer.js";
+import type { Invocation, WireEvent } from "./wire/invocation.js";
+import { writeJson } from "./wire/json.js";
+
+function eventOf(invocation: Invocation): WireEvent {
+  const { trigger, run, input } = invocation;
+  const first = trigger.kind === "event" ? trigger.events[0] : undefined;
+  return first ?? { id: run.id, name: `backstitch/${trigger.kind}`, data: input, at: run.startedAt };
+}
+
+/** The data of the triggering event, parsed with the schema of the trigger that names it. */
+function parsedData(fn: FunctionDefinition, event: WireEvent): unknown {
+  for (const trigger of fn.options.on ?? []) {
+    const type = typeof trigger === "object" && "event" in trigger ? trigger.event : trigger;
+    if (typeof type === "function" && type.event === event.name) return parseWith(type.schema, `the data of event \`${event.name}\``, event.data);
+  }
+  return event.data;
+}
+
+/** Runs the function's handler against the journal. Throws `Abandoned` when it is ended from outside. */
+export function execute(app: Backstitch, fn: FunctionDefinition, invocation: Invocation, options: ReplayOptions): Promise<Answer> {
+  const replay = new Replay(invocation, options);
+  const { run, trigger } = invocation;
+  const step = new Steps({ replay, facts: run, codec: app.codec }, "");
+  const log = runLogger(app.log, { run: run.id, function: `${run.app}/${run.function}` }, () => replay.replaying);
+  const handler = async (): Promise<unknown> => {
+    const received = eventOf(invocation);
+    const byEvent = trigger.kind === "event";
+    const decoded = byEvent ? invocation.input : app.codec.decode(invocation.input);
+    const data = byEvent ? await parsedData(fn, received) : decoded;
+    const input = fn.options.input === undefined ? (byEvent ? data : decoded) : await parseWith(fn.options.input, "the function's input", decoded);
+    return fn.handler({ event: { ...received, data: byEvent ? data : input }, input, trigger, step, run: step.facts, log, signal: replay.signal } as never);
+  };
+  return replay.answer(handler, (result) => writeJson(`the result of \`${fn.function}\``, app.codec.encode(result)));
+}

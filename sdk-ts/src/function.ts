@@ -1,0 +1,133 @@
+/**
+ * Functions: what a user defines, what others call them by, and what a handler is given.
+ */
+import { MisuseError } from "./errors.js";
+import type { EventType, ReceivedEvent } from "./event.js";
+import type { Logger } from "./log.js";
+import type { Run } from "./run.js";
+import type { Step } from "./step.js";
+import type { Duration, Json, Jsonify, StandardSchema } from "./types.js";
+import type { Trigger as WireTrigger } from "./wire/invocation.js";
+
+/** When a failed attempt is tried again. What is left out is the server's default: 5 attempts, from 1 s, doubling, at most 1 h, ±20 %. */
+export interface RetryOptions {
+  /** How many attempts in all. */
+  attempts?: number;
+  /** The first pause. */
+  initialInterval?: Duration;
+  /** By how much each pause is longer than the one before. */
+  factor?: number;
+  /** The longest pause. */
+  maxInterval?: Duration;
+  /** By which share a pause may differ, 0 to 1. */
+  jitter?: number;
+  /** Names of errors that no retry helps. */
+  nonRetryable?: string[];
+}
+
+/** How long things may take. */
+export interface FunctionTimeouts {
+  /** From its creation until its first invocation. */
+  start?: Duration;
+  /** From its creation until its end. */
+  run?: Duration;
+  /** One invocation. */
+  invocation?: Duration;
+}
+
+/** Starts a function at times: a cron line, with an optional time zone. */
+export interface CronTrigger {
+  cron: string;
+  /** Such as `Europe/Berlin`; UTC if left out. */
+  tz?: string;
+}
+
+/** Starts a function for the events that a CEL filter over `event` lets through. */
+export interface FilteredTrigger<E extends EventType<any, any, any> = EventType<any, any, any>> {
+  event: E;
+  if: string;
+}
+
+/** What starts a function by itself. */
+export type Trigger = EventType<any, any, any> | FilteredTrigger | CronTrigger | string;
+
+type EventOf<T> =
+  T extends EventType<infer Name, any, infer Output> ? ReceivedEvent<Name, Output>
+  : T extends FilteredTrigger<infer E> ? EventOf<E>
+  : T extends string ? ReceivedEvent<T, Json>
+  : never;
+
+/** The event that a handler gets, by its triggers. */
+export type TriggeredBy<On extends readonly Trigger[]> = [EventOf<On[number]>] extends [never] ? ReceivedEvent<string, Json> : EventOf<On[number]>;
+
+/** What a function is, besides its code. */
+export interface FunctionOptions<On extends readonly Trigger[] = readonly Trigger[], In = unknown> {
+  /** Unique in the app. Runs are found by it: do not change it while there are any. */
+  id: string;
+  /** What people see; the id if left out. */
+  name?: string;
+  /** What starts it; nothing but calls if left out. */
+  on?: On;
+  /** What its input must look like, when it is called and not triggered. */
+  input?: StandardSchema<unknown, In>;
+  /** When the handler is tried again after an error of its own; steps have theirs. */
+  retry?: RetryOptions;
+  timeouts?: FunctionTimeouts;
+}
+
+/** What a handler is given. */
+export interface Context<On extends readonly Trigger[] = readonly Trigger[], In = Json> {
+  /**
+   * What triggered the run. A run that was called and not triggered has an event made of its call: `name` is `backstitch/call` or
+   * `backstitch/invoke`, `data` is the input.
+   */
+  readonly event: TriggeredBy<On>;
+  /** What the run was started with; the event's data if an event started it. */
+  readonly input: In;
+  /** How the run was started, in full. */
+  readonly trigger: WireTrigger;
+  /** The durable calls. */
+  readonly step: Step;
+  /** Deterministic facts. */
+  readonly run: Run;
+  /** Silent while replaying. */
+  readonly log: Logger;
+  /** Fires when this invocation ends, for whatever reason: tie to it what lives outside of steps, since `finally` may never run. */
+  readonly signal: AbortSignal;
+}
+
+/** A handler. It must be deterministic outside of steps. */
+export type Handler<On extends readonly Trigger[] = readonly Trigger[], In = Json, Out = unknown> = (context: Context<On, In>) => Out | Promise<Out>;
+
+/** What a function can be called by: a definition of this code base, or a reference to one elsewhere. */
+export interface FunctionRef<In = unknown, Out = unknown> {
+  /** The app it lives in; the caller's own if undefined. */
+  readonly app: string | undefined;
+  /** Its id. */
+  readonly function: string;
+  /** Only types. */
+  readonly $types?: { input: In; output: Out };
+}
+
+/** A defined function. */
+export interface FunctionDefinition<In = unknown, Out = unknown> extends FunctionRef<In, Out> {
+  readonly app: string;
+  readonly options: FunctionOptions;
+  readonly handler: Handler<any, any, unknown>;
+}
+
+/**
+ * Refers to a function by its name, `"app/function"`, or `"function"` for the caller's own app: for functions of other code bases and languages.
+ *
+ * ```ts
+ * const charge = functionRef<{ cents: number }, { id: string }>("billing/charge");
+ * const { id } = await step.invoke("bill", charge, { cents: 100 });
+ * ```
+ */
+export function functionRef<In = Json, Out = Json>(name: string): FunctionRef<In, Jsonify<Out>> {
+  const [first, second, more] = name.split("/");
+  if (!first || second === "" || more !== undefined) {
+    throw new MisuseError(`failed to refer to the function \`${name}\`: write "app/function", or "function" for the caller's own app.`);
+  }
+  return second === undefined ? { app: undefined, function: first } : { app: first, function: second };
+}

@@ -1,0 +1,47 @@
+/**
+ * Backstitch: durable functions over plain HTTP.
+ *
+ * Define an app and its functions here; serve it with `backstitch/node` or `backstitch/fetch`; start and signal runs with
+ * `backstitch/client`; test without a server with `backstitch/testing`.
+ */
+
+// Define.
+export { Backstitch, type BackstitchOptions } from "./app.js";
+export {
+  functionRef,
+  type Context,
+  type CronTrigger,
+  type FilteredTrigger,
+  type FunctionDefinition,
+  type FunctionOptions,
+  type FunctionRef,
+  type FunctionTimeouts,
+  type Handler,
+  type RetryOptions,
+  type Trigger,
+} from "./function.js";
+export { event, type DraftOptions, type EventDraft, type EventType, type ReceivedEvent } from "./event.js";
+export { signal, type SignalType } from "./signal.js";
+
+// Use in handlers.
+export type { MapOptions, Step, StepOptions, Waited, WaitForEventOptions, WaitOptions } from "./step.js";
+export type { BodyFacts } from "./replay/entry.js";
+export type { Run } from "./run.js";
+export type { Logger } from "./log.js";
+
+// Throw and catch.
+export {
+  CancelledError,
+  MisuseError,
+  NestedStepError,
+  NonRetriableError,
+  RetryAfterError,
+  SchemaError,
+  StepError,
+  UnserializableError,
+  type ErrorDetails,
+} from "./errors.js";
+
+// Values.
+export type { Codec } from "./codec.js";
+export type { Duration, InferInput, InferOutput, Json, Jsonify, StandardSchema } from "./types.js";

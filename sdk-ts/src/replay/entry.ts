@@ -1,0 +1,69 @@
+/**
+ * Entries as the replay holds them: created by a call, settled by the journal, delivered in their turn.
+ */
+import type { JournalEntry } from "../wire/invocation.js";
+import type { EntryKind } from "../wire/answer.js";
+import type { RawJson } from "../wire/json.js";
+
+/** What a step's body is given besides its own closure. */
+export interface BodyFacts {
+  /** Which attempt this is, from 1. */
+  readonly attempt: number;
+  /** `<run>/<entry>`: the same over all attempts, and of this step alone. Hand it to whoever must not do a thing twice. */
+  readonly idempotencyKey: string;
+  /** Aborts when the step's time-out is over or the invocation ends, for whatever reason. */
+  readonly signal: AbortSignal;
+  /** When the step's time-out is over, if it has one. */
+  readonly deadline: Date | undefined;
+}
+
+/** What a call asks for. */
+export interface Call<T> {
+  readonly op: EntryKind;
+  readonly id: string;
+  readonly name: string;
+  readonly params: RawJson;
+  /** Turns the journal's outcome into what the handler gets; throws what it is to be rejected with. */
+  readonly read: (outcome: JournalEntry) => T | Promise<T>;
+  /** The body of a step, with its time-out. It resolves to the written result. */
+  readonly body?: (facts: BodyFacts) => Promise<RawJson>;
+  readonly timeoutMs?: number;
+}
+
+/** A set of branches that are all awaited together: see `awaiting` in the protocol. */
+export interface Group {
+  /** Branches that were not started yet, because of a bound on how many run at once. */
+  waiting: number;
+}
+
+/** One entry in this invocation. */
+export class Entry {
+  readonly promise: Promise<unknown>;
+  resolve!: (value: unknown) => void;
+  reject!: (reason: unknown) => void;
+  /** Settled for the handler: its outcome, or a cancellation, was handed over. */
+  delivered = false;
+  group: Group | undefined;
+
+  constructor(
+    readonly call: Call<unknown>,
+    readonly known: JournalEntry | undefined,
+  ) {
+    this.promise = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+    // A branch that nobody awaits any more must not bring down the process.
+    this.promise.catch(() => undefined);
+  }
+
+  /** The ordinal of its settlement, or infinity while it has none. */
+  get seq(): number {
+    return this.known?.seq ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** Whether the journal says that nothing may be done but wait. */
+  get pending(): boolean {
+    return this.known?.pending === true;
+  }
+}

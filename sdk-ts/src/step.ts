@@ -1,0 +1,170 @@
+/**
+ * The durable calls, as a handler sees them. Types and meaning stand here; `steps.ts` makes them.
+ */
+import type { EventDraft, EventType, ReceivedEvent } from "./event.js";
+import type { FunctionRef, RetryOptions } from "./function.js";
+import type { BodyFacts } from "./replay/entry.js";
+import type { Run } from "./run.js";
+import type { SignalType } from "./signal.js";
+import type { Duration, Json, Jsonify } from "./types.js";
+
+/** Options of a step. */
+export interface StepOptions {
+  /** When it is tried again after an error; the server's default if left out: 5 attempts, from 1 s, doubling. */
+  retry?: RetryOptions;
+  /** How long one attempt may take. The body's `signal` aborts then. */
+  timeout?: Duration;
+}
+
+/** What a wait comes to: what came, or that nothing came in time. */
+export type Waited<T> = { readonly timedOut: false; readonly data: T } | { readonly timedOut: true };
+
+/** Options of a wait. */
+export interface WaitOptions {
+  /** When to give up; never if left out. */
+  timeout?: Duration;
+}
+
+/** Options of a wait for an event. */
+export interface WaitForEventOptions extends WaitOptions {
+  /** A CEL filter over `event` (what triggered the run) and `async` (what is awaited). */
+  if?: string;
+  /** `"run"` (the default) also takes events from before the wait, since the run began; `"now"` only later ones. */
+  since?: "run" | "now";
+}
+
+/** Options of a fan-out. */
+export interface MapOptions<T> {
+  /** Names an item, so that its outcomes stay its own when the list changes; its index if left out. */
+  key?: (item: T, index: number) => string | number;
+  /** How many items at once; all if left out. */
+  concurrency?: number;
+}
+
+type Results<B extends readonly (() => unknown)[]> = { -readonly [I in keyof B]: B[I] extends () => infer R ? Awaited<R> : never };
+
+/**
+ * The durable calls. Each has an id, unique where the code can: it names the entry in the journal, and what has been done is found by it.
+ * A repeated id is numbered in the order of the calls.
+ */
+export interface Step {
+  /**
+   * Runs a piece of work once: its result is kept, and every replay gets it without running it again. It may be tried several times, so
+   * hand `idempotencyKey` to whoever must not do it twice. Rejects with `StepError` when the attempts are used up.
+   *
+   * ```ts
+   * const charge = await step.run("charge", ({ idempotencyKey }) => pay(order, idempotencyKey), { retry: { attempts: 8 }, timeout: "2m" });
+   * ```
+   */
+  run<T>(id: string, body: (facts: BodyFacts) => T | Promise<T>, options?: StepOptions): Promise<Jsonify<T>>;
+
+  /**
+   * Sleeps, without holding anything while it does.
+   *
+   * ```ts
+   * await step.sleep("cool-off", "1h");
+   * ```
+   */
+  sleep(id: string, duration: Duration): Promise<void>;
+
+  /**
+   * Sleeps until a point in time.
+   *
+   * ```ts
+   * await step.sleepUntil("due", order.dueAt);
+   * ```
+   */
+  sleepUntil(id: string, time: Date | string): Promise<void>;
+
+  /**
+   * Waits for a signal to this run. Signals that come early are kept.
+   *
+   * ```ts
+   * const answer = await step.waitForSignal("approval", approve, { timeout: "3d" });
+   * if (answer.timedOut) throw new NonRetriableError("nobody approved");
+   * ```
+   */
+  waitForSignal<T>(id: string, signal: SignalType<any, T>, options?: WaitOptions): Promise<Waited<T>>;
+  waitForSignal(id: string, signal: string, options?: WaitOptions): Promise<Waited<Json>>;
+
+  /**
+   * Waits for an event.
+   *
+   * ```ts
+   * const paid = await step.waitForEvent("paid", orderPaid, { if: "async.data.id == event.data.id", timeout: "1d" });
+   * ```
+   */
+  waitForEvent<N extends string, T>(id: string, event: EventType<N, any, T>, options?: WaitForEventOptions): Promise<Waited<ReceivedEvent<N, T>>>;
+  waitForEvent(id: string, event: string, options?: WaitForEventOptions): Promise<Waited<ReceivedEvent<string, Json>>>;
+
+  /**
+   * Makes a wait that anyone who holds its token can settle, over HTTP, without a key: for links in mails and for webhooks.
+   * The promise rejects with `StepError` if the holder rejects.
+   *
+   * ```ts
+   * const form = step.awakeable<{ name: string }>("form", { timeout: "7d" });
+   * await step.run("mail", () => mail(`https://shop.example/form?token=${form.token}`));
+   * const filled = await form.promise;
+   * ```
+   */
+  awakeable<T = Json>(id: string, options?: WaitOptions): { readonly token: string; readonly promise: Promise<Waited<Jsonify<T>>> };
+
+  /**
+   * Runs another function as a child and waits for its result. Rejects with `StepError`: `ChildFailed`, `ChildCancelled`, or `Timeout`.
+   *
+   * ```ts
+   * const bill = await step.invoke("bill", charge, { cents: 100 }, { timeout: "10m" });
+   * ```
+   */
+  invoke<In, Out>(id: string, fn: FunctionRef<In, Out>, input: In, options?: WaitOptions): Promise<Out>;
+
+  /**
+   * Starts another function and goes on; resolves to the child's run id. It lives on when this run ends.
+   *
+   * ```ts
+   * const runId = await step.start("audit", audit, { orderId }, { detached: true });
+   * ```
+   */
+  start<In>(id: string, fn: FunctionRef<In, any>, input: In, options: { detached: true }): Promise<string>;
+
+  /**
+   * Sends events; resolves to their ids.
+   *
+   * ```ts
+   * await step.send("notify", orderShipped({ id: order.id }));
+   * ```
+   */
+  send(id: string, events: EventDraft | readonly EventDraft[]): Promise<string[]>;
+
+  /**
+   * Runs a part of the handler with ids and chance of its own, so that what happens in it does not renumber anything outside. Use
+   * the `step` and `run` that it is given.
+   *
+   * ```ts
+   * const receipt = await step.scope("billing", async (step) => {
+   *   const charge = await step.run("charge", pay);
+   *   return step.run("receipt", () => print(charge));
+   * });
+   * ```
+   */
+  scope<T>(id: string, part: (step: Step, run: Run) => T | Promise<T>): Promise<T>;
+
+  /**
+   * Does the same for each item at once, each in a scope of its own; resolves to the results in the items' order.
+   *
+   * ```ts
+   * await step.map("items", order.items, (item, step) => step.run("reserve", () => reserve(item)), { key: (item) => item.sku, concurrency: 10 });
+   * ```
+   */
+  map<T, R>(id: string, items: readonly T[], branch: (item: T, step: Step, run: Run, index: number) => R | Promise<R>, options?: MapOptions<T>): Promise<R[]>;
+
+  /**
+   * Runs branches at once, like `Promise.all`; but the server learns what the run waits for and does not wake it for less.
+   * `Promise.all` and `Promise.race` work as well.
+   *
+   * ```ts
+   * const [a, b] = await step.all([() => step.run("a", doA), () => step.run("b", doB)]);
+   * ```
+   */
+  all<const B extends readonly (() => unknown)[]>(branches: B): Promise<Results<B>>;
+}

@@ -1,0 +1,245 @@
+/**
+ * Makes the durable calls of `step.ts`: checks arguments, numbers ids, writes parameters, reads outcomes. What happens with an entry is
+ * the replay's business.
+ */
+import { checkedDuration, durationMs } from "./duration.js";
+import { MisuseError, StepError } from "./errors.js";
+import { type EventDraft, type EventType, pointInTime, type ReceivedEvent } from "./event.js";
+import type { FunctionRef, RetryOptions } from "./function.js";
+import type { Codec } from "./codec.js";
+import type { BodyFacts, Group } from "./replay/entry.js";
+import type { Replay } from "./replay/replay.js";
+import { factsIn, type Run } from "./run.js";
+import { parseWith } from "./schema.js";
+import type { SignalType } from "./signal.js";
+import type { MapOptions, Step, StepOptions, Waited, WaitForEventOptions, WaitOptions } from "./step.js";
+import type { Duration, StandardSchema } from "./types.js";
+import type { EntryKind } from "./wire/answer.js";
+import { fromWireError } from "./wire/error.js";
+import { awakeableToken, join, segment } from "./wire/ids.js";
+import type { JournalEntry, RunFacts } from "./wire/invocation.js";
+import { writeJson } from "./wire/json.js";
+
+/** What all scopes of one invocation share. */
+export interface StepsHost {
+  readonly replay: Replay;
+  readonly facts: RunFacts;
+  readonly codec: Codec;
+}
+
+type Params = Record<string, unknown>;
+
+/** The outcome's value; throws its error. */
+function valueOf(outcome: JournalEntry): unknown {
+  if (outcome.err !== undefined) throw fromWireError(outcome.id, outcome.err);
+  return outcome.ok;
+}
+
+/** Checks a retry policy and puts its fields in the protocol's order. Throws `MisuseError`. */
+export function retryParams(retry: RetryOptions | undefined, what: string): Params | undefined {
+  if (retry === undefined) return undefined;
+  const { attempts, initialInterval, factor, maxInterval, jitter, nonRetryable } = retry;
+  const refuse = (field: string, wanted: string): MisuseError =>
+    new MisuseError(`failed to read ${what}: \`${field}\` is ${String(retry[field as keyof RetryOptions])}, not ${wanted}.`);
+  if (attempts !== undefined && !(Number.isInteger(attempts) && attempts >= 1)) throw refuse("attempts", "an integer of at least 1");
+  if (factor !== undefined && !(factor >= 1)) throw refuse("factor", "a number of at least 1");
+  if (jitter !== undefined && !(jitter >= 0 && jitter <= 1)) throw refuse("jitter", "a number from 0 to 1");
+  if (initialInterval !== undefined) durationMs(initialInterval, `\`initialInterval\` of ${what}`);
+  if (maxInterval !== undefined) durationMs(maxInterval, `\`maxInterval\` of ${what}`);
+  return { attempts, initialInterval, factor, maxInterval, jitter, nonRetryable };
+}
+
+const timeoutParam = (timeout: Duration | undefined, id: string): Duration | undefined =>
+  timeout === undefined ? undefined : checkedDuration(timeout, `the time-out of \`${id}\``);
+
+/** The durable calls in one scope. */
+export class Steps implements Step {
+  readonly #host: StepsHost;
+  readonly #path: string;
+  readonly #entries = new Map<string, number>();
+  readonly #scopes = new Map<string, number>();
+  /** The run's facts with this scope's chance. */
+  readonly facts: Run;
+
+  constructor(host: StepsHost, path: string) {
+    this.#host = host;
+    this.#path = path;
+    this.facts = factsIn(path, host.facts, host.replay);
+  }
+
+  run<T>(id: string, body: (facts: BodyFacts) => T | Promise<T>, options: StepOptions = {}): Promise<any> {
+    if (typeof body !== "function") throw new MisuseError(`failed to create step \`${id}\`: its body is ${typeof body}, not a function. Write step.run("${id}", () => …).`);
+    const { codec } = this.#host;
+    const timeoutMs = options.timeout === undefined ? undefined : durationMs(options.timeout, `the time-out of step \`${id}\``);
+    const params = { retry: retryParams(options.retry, `the retry policy of step \`${id}\``), timeout: options.timeout };
+    return this.#create("step", id, params, (outcome) => codec.decode(valueOf(outcome)), {
+      body: async (facts: BodyFacts) => writeJson(`the result of step \`${id}\``, codec.encode(await body(facts))),
+      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    });
+  }
+
+  sleep(id: string, duration: Duration): Promise<void> {
+    return this.#create("sleep", id, { for: checkedDuration(duration, `the length of sleep \`${id}\``) }, (o) => void valueOf(o));
+  }
+
+  sleepUntil(id: string, time: Date | string): Promise<void> {
+    return this.#create("sleep", id, { until: pointInTime(time, `the end of sleep \`${id}\``) }, (o) => void valueOf(o));
+  }
+
+  waitForSignal(id: string, signal: SignalType<any, any> | string, options: WaitOptions = {}): Promise<Waited<any>> {
+    const name = typeof signal === "string" ? signal : signal.signal;
+    const schema = typeof signal === "string" ? undefined : signal.schema;
+    if (!name) throw new MisuseError(`failed to create the wait \`${id}\`: the signal's name is empty.`);
+    return this.#wait("waitSignal", id, { signal: name, timeout: timeoutParam(options.timeout, id) }, schema, `the payload of signal \`${name}\``);
+  }
+
+  waitForEvent(id: string, event: EventType<any, any, any> | string, options: WaitForEventOptions = {}): Promise<Waited<any>> {
+    const name = typeof event === "string" ? event : event.event;
+    const schema = typeof event === "string" ? undefined : event.schema;
+    if (!name) throw new MisuseError(`failed to create the wait \`${id}\`: the event's name is empty.`);
+    const params = { event: name, if: options.if, timeout: timeoutParam(options.timeout, id), since: options.since };
+    const read = (outcome: JournalEntry): unknown => {
+      if (outcome.timeout === true) return { timedOut: true };
+      const received = valueOf(outcome) as ReceivedEvent;
+      const waited = (data: unknown): unknown => ({ timedOut: false, data: { ...received, data } });
+      return chain(parseWith(schema, `the data of event \`${name}\``, received.data), waited);
+    };
+    return this.#create("waitEvent", id, params, read);
+  }
+
+  awakeable(id: string, options: WaitOptions = {}): { token: string; promise: Promise<Waited<any>> } {
+    const { facts } = this.#host;
+    let wireId = "";
+    const promise = this.#wait("waitSignal", id, { awakeable: true, timeout: timeoutParam(options.timeout, id) }, undefined, "", (w) => {
+      wireId = w;
+    });
+    return { token: awakeableToken(facts.id, facts.secret, wireId), promise };
+  }
+
+  invoke(id: string, fn: FunctionRef<any, any>, input: unknown, options: WaitOptions = {}): Promise<any> {
+    const { codec } = this.#host;
+    const timeout = timeoutParam(options.timeout, id);
+    const read = (outcome: JournalEntry): unknown => {
+      if (outcome.timeout === true) throw new StepError(outcome.id, `child \`${id}\` did not end within ${String(timeout)}`, { name: "Timeout" });
+      return codec.decode(valueOf(outcome));
+    };
+    return this.#create("invoke", id, { ...this.#target(id, fn, input), timeout }, read);
+  }
+
+  start(id: string, fn: FunctionRef<any, any>, input: unknown, options: { detached: true }): Promise<string> {
+    if (options?.detached !== true) throw new MisuseError(`failed to start \`${id}\`: pass { detached: true }, or use step.invoke to wait for the child.`);
+    return this.#create("invoke", id, { ...this.#target(id, fn, input), detached: true }, (o) => (valueOf(o) as { ids: string[] }).ids[0]);
+  }
+
+  send(id: string, events: EventDraft | readonly EventDraft[]): Promise<string[]> {
+    const drafts = (Array.isArray(events) ? events : [events]) as readonly EventDraft[];
+    if (drafts.length === 0) throw new MisuseError(`failed to create \`${id}\`: there is no event to send.`);
+    const written = drafts.map(({ name, data, id, at }) => ({ name, data: data === undefined ? null : data, id, at }));
+    return this.#create("send", id, { events: written }, (o) => (valueOf(o) as { ids: string[] }).ids);
+  }
+
+  scope<T>(id: string, part: (step: Step, run: Run) => T | Promise<T>): Promise<T> {
+    const inner = this.#inner(id);
+    return call(() => part(inner, inner.facts));
+  }
+
+  map<T, R>(id: string, items: readonly T[], branch: (item: T, step: Step, run: Run, index: number) => R | Promise<R>, options: MapOptions<T> = {}): Promise<R[]> {
+    const { key, concurrency = Number.POSITIVE_INFINITY } = options;
+    if (!(concurrency >= 1)) throw new MisuseError(`failed to create \`${id}\`: \`concurrency\` is ${concurrency}, not a number of at least 1.`);
+    const outer = this.#inner(id);
+    const branches = items.map((item, index) => () => {
+      const inner = outer.#inner(String(key === undefined ? index : key(item, index)));
+      return branch(item, inner, inner.facts, index);
+    });
+    return this.#together(branches, concurrency) as Promise<R[]>;
+  }
+
+  all(branches: readonly (() => unknown)[]): Promise<any> {
+    return this.#together(branches, Number.POSITIVE_INFINITY);
+  }
+
+  /** Runs branches in order, at most `concurrency` at once, and tells the replay which of them are a single entry. */
+  #together(branches: readonly (() => unknown)[], concurrency: number): Promise<unknown[]> {
+    const { replay } = this.#host;
+    const group: Group = { waiting: branches.length };
+    const results: unknown[] = new Array(branches.length);
+    const all = new Promise<unknown[]>((resolve, reject) => {
+      let next = 0;
+      let left = branches.length;
+      const startNext = (): void => {
+        const index = next++;
+        const branch = branches[index];
+        if (branch === undefined) return;
+        group.waiting--;
+        const promise = call(branch);
+        const entry = replay.entryOf(promise);
+        if (entry !== undefined && !entry.delivered) entry.group = group;
+        promise.then((value) => {
+          results[index] = value;
+          left--;
+          if (left === 0) resolve(results);
+          else startNext();
+        }, reject);
+      };
+      if (left === 0) resolve(results);
+      for (let i = 0; i < Math.min(concurrency, branches.length); i++) startNext();
+    });
+    all.catch(() => undefined); // A branch that nobody awaits any more must not bring down the process.
+    return all;
+  }
+
+  #wait(op: EntryKind, id: string, params: Params, schema: StandardSchema | undefined, what: string, onId?: (id: string) => void): Promise<Waited<any>> {
+    const read = (outcome: JournalEntry): unknown => {
+      if (outcome.timeout === true) return { timedOut: true };
+      return chain(parseWith(schema, what, valueOf(outcome)), (data) => ({ timedOut: false, data }));
+    };
+    return this.#create(op, id, params, read, {}, onId);
+  }
+
+  #target(id: string, fn: FunctionRef, input: unknown): Params {
+    if (typeof fn?.function !== "string") throw new MisuseError(`failed to create the child \`${id}\`: pass a function of this app, or functionRef("app/function").`);
+    const written = this.#host.codec.encode(input);
+    return { app: fn.app === this.#host.facts.app ? undefined : fn.app, function: fn.function, input: written === undefined ? null : written };
+  }
+
+  #inner(id: string): Steps {
+    const repeat = this.#scopes.get(id) ?? 0;
+    const inner = new Steps(this.#host, join(this.#path, segment(id, repeat)));
+    this.#scopes.set(id, repeat + 1);
+    return inner;
+  }
+
+  #create(
+    op: EntryKind,
+    name: string,
+    params: Params,
+    read: (outcome: JournalEntry) => unknown,
+    more: { body?: (facts: BodyFacts) => Promise<ReturnType<typeof writeJson>>; timeoutMs?: number } = {},
+    onId?: (id: string) => void,
+  ): Promise<any> {
+    const repeat = this.#entries.get(name) ?? 0;
+    const id = join(this.#path, segment(name, repeat));
+    const written = writeJson(`the parameters of \`${name}\``, params);
+    this.#entries.set(name, repeat + 1);
+    onId?.(id);
+    return this.#host.replay.create({ op, id, name, params: written, read, ...more });
+  }
+}
+
+/** Calls a branch; what it throws at once is a rejection, and the promise of an entry stays the very same. */
+function call<T>(branch: () => T | Promise<T>): Promise<T> {
+  try {
+    const result = branch();
+    const promise = result instanceof Promise ? result : Promise.resolve(result);
+    promise.catch(() => undefined);
+    return promise;
+  } catch (error) {
+    const refused = Promise.reject(error);
+    refused.catch(() => undefined);
+    return refused;
+  }
+}
+
+function chain<T, U>(value: T | Promise<T>, then: (value: T) => U): U | Promise<U> {
+  return value instanceof Promise ? value.then(then) : then(value);
+}

@@ -1,0 +1,105 @@
+/**
+ * The answer: what a handler did, as ops, and how they are printed within the size that the host allows.
+ * See docs/reference/protocol.md, sections 4 and 9.
+ */
+import type { WireError } from "./error.js";
+import type { RawJson } from "./json.js";
+
+/** What kinds of entries a handler can create. */
+export type EntryKind = "step" | "sleep" | "waitSignal" | "waitEvent" | "invoke" | "send";
+
+/** An op that creates or settles an entry. */
+export interface EntryOp {
+  op: EntryKind;
+  id: string;
+  name: string;
+  params: RawJson;
+  ok?: RawJson;
+  err?: WireError;
+  attempt?: number;
+  startedAt?: string;
+  endedAt?: string;
+}
+
+/** An op that ends the run. */
+export type TerminalOp = { op: "done"; ok: RawJson } | { op: "fail"; err: WireError };
+
+/** The code contradicts the journal. */
+export interface MismatchOp {
+  op: "mismatch";
+  id: string;
+  journal: string;
+  code: string;
+}
+
+/** Anything in an answer. */
+export type Op = EntryOp | TerminalOp | MismatchOp;
+
+/** What goes back to the server. */
+export interface Answer {
+  token: string;
+  seen: number;
+  ops: Op[];
+  awaiting?: string[][];
+}
+
+function printOp(op: Op): string {
+  if (op.op === "done") return `{"op":"done","ok":${op.ok.text}}`;
+  if (op.op === "fail" || op.op === "mismatch") return JSON.stringify(op);
+  const { ok, params, ...rest } = op;
+  const head = JSON.stringify(rest).slice(0, -1);
+  return `${head},"params":${params.text}${ok === undefined ? "" : `,"ok":${ok.text}`}}`;
+}
+
+const encoder = new TextEncoder();
+
+function tooLarge(what: string, bytes: number, bytesMax: number): WireError {
+  return {
+    name: "TooLarge",
+    message: `${what} takes ${bytes} bytes, but a response of this host holds ${bytesMax}. Store it elsewhere and return a reference.`,
+    retryable: false,
+  };
+}
+
+/** Replaces an op that can never be sent by an error that can. */
+function shrink(op: Op, bytes: number, bytesMax: number): Op {
+  if (op.op === "step") {
+    const { ok: _, ...rest } = op;
+    return { ...rest, err: tooLarge(`the result of step \`${op.id}\``, bytes, bytesMax) };
+  }
+  const what = op.op === "done" ? "the result of the function" : "id" in op ? `\`${op.id}\` (${op.op})` : "the error of the function";
+  return { op: "fail", err: tooLarge(what, bytes, bytesMax) };
+}
+
+/** As many of the ops as fit, printed; one that can never fit is replaced. */
+function fitting(ops: readonly Op[], room: number, bytesMax: number): string[] {
+  const printed: string[] = [];
+  let used = 0;
+  for (const op of ops) {
+    let text = printOp(op);
+    let bytes = encoder.encode(text).length;
+    let last = false;
+    if (bytes > room) {
+      const small = shrink(op, bytes, bytesMax);
+      last = small.op === "fail";
+      text = printOp(small);
+      bytes = encoder.encode(text).length;
+    }
+    if (used + bytes > room && printed.length > 0) break;
+    printed.push(text);
+    used += bytes + 1;
+    if (last) break;
+  }
+  return printed;
+}
+
+/** Prints an answer. What does not fit is replaced or left for the next invocation, as the protocol says. */
+export function printAnswer(answer: Answer, bytesMax: number): string {
+  const head = `{"token":${JSON.stringify(answer.token)},"seen":${answer.seen},"ops":[`;
+  const tail = answer.awaiting === undefined ? "]}" : `],"awaiting":${JSON.stringify(answer.awaiting)}}`;
+  const whole = head + answer.ops.map(printOp).join(",") + tail;
+  // A UTF-16 unit takes at most three bytes, so nearly every answer is known to fit without counting.
+  if (whole.length * 3 <= bytesMax || encoder.encode(whole).length <= bytesMax) return whole;
+  // Awaiting is only a hint: without it there is more room for what counts.
+  return `${head}${fitting(answer.ops, bytesMax - head.length - 2, bytesMax).join(",")}]}`;
+}

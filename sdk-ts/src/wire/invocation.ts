@@ -1,0 +1,141 @@
+/**
+ * The invocation: the body that the server posts, read once, at the edge, into typed data. See docs/reference/protocol.md, section 2.
+ */
+import type { Json } from "../types.js";
+import type { WireError } from "./error.js";
+
+/** An event as the server hands it out. */
+export interface WireEvent {
+  id: string;
+  name: string;
+  data: Json;
+  /** When the server accepted it: RFC 3339. */
+  at: string;
+}
+
+/** What started the run. */
+export type Trigger =
+  | { kind: "event"; events: WireEvent[] }
+  | { kind: "call" }
+  | { kind: "invoke"; parent: { run: string; entry: string } };
+
+/** The facts of the run that is invoked. */
+export interface RunFacts {
+  id: string;
+  app: string;
+  function: string;
+  name: string | null;
+  attempt: number;
+  startedAt: string;
+  secret: string;
+  seen?: number;
+}
+
+/** An entry of the journal. Exactly one of `ok`, `err`, `timeout`, `pending`, `run` is there. */
+export interface JournalEntry {
+  id: string;
+  op: string;
+  name?: string;
+  digest?: string;
+  seq?: number;
+  at?: string;
+  ok?: Json;
+  err?: WireError;
+  timeout?: true;
+  pending?: true;
+  run?: { attempt: number; error?: WireError };
+}
+
+/** One call of the server on behalf of a run. */
+export interface Invocation {
+  run: RunFacts;
+  trigger: Trigger;
+  input: Json;
+  journal: JournalEntry[];
+  token: string;
+}
+
+/** The body is not an invocation; the message says what is wrong with it. */
+export class InvocationError extends Error {
+  override readonly name = "InvocationError";
+}
+
+type Fields = Record<string, unknown>;
+
+function fields(value: unknown, where: string): Fields {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new InvocationError(`\`${where}\` is not an object`);
+  return value as Fields;
+}
+
+function text(from: Fields, key: string, where: string): string {
+  const value = from[key];
+  if (typeof value !== "string" || value === "") throw new InvocationError(`\`${where}.${key}\` is not a text`);
+  return value;
+}
+
+function count(value: unknown, where: string): number {
+  if (!Number.isInteger(value) || (value as number) < 1) throw new InvocationError(`\`${where}\` is not an integer of at least 1`);
+  return value as number;
+}
+
+function readRun(value: unknown): RunFacts {
+  const run = fields(value, "run");
+  return {
+    id: text(run, "id", "run"),
+    app: text(run, "app", "run"),
+    function: text(run, "function", "run"),
+    name: typeof run.name === "string" ? run.name : null,
+    attempt: count(run.attempt, "run.attempt"),
+    startedAt: text(run, "startedAt", "run"),
+    secret: typeof run.secret === "string" ? run.secret : "",
+    ...(typeof run.seen === "number" ? { seen: run.seen } : {}),
+  };
+}
+
+function readTrigger(value: unknown): Trigger {
+  const trigger = fields(value, "trigger");
+  const kind = text(trigger, "kind", "trigger");
+  if (kind === "event" && !(Array.isArray(trigger.events) && trigger.events.length > 0)) throw new InvocationError("`trigger.events` is not a list of events");
+  if (kind === "invoke") fields(trigger.parent, "trigger.parent");
+  return trigger as unknown as Trigger;
+}
+
+function readEntry(value: unknown, i: number): JournalEntry {
+  const where = `journal[${i}]`;
+  const entry = fields(value, where);
+  text(entry, "id", where);
+  text(entry, "op", where);
+  const settled = "ok" in entry || "err" in entry || entry.timeout === true;
+  if (settled) {
+    count(entry.seq, `${where}.seq`);
+    text(entry, "at", where);
+  } else if (entry.run !== undefined) {
+    count(fields(entry.run, `${where}.run`).attempt, `${where}.run.attempt`);
+  } else if (entry.pending !== true) {
+    throw new InvocationError(`\`${where}\` has none of ok, err, timeout, pending, run`);
+  }
+  return entry as unknown as JournalEntry;
+}
+
+/** Reads the body of an invocation. Throws `InvocationError`. */
+export function readInvocation(body: string): Invocation {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(body);
+  } catch (error) {
+    throw new InvocationError(`the body is not JSON: ${(error as Error).message}`);
+  }
+  const all = fields(parsed, "the body");
+  if (!Array.isArray(all.journal)) throw new InvocationError("`journal` is not a list");
+  const links = typeof all.links === "object" && all.links !== null ? (all.links as Fields) : {};
+  if (typeof links.journal === "string") {
+    throw new InvocationError("older entries are behind `links.journal`, which this version of the SDK does not fetch; raise `limits.requestBytes`, or update the SDK");
+  }
+  return {
+    run: readRun(all.run),
+    trigger: readTrigger(all.trigger),
+    input: (all.input ?? null) as Json,
+    journal: all.journal.map(readEntry),
+    token: text(all, "token", "the body"),
+  };
+}

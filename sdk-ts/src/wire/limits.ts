@@ -1,0 +1,34 @@
+/**
+ * Every bound of the SDK, with its unit and its reason.
+ */
+
+/** The name and version that every response bears. */
+export const SDK = "typescript/0.1.0";
+/** The versions of the protocol that this SDK speaks. */
+export const PROTOCOL = { min: 1, max: 1 } as const;
+/** Bytes of a request and of a response where the host says nothing else: what the server allows a journal to be. */
+export const BODY_BYTES_MAX = 32 * 1024 * 1024;
+/** Bytes of a response on Vercel: its functions refuse more than 4.5 MB. */
+export const VERCEL_BODY_BYTES_MAX = 4_400_000;
+/** Bytes of a response on Lambda: 6 MB after encoding as base64. */
+export const LAMBDA_BODY_BYTES_MAX = 4_000_000;
+/** Milliseconds after which an answer that is not ready begins with a newline: below the idle limits of common proxies. */
+export const SLOW_AFTER_MS = 5_000;
+/** Milliseconds between two newlines of a slow answer: a third of the silence that the server tolerates. */
+export const KEEP_ALIVE_MS = 10_000;
+/** Milliseconds an invocation may last where the host sets no limit: the server's default. */
+export const INVOCATION_MS_MAX = 15 * 60_000;
+/** Milliseconds kept back from the host's limit, so that the answer still gets out. */
+export const ANSWER_RESERVE_MS = 2_000;
+/** Milliseconds given to a branch that waits for something of its own, before the run is suspended. */
+export const QUIET_MS = 25;
+/** Seconds by which the clocks of server and handler may differ. */
+export const SKEW_S = 60;
+/** Seconds that a signature may be valid. */
+export const SIGNATURE_S_MAX = 300;
+/** Characters of an error's message: long enough for any text that a person reads. */
+export const ERROR_MESSAGE_CHARS_MAX = 16_384;
+/** Characters of an error's stack. */
+export const ERROR_STACK_CHARS_MAX = 8_192;
+/** How many causes of causes cross the wire. */
+export const ERROR_CAUSES_MAX = 4;

@@ -1,0 +1,79 @@
+/**
+ * The manifest: what an app says about itself on discovery, and which version of it is speaking.
+ * See docs/reference/protocol.md, section 1.
+ */
+import { BODY_BYTES_MAX, LAMBDA_BODY_BYTES_MAX, PROTOCOL, SDK, VERCEL_BODY_BYTES_MAX } from "./limits.js";
+import { hex, sha256 } from "./sha256.js";
+
+/** Variables of the environment. */
+export type Env = Readonly<Record<string, unknown>>;
+
+/** What starts a function. */
+export type ManifestTrigger = { event: string; if?: string } | { cron: string; tz?: string };
+
+/** A function in the manifest. */
+export interface ManifestFunction {
+  id: string;
+  name?: string;
+  triggers: ManifestTrigger[];
+  retry?: object;
+  timeouts?: object;
+}
+
+/** What the host can take. */
+export interface HostLimits {
+  /** Bytes of a request. */
+  requestBytes: number;
+  /** Bytes of a response. */
+  responseBytes: number;
+  /** Seconds that an invocation may last, if the host ends it. */
+  seconds?: number;
+  /** Whether a response can be sent slowly. */
+  streams: boolean;
+  /** Whether the handler can reach the server. */
+  outbound: boolean;
+}
+
+/** Which version of the app this is. */
+export interface Deployment {
+  id: string;
+  url?: string;
+  immutable: boolean;
+}
+
+/** The manifest. */
+export interface Manifest {
+  protocol: { min: number; max: number };
+  sdk: string;
+  app: string;
+  deployment: Deployment;
+  limits: HostLimits;
+  functions: ManifestFunction[];
+}
+
+const text = (env: Env, name: string): string | undefined => (typeof env[name] === "string" && env[name] !== "" ? (env[name] as string) : undefined);
+
+function recognised(env: Env): Deployment | undefined {
+  const vercel = text(env, "VERCEL_DEPLOYMENT_ID");
+  const vercelUrl = text(env, "VERCEL_URL");
+  if (vercel !== undefined && vercelUrl !== undefined) return { id: vercel, url: `https://${vercelUrl}/api/backstitch`, immutable: true };
+  const version = text(env, "AWS_LAMBDA_FUNCTION_VERSION");
+  if (version !== undefined && version !== "$LATEST") return { id: `${text(env, "AWS_LAMBDA_FUNCTION_NAME") ?? "lambda"}-${version}`, immutable: true };
+  const own = text(env, "BACKSTITCH_VERSION");
+  return own === undefined ? undefined : { id: own, immutable: false };
+}
+
+function defaultLimits(env: Env): HostLimits {
+  const bytes = text(env, "VERCEL") !== undefined ? VERCEL_BODY_BYTES_MAX : text(env, "AWS_LAMBDA_FUNCTION_NAME") !== undefined ? LAMBDA_BODY_BYTES_MAX : BODY_BYTES_MAX;
+  // A Lambda's response is buffered unless its URL says otherwise, and newlines would then help nobody.
+  return { requestBytes: bytes, responseBytes: bytes, streams: text(env, "AWS_LAMBDA_FUNCTION_NAME") === undefined || text(env, "VERCEL") !== undefined, outbound: true };
+}
+
+/** Makes the manifest, and the hash that tells two of them apart. */
+export function makeManifest(app: string, functions: ManifestFunction[], env: Env, limits: Partial<HostLimits>): { manifest: Manifest; hash: string } {
+  const body = { protocol: PROTOCOL, sdk: SDK, app, limits: { ...defaultLimits(env), ...limits }, functions };
+  const known = recognised(env);
+  const hash = hex(sha256(JSON.stringify([body, known ?? null]))).slice(0, 16);
+  const deployment = known ?? { id: hash, immutable: false };
+  return { manifest: { protocol: body.protocol, sdk: SDK, app, deployment, limits: body.limits, functions }, hash };
+}
