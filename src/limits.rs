@@ -96,6 +96,9 @@ pub const RESIDENT_IDLE_BYTES_MAX: usize = 32 << 20;
 /// Event names kept in memory.
 pub const RESIDENT_NAMES_MAX: usize = 10_000;
 
+/// Compiled filters kept in memory.
+pub const COMPILED_FILTERS_MAX: usize = 10_000;
+
 /// How far ahead timers are kept in memory, in milliseconds.
 pub const TIMER_HORIZON_MS: u64 = 600_000;
 

@@ -73,6 +73,13 @@ pub enum Command {
         /// The events' name and bounds: the key of the page to look at.
         page: Key,
     },
+    /// Cancel the next awaited child, after position `after`, of a run that ended.
+    Close {
+        /// The run that ended.
+        run: RunId,
+        /// The position of the last child that was looked at.
+        after: u32,
+    },
     /// Hold a run because deciding about it failed inside the server.
     Quarantine {
         /// The run.
@@ -94,6 +101,7 @@ impl Command {
             | Command::Explain { run }
             | Command::Wake { run }
             | Command::Scan { run, .. }
+            | Command::Close { run, .. }
             | Command::Quarantine { run, .. } => Some(*run),
         }
     }

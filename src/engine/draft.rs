@@ -83,6 +83,11 @@ impl<'a> Draft<'a> {
         Decision::Decided(Transition { changes, follow_ups: self.follow_ups, reply })
     }
 
+    /// Takes back everything that was decided so far.
+    pub(super) fn reset(&mut self) {
+        *self = Draft { chances: self.chances, ..Draft::new(self.partition, self.at, self.registry) };
+    }
+
     /// The partition's time.
     pub(super) fn now(&self) -> Timestamp {
         self.at.now
@@ -218,7 +223,12 @@ impl<'a> Draft<'a> {
     }
 
     /// Records why an event started nothing.
-    pub(super) fn add_verdict(&mut self, event: crate::model::EventId, function: crate::model::FunctionId, verdict: Verdict) {
+    pub(super) fn add_verdict(
+        &mut self,
+        event: crate::model::EventId,
+        function: crate::model::FunctionId,
+        verdict: Verdict,
+    ) {
         self.others.push(Change::VerdictAdded(event, function, verdict));
     }
 
@@ -279,7 +289,6 @@ pub(super) struct RunDraft<'a> {
     signals_consumed: BTreeMap<u32, Signal>,
     pub(super) waits: BTreeMap<u32, Wait>,
     wait_changes: Vec<Change>,
-    settled: bool,
 }
 
 impl<'a> RunDraft<'a> {
@@ -295,7 +304,6 @@ impl<'a> RunDraft<'a> {
             signals_consumed: BTreeMap::new(),
             waits: run.waits.clone(),
             wait_changes: Vec::new(),
-            settled: false,
         }
     }
 
@@ -311,7 +319,6 @@ impl<'a> RunDraft<'a> {
             signals_consumed: BTreeMap::new(),
             waits: BTreeMap::new(),
             wait_changes: Vec::new(),
-            settled: false,
         }
     }
 
@@ -346,11 +353,6 @@ impl<'a> RunDraft<'a> {
     /// The greatest `seq` so far.
     pub(super) fn last_seq(&self) -> u32 {
         self.last_seq
-    }
-
-    /// Whether this decision settled anything of the run.
-    pub(super) fn settled(&self) -> bool {
-        self.settled
     }
 
     /// The position of the entry with this id.
@@ -401,7 +403,6 @@ impl<'a> RunDraft<'a> {
         entry.settled_at = Some(now);
         entry.due_at = None;
         entry.last_error = None;
-        self.settled = true;
     }
 
     /// Positions of entries that are not settled, in order.

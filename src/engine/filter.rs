@@ -43,7 +43,7 @@ pub struct Variables<'a> {
 }
 
 impl Filter {
-    /// Compiles a filter. `async` is a reserved word of CEL and is read as the variable it means here.
+    /// Compiles a filter.
     pub fn compile(source: &str) -> Result<Filter, FilterError> {
         if source.len() > FILTER_BYTES_MAX {
             return Err(FilterError::TooLong(source.len()));
@@ -78,13 +78,13 @@ impl Filter {
 }
 
 /// Where a wait for `event` with this filter is indexed.
-pub fn wait_index(event: &Text, filter: Option<&Filter>, trigger: &serde_json::Value) -> WaitIndex {
+pub(super) fn wait_index(event: &Text, filter: Option<&Filter>, trigger: &serde_json::Value) -> WaitIndex {
     let (path, value) = filter.and_then(|filter| filter.equality(trigger)).unwrap_or_else(|| ("".into(), 0));
     WaitIndex { event: event.clone(), path, value }
 }
 
 /// Where an event looks for waits that are indexed by `path`; nothing when it has no such value.
-pub fn event_index(event: &Event, view: &serde_json::Value, path: &Text) -> Option<WaitIndex> {
+pub(super) fn event_index(event: &Event, view: &serde_json::Value, path: &Text) -> Option<WaitIndex> {
     if path.is_empty() {
         return Some(WaitIndex { event: event.name.clone(), path: path.clone(), value: 0 });
     }

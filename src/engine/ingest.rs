@@ -17,7 +17,11 @@ pub(super) fn ingest(draft: &mut Draft<'_>, events: &[EventDraft]) -> Part<Reply
 }
 
 /// Accepts events, from outside or from a run.
-pub(super) fn accept_all(draft: &mut Draft<'_>, events: &[EventDraft], source: Option<RunId>) -> Part<Vec<AcceptedEvent>> {
+pub(super) fn accept_all(
+    draft: &mut Draft<'_>,
+    events: &[EventDraft],
+    source: Option<RunId>,
+) -> Part<Vec<AcceptedEvent>> {
     draft.require(events.iter().flat_map(|event| {
         let mark = event.client_id.clone().map(|key| Key::Mark(MarkKey { scope: MarkScope::Event, key }));
         [Some(Key::EventName(event.name.clone())), mark].into_iter().flatten()
@@ -38,7 +42,11 @@ fn accept(draft: &mut Draft<'_>, incoming: &EventDraft, source: Option<RunId>) -
     let id = EventId::new(draft.now(), chance, partition);
     if let Some(key) = mark {
         let wake_at = Some(draft.now().after(Span(MARK_MS)));
-        draft.put_state(StateRow { key, wake_at, value: Payload::trusted(format!(r#"{{"format":1,"event":"{id}"}}"#)) });
+        draft.put_state(StateRow {
+            key,
+            wake_at,
+            value: Payload::trusted(format!(r#"{{"format":1,"event":"{id}"}}"#)),
+        });
     }
     let event = Event {
         seq: draft.next_event_seq(),
@@ -96,18 +104,21 @@ fn verdict(draft: &Draft<'_>, trigger: &Trigger, event: &Event) -> Option<Verdic
 
 fn start_by_event(draft: &mut Draft<'_>, function: &FunctionId, event: &Event) -> RunId {
     let cause = event.id.to_bytes();
-    create(draft, Birth {
-        id: caused_id(event.id.at(), event.id.partition_key(), &cause, &function.to_string()),
-        function: function.clone(),
-        name: None,
-        trigger: TriggerKind::Event,
-        event: Some(event.id),
-        parent: None,
-        root: None,
-        facts: event_facts(event),
-        input: event.data.clone(),
-        delay: None,
-    })
+    create(
+        draft,
+        Birth {
+            id: caused_id(event.id.at(), event.id.partition_key(), &cause, &function.to_string()),
+            function: function.clone(),
+            name: None,
+            trigger: TriggerKind::Event,
+            event: Some(event.id),
+            parent: None,
+            root: None,
+            facts: event_facts(event),
+            input: event.data.clone(),
+            delay: None,
+        },
+    )
 }
 
 /// What entry 0 says of the event that started the run, besides its data.
@@ -127,7 +138,8 @@ pub(super) fn fanout(draft: &mut Draft<'_>, id: EventId, after: Option<(i64, u32
     };
     draft.require([Key::EventName(event.name.clone())])?;
     let view = event_view(&event.name, &id.to_string(), &event.data);
-    let paths = draft.event_name(&event.name).map(|facts| facts.paths.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
+    let paths =
+        draft.event_name(&event.name).map(|facts| facts.paths.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
     let indexes: Vec<_> = paths.iter().filter_map(|path| event_index(&event, &view, path)).collect();
     draft.require(indexes.iter().cloned().map(Key::Waits))?;
     let next = indexes

@@ -1,5 +1,351 @@
-//! The engine: a deterministic state machine over plain data.
+//! The engine: a deterministic state machine over plain data. It has no async, no I/O, no clock and no randomness; it
+//! knows `model` and `limits`, and CEL. One [`Partition`] holds the state of one partition in memory; the processor
+//! that owns it asks what follows from a command, and folds what was decided back in.
+//!
+//! `decide` changes nothing and `apply` decides nothing. What a decision touches must be resident; what is not, it
+//! asks for. The tables are the truth: after every commit, loading them gives what is resident.
 
+mod cancel;
 mod command;
+mod draft;
+mod end;
+mod explain;
+mod filter;
+mod hold;
+mod ingest;
+mod invoke;
+mod residence;
+mod returned;
+mod run;
+mod signal;
+mod start;
+mod state;
+mod step;
+mod turns;
+mod wait;
+mod wake;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub use command::{AcceptedEvent, Command, Decision, Explanation, Refusal, Reply, Start, Transition};
+pub use filter::{Filter, FilterError, Variables, event_view};
+pub use run::awakeable_signal;
+pub use turns::CallEnd;
+
+use draft::{Draft, Part};
+use residence::Residence;
+use state::Tables;
+use turns::Turns;
+
+use crate::limits::{COALESCE_MS, TIMER_PAGE};
+use crate::model::{
+    Change, Deployment, EntryKind, EntryStatus, Key, Loaded, Moment, Registry, RunId, RunStatus, Snapshot, Span,
+    StateKey, StoredRun, Text, Timestamp,
+};
+
+/// The state of one partition in memory.
+pub struct Partition {
+    tables: Tables,
+    turns: Turns,
+    residence: Residence,
+    filters: Filters,
+}
+
+/// What a partition wants next.
+#[derive(Debug)]
+pub enum Poll {
+    /// Call this handler, once what the snapshot shows is durable.
+    Invoke(Box<Snapshot>, Arc<Deployment>),
+    /// Load these runs, which are ready, and ask again.
+    Load(Vec<Key>),
+    /// Nothing for now.
+    Idle,
+}
+
+impl Partition {
+    /// A partition of which nothing is resident yet. The numbers are the greatest that the tables have.
+    pub fn new(epoch: u32, last_run_no: i64, last_event_seq: i64) -> Partition {
+        Partition {
+            tables: Tables::new(last_run_no, last_event_seq),
+            turns: Turns::new(epoch),
+            residence: Residence::default(),
+            filters: Filters::default(),
+        }
+    }
+
+    /// What follows from a command. Changes nothing. The same inputs give the same answer on every machine.
+    pub fn decide(&self, at: Moment, registry: &Registry, command: &Command) -> Decision {
+        let mut draft = Draft::new(self, at, registry);
+        let outcome = self.decide_into(&mut draft, command);
+        draft.finish(outcome)
+    }
+
+    fn decide_into(&self, draft: &mut Draft<'_>, command: &Command) -> Part<Reply> {
+        match command {
+            Command::Ingest(events) => ingest::ingest(draft, events),
+            Command::Start(start) => start::start(draft, start),
+            Command::Returned { token, answer, started_at } => returned::returned(draft, *token, answer, *started_at),
+            Command::Signal { run, name, id, settle } => signal::signal(draft, *run, name, id.as_ref(), settle),
+            Command::Cancel { run } => cancel::cancel(draft, *run),
+            Command::Resume { run } => hold::resume(draft, *run),
+            Command::Explain { run } => explain::explain(draft, self, *run),
+            Command::Wake { run } => wake::wake(draft, *run),
+            Command::WakeState { key } => wake::wake_state(draft, key),
+            Command::Fanout { event, after } => ingest::fanout(draft, *event, *after),
+            Command::Scan { run, idx, page } => wait::scan(draft, *run, *idx, page),
+            Command::Close { run, after } => cancel::close(draft, *run, *after),
+            Command::Quarantine { run, detail } => returned::quarantine(draft, *run, detail),
+        }
+    }
+
+    /// Folds one change into memory. Never decides.
+    pub fn apply(&mut self, change: &Change) {
+        self.tables.apply(change);
+        match change {
+            Change::RunCreated(head) => self.touch_run(head.id),
+            Change::RunChanged(head) => {
+                if head.status.is_terminal() {
+                    self.turns.revoke(head.id);
+                }
+                self.touch_run(head.id);
+            }
+            Change::EntryAdded(entry) | Change::EntryChanged(entry) => {
+                if let Some(run) = self.tables.id_of(entry.run_no) {
+                    if entry.status == EntryStatus::Runnable {
+                        self.turns.stir(run);
+                    }
+                    self.touch_run(run);
+                }
+            }
+            Change::StatePut(row) => {
+                self.residence.touch_state(&row.key, row.wake_at);
+            }
+            Change::StateDeleted(key) => self.residence.touch_state(key, None),
+            Change::EventAdded(event) => self.residence.touch(Key::Event(event.id)),
+            Change::SignalAdded(signal) | Change::SignalConsumed(signal) => {
+                if let Some(run) = self.tables.id_of(signal.run_no) {
+                    self.touch_run(run);
+                }
+            }
+            Change::WaitOpened(wait) | Change::WaitChanged(wait) | Change::WaitClosed(wait) => {
+                self.residence.touch(Key::Waits(wait.index.clone()));
+                self.residence.touch(Key::EventName(wait.index.event.clone()));
+                self.touch_run(wait.run);
+            }
+            Change::AttemptAdded(_) | Change::VerdictAdded(..) => {}
+        }
+        if let Change::RunCreated(head) = change
+            && let Some(name) = &head.name
+        {
+            self.residence.touch(Key::RunName(head.function.clone(), name.clone()));
+        }
+        if let Change::EventAdded(event) = change {
+            self.residence.touch(Key::EventName(event.name.clone()));
+        }
+    }
+
+    fn touch_run(&mut self, id: RunId) {
+        self.residence.touch(Key::Run(id));
+        self.index(id);
+    }
+
+    /// Brings timers and lines in step with what a resident run says now.
+    fn index(&mut self, id: RunId) {
+        let Some(Some(run)) = self.tables.runs.get(&id) else { return };
+        self.residence.set_run_timer(id, run.next_due().filter(|due| *due > Timestamp::ZERO));
+        if run.head.status == RunStatus::Ready {
+            self.turns.enqueue(id);
+        }
+    }
+
+    /// Makes resident what the store has under a key.
+    pub fn install(&mut self, key: Key, loaded: Loaded) {
+        self.residence.loaded(&key);
+        self.residence.touch(key.clone());
+        self.tables.install(key.clone(), loaded);
+        if let Key::Run(id) = key {
+            self.index(id);
+            if let Some(Some(run)) = self.tables.runs.get(&id)
+                && run.head.status.is_terminal()
+                && run.head.wake_at.is_some()
+            {
+                self.residence.set_run_timer(id, Some(Timestamp::ZERO));
+            }
+        }
+    }
+
+    /// The next command that is due by itself, as a hint.
+    pub fn next_due(&mut self, now: Timestamp) -> Option<Command> {
+        self.residence.pop_due(now)
+    }
+
+    /// When something moves by itself, as far as it is known here.
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        [self.residence.next_due(), self.turns.next_due()].into_iter().flatten().min()
+    }
+
+    /// What to do next with runs that are ready. Gives out tokens.
+    pub fn poll(&mut self, now: Timestamp, registry: &Registry) -> Poll {
+        let mut cold = Vec::new();
+        while self.turns.has_room() && cold.len() < TIMER_PAGE / 64 {
+            let Some(id) = self.turns.next_ready(now) else { break };
+            self.place(id, now, registry, &mut cold);
+        }
+        while let Some((id, deployment)) = self.turns.next_admitted(now) {
+            match self.tables.runs.get(&id) {
+                None => {
+                    self.turns.leave(id);
+                    cold.push(Key::Run(id));
+                }
+                Some(Some(run)) if run.head.status == RunStatus::Ready => {
+                    if let Some(deployment) = registry.deployments.get(&deployment) {
+                        return self.begin(id, deployment.clone(), now, cold);
+                    }
+                    self.turns.no_home(id);
+                }
+                Some(_) => self.turns.leave(id),
+            }
+        }
+        self.want(cold)
+    }
+
+    fn want(&mut self, cold: Vec<Key>) -> Poll {
+        let keys: Vec<Key> = cold.into_iter().filter(|key| self.residence.want(key)).collect();
+        if keys.is_empty() { Poll::Idle } else { Poll::Load(keys) }
+    }
+
+    fn place(&mut self, id: RunId, now: Timestamp, registry: &Registry, cold: &mut Vec<Key>) {
+        let run = match self.tables.runs.get(&id) {
+            None => {
+                self.turns.leave(id);
+                cold.push(Key::Run(id));
+                return;
+            }
+            Some(Some(run)) if run.head.status == RunStatus::Ready => run,
+            Some(_) => return self.turns.leave(id),
+        };
+        // Children tend to end in bursts: a run that was woken by one is invoked for several at once.
+        let gathers = run.open().any(|idx| run.entries[idx as usize].kind == EntryKind::Invoke);
+        if gathers && self.residence.first_look(id) {
+            return self.turns.delay(id, now.after(Span(COALESCE_MS)));
+        }
+        match registry.deployment_of(&run.head.function, run.head.deployment) {
+            Some(deployment) => self.turns.route(id, deployment.id),
+            None => self.turns.no_home(id),
+        }
+    }
+
+    fn begin(&mut self, id: RunId, deployment: Arc<Deployment>, now: Timestamp, cold: Vec<Key>) -> Poll {
+        for key in cold {
+            // Cold runs that were met on the way get back in line: they are asked for by the next poll.
+            if let Key::Run(run) = key {
+                self.turns.enqueue(run);
+            }
+        }
+        let token = self.turns.begin(id, deployment.id, now);
+        let run = self.tables.runs.get(&id).and_then(Option::as_ref).expect("a run that gets its turn is resident");
+        let snapshot = Snapshot {
+            token,
+            head: run.head.clone(),
+            attempt: run.head.failures + run.head.losses + 1,
+            entries: run.entries.clone(),
+        };
+        Poll::Invoke(Box::new(snapshot), deployment)
+    }
+
+    /// Whether an invocation is still the current one of its run.
+    pub fn is_current(&self, token: crate::model::Token) -> bool {
+        self.turns.turn(token.run).is_some_and(|turn| turn.token == token)
+    }
+
+    /// A call ended, and what followed from its answer was decided and applied.
+    pub fn call_ended(&mut self, token: crate::model::Token, end: CallEnd, now: Timestamp) {
+        self.turns.end(token, end, now);
+        self.residence.look_again(token.run);
+        self.index(token.run);
+    }
+
+    /// The registry changed: runs that wait for a deployment look again.
+    pub fn registry_changed(&mut self) {
+        self.turns.reroute();
+    }
+
+    /// How many calls are under way, and how many runs wait for their turn.
+    pub fn load(&self) -> (usize, usize) {
+        (self.turns.in_flight(), self.turns.waiting())
+    }
+
+    /// Timers up to here are kept in memory from now on. Set before the tables are asked for them.
+    pub fn set_horizon(&mut self, horizon: Timestamp) {
+        self.residence.set_horizon(horizon);
+    }
+
+    /// A run that the tables have as due. What is resident knows better.
+    pub fn add_run_timer(&mut self, id: RunId, at: Timestamp) {
+        if self.tables.runs.contains_key(&id) {
+            return;
+        }
+        if at == Timestamp::ZERO {
+            self.turns.enqueue(id);
+        } else {
+            self.residence.set_run_timer(id, Some(at));
+        }
+    }
+
+    /// An entity that the tables have as due.
+    pub fn add_state_timer(&mut self, key: StateKey, at: Timestamp) {
+        if !self.tables.states.contains_key(&key) {
+            self.residence.set_state_timer(&key, Some(at));
+        }
+    }
+
+    /// Whether a key is resident.
+    pub fn is_resident(&self, key: &Key) -> bool {
+        self.tables.has(key)
+    }
+
+    /// Everything that is decided from now on belongs to this batch.
+    pub fn begin_batch(&mut self, batch: u64) {
+        self.residence.begin_batch(batch);
+    }
+
+    /// Everything up to this batch is durable: what is not being worked on may be forgotten.
+    pub fn durable(&mut self, batch: u64) {
+        for key in self.residence.forgettable(batch, &self.tables, &self.turns) {
+            self.tables.forget(&key);
+        }
+    }
+
+    /// A resident run as the tables must have it.
+    pub fn stored(&self, id: RunId) -> Option<StoredRun> {
+        self.tables.runs.get(&id)?.as_ref().map(run::Run::stored)
+    }
+
+    /// Everything resident, as the tables must have it: for tests that compare both.
+    pub fn resident(&self) -> Vec<(Key, Loaded)> {
+        self.tables.resident()
+    }
+}
+
+/// Compiled filters. A cache of a pure function: it changes no answer.
+#[derive(Default)]
+struct Filters {
+    compiled: RefCell<BTreeMap<Text, Arc<Filter>>>,
+}
+
+impl Filters {
+    fn compile(&self, source: &Text) -> Result<Arc<Filter>, FilterError> {
+        let mut compiled = self.compiled.borrow_mut();
+        if let Some(filter) = compiled.get(source) {
+            return Ok(filter.clone());
+        }
+        let filter = Arc::new(Filter::compile(source)?);
+        if compiled.len() >= crate::limits::COMPILED_FILTERS_MAX {
+            compiled.clear();
+        }
+        compiled.insert(source.clone(), filter.clone());
+        Ok(filter)
+    }
+}

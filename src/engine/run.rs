@@ -156,7 +156,7 @@ pub(super) fn awaited_signal(entry: &Entry) -> Option<Text> {
 }
 
 /// The name under which an awakeable's outcome travels as a signal.
-pub(super) fn awakeable_signal(entry: &str) -> Text {
+pub fn awakeable_signal(entry: &str) -> Text {
     format!("{AWAKEABLE}{entry}").into()
 }
 

@@ -29,7 +29,10 @@ pub(super) struct Birth {
 /// Starts a run by REST, or finds the one that the same start made before.
 pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Part<Reply> {
     let function = &start.function;
-    let mark = start.idempotency_key.as_ref().map(|key| MarkKey { scope: MarkScope::Start(function.clone()), key: key.clone() });
+    let mark = start
+        .idempotency_key
+        .as_ref()
+        .map(|key| MarkKey { scope: MarkScope::Start(function.clone()), key: key.clone() });
     let keys = [
         start.name.as_ref().map(|name| Key::RunName(function.clone(), name.clone())),
         mark.as_ref().map(|mark| Key::Mark(mark.clone())),
@@ -57,18 +60,21 @@ pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Part<Reply> {
         None => (chance & 0xffff) as u16,
     };
     let id = RunId::new(draft.now(), chance, partition);
-    create(draft, Birth {
-        id,
-        function: function.clone(),
-        name: start.name.clone(),
-        trigger: TriggerKind::Call,
-        event: None,
-        parent: None,
-        root: None,
-        facts: Payload::trusted(r#"{"kind":"call"}"#),
-        input: start.input.clone(),
-        delay: start.delay,
-    });
+    create(
+        draft,
+        Birth {
+            id,
+            function: function.clone(),
+            name: start.name.clone(),
+            trigger: TriggerKind::Call,
+            event: None,
+            parent: None,
+            root: None,
+            facts: Payload::trusted(r#"{"kind":"call"}"#),
+            input: start.input.clone(),
+            delay: start.delay,
+        },
+    );
     if let Some(mark) = mark {
         let wake_at = Some(draft.now().after(Span(MARK_MS)));
         let value = Payload::trusted(format!(r#"{{"format":1,"run":"{id}"}}"#));
@@ -88,7 +94,11 @@ fn marked_run(row: &StateRow) -> Option<RunId> {
 fn same_start(draft: &mut Draft<'_>, start: &Start, run: RunId, what: &'static str, key: &Text) -> Part<Reply> {
     // A mark may outlive its run: then the run's retention decides, and the start begins anew under the old name.
     let existing = draft.run(run)?.entry(0);
-    let same = existing.outcome.as_ref().and_then(Outcome::payload).is_some_and(|input| digest_of(input) == digest_of(&start.input));
+    let same = existing
+        .outcome
+        .as_ref()
+        .and_then(Outcome::payload)
+        .is_some_and(|input| digest_of(input) == digest_of(&start.input));
     if same {
         return Ok(Reply::Run { id: run, created: false });
     }

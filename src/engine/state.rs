@@ -34,6 +34,11 @@ pub(super) struct Tables {
 }
 
 impl Tables {
+    /// Tables of which nothing is resident.
+    pub(super) fn new(last_run_no: i64, last_event_seq: i64) -> Tables {
+        Tables { last_run_no, last_event_seq, ..Tables::default() }
+    }
+
     /// Whether a key is resident.
     pub(super) fn has(&self, key: &Key) -> bool {
         match key {
@@ -168,6 +173,34 @@ impl Tables {
         if let Some(slot) = run.signals.iter_mut().find(|kept| kept.order == signal.order) {
             *slot = signal.clone();
         }
+    }
+
+    /// Everything resident, as the tables must have it.
+    pub(super) fn resident(&self) -> Vec<(Key, Loaded)> {
+        let runs = self
+            .runs
+            .iter()
+            .map(|(id, run)| (Key::Run(*id), Loaded::Run(run.as_ref().map(|run| Box::new(run.stored())))));
+        let names = self
+            .names
+            .iter()
+            .map(|((function, name), id)| (Key::RunName(function.clone(), name.clone()), Loaded::RunName(*id)));
+        let marks = self.states.iter().filter_map(|(key, row)| match key {
+            StateKey::Mark(mark) => Some((Key::Mark(mark.clone()), Loaded::State(row.clone()))),
+            StateKey::Fanout(_) => None,
+        });
+        let event_names = self.event_names.iter().map(|(name, facts)| {
+            let paths = facts.paths.iter().map(|(path, count)| (path.clone(), *count)).collect();
+            (Key::EventName(name.clone()), Loaded::EventName { last_seq: facts.last_seq, paths })
+        });
+        let waits = self
+            .waits
+            .iter()
+            .map(|(index, bucket)| (Key::Waits(index.clone()), Loaded::Waits(bucket.values().cloned().collect())));
+        let events = self.events.iter().map(|(id, event)| {
+            (Key::Event(*id), Loaded::Event(event.as_ref().map(|event| Box::new((**event).clone()))))
+        });
+        runs.chain(names).chain(marks).chain(event_names).chain(waits).chain(events).collect()
     }
 
     /// Forgets a run that the tables have in full.

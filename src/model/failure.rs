@@ -17,6 +17,16 @@ pub mod names {
     pub const UNKNOWN_FUNCTION: &str = "UnknownFunction";
     /// A run made more entries than it may.
     pub const TOO_MANY_ENTRIES: &str = "TooManyEntries";
+    /// A run's journal grew larger than it may.
+    pub const JOURNAL_TOO_LARGE: &str = "JournalTooLarge";
+    /// A handler's answer broke the protocol.
+    pub const PROTOCOL: &str = "ProtocolError";
+    /// An invocation was lost in flight.
+    pub const LOST: &str = "LostInFlight";
+    /// A wait's filter cannot be compiled.
+    pub const INVALID_FILTER: &str = "InvalidFilter";
+    /// Too many waits for one event name cannot be looked up by a value.
+    pub const TOO_MANY_WAITS: &str = "TooManyWaits";
 }
 
 /// A failure of a step, a run or an invocation.

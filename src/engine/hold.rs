@@ -1,0 +1,38 @@
+//! Holds: a run that cannot go on by itself is parked with a reason that says what to do, and goes on when told to.
+
+use super::command::{Refusal, Reply};
+use super::draft::{Draft, Part};
+use crate::model::{DeploymentId, Hold, HoldKind, RunId, RunStatus};
+
+/// Parks a run. Its entries' timers still settle what is due.
+pub(super) fn hold(
+    draft: &mut Draft<'_>,
+    run: RunId,
+    kind: HoldKind,
+    detail: String,
+    deployment: Option<DeploymentId>,
+) -> Part<()> {
+    let since = draft.now();
+    let run = draft.run(run)?;
+    run.head.hold = Some(Hold { kind, detail, since, deployment });
+    run.head.awaiting = Vec::new();
+    run.rest(RunStatus::Paused);
+    Ok(())
+}
+
+/// Lifts a run's hold: it is invoked again, with its counts of failures at zero.
+pub(super) fn resume(draft: &mut Draft<'_>, id: RunId) -> Part<Reply> {
+    let run = draft.run(id)?;
+    if run.head.status.is_terminal() {
+        return Err(Refusal::Ended(id, run.head.status).into());
+    }
+    if run.head.status != RunStatus::Paused {
+        return Err(Refusal::NotHeld(id, run.head.status).into());
+    }
+    run.head.hold = None;
+    run.head.failures = 0;
+    run.head.losses = 0;
+    run.head.mismatch_since = None;
+    run.make_ready();
+    Ok(Reply::Status(RunStatus::Ready))
+}

@@ -1,0 +1,257 @@
+//! An invocation came back: its ops are applied in order, atomically, and then the run ends, goes on, or waits.
+
+use super::command::{Refusal, Reply};
+use super::draft::{Draft, Part};
+use super::turns::Turn;
+use super::{cancel, end, hold, invoke, step, wait};
+use crate::limits::{ENTRIES_MAX, JOURNAL_BYTES_MAX, LOSSES_MAX, RETRY_AFTER_MS_MAX};
+use crate::model::{
+    Answer, Attempt, Awaiting, EntryKind, EntryStatus, Failure, HandlerOp, HoldKind, Mismatch, Outcome, Payload,
+    Problem, ProblemCode, RunHead, RunId, RunStatus, Span, Terminal, Timestamp, Token, Undelivered, names,
+};
+
+/// Takes what came of an invocation. A token that is not the run's current one changes nothing.
+pub(super) fn returned(draft: &mut Draft<'_>, token: Token, answer: &Answer, started_at: Timestamp) -> Part<Reply> {
+    draft.run(token.run)?;
+    let Some(turn) = draft.turn(token.run).filter(|turn| turn.token == token) else {
+        return Err(Refusal::Stale(token).into());
+    };
+    if draft.run(token.run)?.head.status.is_terminal() {
+        return Err(Refusal::Stale(token).into());
+    }
+    match answer {
+        Answer::Ops { seen, ops, end, awaiting } => ops_answer(draft, turn, *seen, ops, end.as_ref(), awaiting)?,
+        Answer::Mismatch(mismatch) => contradiction(draft, turn, mismatch)?,
+        Answer::Problem(problem) => refused_by_handler(draft, turn, problem, started_at)?,
+        Answer::Undelivered(Undelivered::Lost { reason }) => lost(draft, turn, reason, started_at)?,
+        // The turn ends and the deployment's lane waits: nothing about the run is written.
+        Answer::Undelivered(Undelivered::NotReached { .. }) => {}
+    }
+    Ok(Reply::Status(draft.run(token.run)?.head.status))
+}
+
+fn ops_answer(
+    draft: &mut Draft<'_>,
+    turn: &Turn,
+    seen: u32,
+    ops: &[HandlerOp],
+    end: Option<&Terminal>,
+    awaiting: &Awaiting,
+) -> Part<()> {
+    let run = turn.token.run;
+    for op in ops {
+        let existing = draft.run(run)?.find(op.id());
+        if let Some(idx) = existing {
+            let kind = draft.run(run)?.entry(idx).kind;
+            if kind != op.kind() {
+                let (journal, code) = (kind.to_string(), op.kind().to_string());
+                return contradiction(draft, turn, &Mismatch { id: op.id().clone(), journal, code });
+            }
+        }
+        apply_op(draft, turn, existing, op)?;
+    }
+    if !ops.is_empty() {
+        progress(&mut draft.run(run)?.head);
+    }
+    if let Some(failure) = over_limits(draft, run)? {
+        return end::end(draft, run, RunStatus::Failed, Outcome::Err(failure.payload()));
+    }
+    match end {
+        Some(Terminal::Done(value)) => end::end(draft, run, RunStatus::Completed, Outcome::Ok(value.clone())),
+        Some(Terminal::Fail(failure, raw)) => handler_failed(draft, turn, failure, raw),
+        None => suspend(draft, turn, seen, awaiting),
+    }
+}
+
+fn apply_op(draft: &mut Draft<'_>, turn: &Turn, existing: Option<u32>, op: &HandlerOp) -> Part<()> {
+    match op {
+        HandlerOp::Step(report) => step::reported(draft, turn, existing, report),
+        // Everything else was created when it was first asked for, and lives on its own since.
+        _ if existing.is_some() => Ok(()),
+        HandlerOp::Sleep { id, name, params, length, until } => {
+            wait::sleep(draft, turn, id, name.clone(), params, *length, *until)
+        }
+        HandlerOp::WaitSignal(op) => wait::wait_signal(draft, turn, op),
+        HandlerOp::WaitEvent(op) => wait::wait_event(draft, turn, op),
+        HandlerOp::Invoke(op) => invoke::invoke(draft, turn, op),
+        HandlerOp::Send { id, name, params, events } => invoke::send(draft, turn, id, name.clone(), params, events),
+        HandlerOp::Marker { id, name, params } => {
+            let idx = wait::add(draft, turn, EntryKind::Marker, id, name.clone(), params, None)?;
+            draft.settle(turn.token.run, idx, Outcome::Ok(Payload::null()))
+        }
+    }
+}
+
+fn progress(head: &mut RunHead) {
+    head.failures = 0;
+    head.losses = 0;
+    head.last_error = None;
+    head.mismatch_since = None;
+}
+
+fn over_limits(draft: &mut Draft<'_>, run: RunId) -> Part<Option<Failure>> {
+    let run = draft.run(run)?;
+    if run.len() > ENTRIES_MAX + 1 {
+        let message =
+            format!("the run made more than {ENTRIES_MAX} entries; split the work into child runs (invoke or start)");
+        return Ok(Some(Failure::new(names::TOO_MANY_ENTRIES, message)));
+    }
+    if run.bytes() > JOURNAL_BYTES_MAX {
+        let message = format!(
+            "the run's journal has {} bytes, at most {JOURNAL_BYTES_MAX} are allowed; keep large values elsewhere and record references, or split the work into child runs",
+            run.bytes()
+        );
+        return Ok(Some(Failure::new(names::JOURNAL_TOO_LARGE, message)));
+    }
+    Ok(None)
+}
+
+/// The handler can go no further for now. If more has settled than it has seen, it goes on at once.
+fn suspend(draft: &mut Draft<'_>, turn: &Turn, seen: u32, awaiting: &Awaiting) -> Part<()> {
+    let run = draft.run(turn.token.run)?;
+    if run.last_seq() > seen || turn.stirred {
+        run.make_ready();
+        return Ok(());
+    }
+    let waits = |status: EntryStatus| matches!(status, EntryStatus::Waiting | EntryStatus::Backoff);
+    if run.open().into_iter().any(|idx| waits(run.entry(idx).status)) {
+        run.head.awaiting = awaiting.clone();
+        run.rest(RunStatus::Suspended);
+        return Ok(());
+    }
+    let detail = "the handler answered with nothing finished, nothing pending and no outcome; \
+                  an answer must bring the run forward or say what it waits for";
+    let failure = Failure::new(names::PROTOCOL, detail);
+    failed(draft, turn, &failure, failure.payload(), turn.started_at, true)
+}
+
+fn handler_failed(draft: &mut Draft<'_>, turn: &Turn, failure: &Failure, raw: &Payload) -> Part<()> {
+    let run = draft.run(turn.token.run)?;
+    let cancelled = run.find(cancel::CANCEL_ID).is_some() && failure.name == names::CANCELLED;
+    if cancelled {
+        return end::end(draft, turn.token.run, RunStatus::Cancelled, Outcome::Err(raw.clone()));
+    }
+    failed(draft, turn, failure, raw.clone(), turn.started_at, failure.retryable.unwrap_or(true))
+}
+
+/// An invocation failed: the function's policy says whether there is another.
+fn failed(
+    draft: &mut Draft<'_>,
+    turn: &Turn,
+    failure: &Failure,
+    raw: Payload,
+    started_at: Timestamp,
+    retryable: bool,
+) -> Part<()> {
+    let run = turn.token.run;
+    let now = draft.now();
+    let chance = draft.chance();
+    let head = draft.run(run)?.head.clone();
+    let policy = draft.policy(&head);
+    let failures = head.failures + 1;
+    draft.add_attempt(Attempt {
+        run_no: head.run_no,
+        idx: None,
+        number: failures,
+        started_at,
+        ended_at: now,
+        error: raw.clone(),
+    });
+    let retryable = retryable && !policy.non_retryable.contains(&failure.name);
+    if !retryable || failures >= policy.attempts() {
+        return end::end(draft, run, RunStatus::Failed, Outcome::Err(raw));
+    }
+    let pause =
+        failure.retry_after.map_or(policy.pause(failures, chance), |after| Span(after.0.min(RETRY_AFTER_MS_MAX)));
+    let run = draft.run(run)?;
+    run.head.failures = failures;
+    run.head.last_error = Some(raw);
+    back_off(&mut run.head, now.after(pause));
+    Ok(())
+}
+
+fn back_off(head: &mut RunHead, until: Timestamp) {
+    head.status = RunStatus::Backoff;
+    head.wake_at = Some(head.cancel_by.map_or(until, |by| by.min(until)));
+    head.awaiting = Vec::new();
+}
+
+fn lost(draft: &mut Draft<'_>, turn: &Turn, reason: &str, started_at: Timestamp) -> Part<()> {
+    let run = turn.token.run;
+    let now = draft.now();
+    let chance = draft.chance();
+    let error = Failure::new(names::LOST, reason).payload();
+    let draft_run = draft.run(run)?;
+    let losses = draft_run.head.losses + 1;
+    let last = draft_run.entry(draft_run.len() - 1).id.clone();
+    let run_no = draft_run.head.run_no;
+    draft.add_attempt(Attempt { run_no, idx: None, number: losses, started_at, ended_at: now, error: error.clone() });
+    if losses >= LOSSES_MAX {
+        let detail = format!(
+            "the handler dies at or after entry `{last}`: {losses} invocations in a row were lost in flight, the last with: {reason}. \
+             Mend the handler, then resume the run"
+        );
+        return hold::hold(draft, run, HoldKind::Lost, detail, turn.deployment);
+    }
+    let pause = crate::model::RetryPolicy::default().pause(losses, chance);
+    let draft_run = draft.run(run)?;
+    draft_run.head.losses = losses;
+    draft_run.head.last_error = Some(error);
+    back_off(&mut draft_run.head, now.after(pause));
+    Ok(())
+}
+
+fn refused_by_handler(draft: &mut Draft<'_>, turn: &Turn, problem: &Problem, started_at: Timestamp) -> Part<()> {
+    let run = turn.token.run;
+    let function = draft.run(run)?.head.function.clone();
+    let (kind, advice) = match problem.code {
+        ProblemCode::Signature => (
+            HoldKind::Signature,
+            format!("give the server and app `{}` the same BACKSTITCH_KEY, then sync the app", function.app),
+        ),
+        ProblemCode::UnknownFunction => {
+            (HoldKind::UnknownFunction, format!("deploy `{function}` again, then sync the app; or cancel the run"))
+        }
+        ProblemCode::Protocol => (HoldKind::Protocol, "update the SDK or the server, then resume the run".to_owned()),
+        ProblemCode::TooLarge => {
+            (HoldKind::TooLarge, "keep large values elsewhere and record references; or cancel the run".to_owned())
+        }
+        ProblemCode::Sdk => {
+            let failure = Failure::new(names::PROTOCOL, problem.detail.clone());
+            return failed(draft, turn, &failure, failure.payload(), started_at, true);
+        }
+    };
+    hold::hold(draft, run, kind, format!("{}; {advice}", problem.detail), turn.deployment)
+}
+
+/// Code and journal disagree: while another version than the writer's may still be rolling out, that heals by itself.
+fn contradiction(draft: &mut Draft<'_>, turn: &Turn, mismatch: &Mismatch) -> Part<()> {
+    // Ops that were applied before the contradiction came to light stay out: the answer is refused as a whole.
+    draft.reset();
+    let now = draft.now();
+    let chance = draft.chance();
+    let run = draft.run(turn.token.run)?;
+    let writer = run.find(&mismatch.id).and_then(|idx| run.entry(idx).deployment);
+    let since = run.head.mismatch_since.unwrap_or(now);
+    let other_version = writer.is_some() && writer != turn.deployment;
+    if other_version && now.since(since).0 < crate::limits::MISMATCH_HEAL_MS {
+        run.head.mismatch_since = Some(since);
+        let pause = crate::model::RetryPolicy::default().pause(1, chance);
+        back_off(&mut run.head, now.after(pause));
+        return Ok(());
+    }
+    let detail = format!(
+        "the handler contradicts the journal at `{}`: the journal has {}, the code asks for {}; deploy code that follows the journal, or cancel the run",
+        mismatch.id, mismatch.journal, mismatch.code
+    );
+    hold::hold(draft, turn.token.run, HoldKind::Mismatch, detail, turn.deployment)
+}
+
+/// Quarantine is what remains when deciding about a run fails inside the server.
+pub(super) fn quarantine(draft: &mut Draft<'_>, run: RunId, detail: &str) -> Part<Reply> {
+    if !draft.run(run)?.head.status.is_terminal() {
+        let detail = format!("{detail}; this is a defect of the server, please report it");
+        hold::hold(draft, run, HoldKind::Quarantine, detail, None)?;
+    }
+    Ok(Reply::Done)
+}

@@ -1,0 +1,52 @@
+//! Signals: each settles the first wait that wants it, or is kept in order with its run until one comes.
+
+use super::command::{Refusal, Reply};
+use super::draft::{Draft, Part};
+use super::run::AWAKEABLE;
+use crate::limits::EARLY_SIGNALS_MAX;
+use crate::model::{RunId, Settle, Signal, Text};
+
+/// Takes a signal for a run. One with an id that came before changes nothing.
+pub(super) fn signal(
+    draft: &mut Draft<'_>,
+    id: RunId,
+    name: &Text,
+    client_id: Option<&Text>,
+    settle: &Settle,
+) -> Part<Reply> {
+    let now = draft.now();
+    let run = draft.run(id)?;
+    if client_id.is_some() && run.signals().any(|kept| kept.id.as_ref() == client_id) {
+        return Ok(Reply::Signalled { fresh: false });
+    }
+    if let Some(entry) = name.strip_prefix(AWAKEABLE) {
+        let settled = run.find(entry).is_some_and(|idx| run.entry(idx).is_settled());
+        if settled || run.signals().any(|kept| kept.name == *name) {
+            return Err(Refusal::AlreadySettled.into());
+        }
+    }
+    if run.head.status.is_terminal() {
+        return Err(Refusal::Ended(id, run.head.status).into());
+    }
+    let waiting = run.wait_for(name);
+    let kept = run.signals().filter(|kept| kept.consumed_by.is_none()).count();
+    if waiting.is_none() && kept >= EARLY_SIGNALS_MAX {
+        return Err(Refusal::TooManySignals { run: id, name: name.clone(), limit: EARLY_SIGNALS_MAX }.into());
+    }
+    // A signal that finds its wait leaves no row, unless its id must be remembered.
+    if waiting.is_none() || client_id.is_some() {
+        run.add_signal(Signal {
+            run_no: 0,
+            order: 0,
+            name: name.clone(),
+            id: client_id.cloned(),
+            settle: settle.clone(),
+            at: now,
+            consumed_by: waiting,
+        });
+    }
+    if let Some(idx) = waiting {
+        draft.settle(id, idx, settle.clone())?;
+    }
+    Ok(Reply::Signalled { fresh: true })
+}

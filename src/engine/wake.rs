@@ -1,0 +1,52 @@
+//! Wake-ups: hints that something is due. The engine looks again and decides by its own time, so a hint too many or
+//! too early changes nothing.
+
+use super::command::{Command, Reply};
+use super::draft::{Draft, Part};
+use super::{cancel, wait};
+use crate::model::{Key, RunId, RunStatus, StateKey};
+
+/// A run may be due. Whatever is due happens now; what is not, does not.
+pub(super) fn wake(draft: &mut Draft<'_>, run: RunId) -> Part<Reply> {
+    let now = draft.now();
+    let Some(found) = draft.find_run(run)? else { return Ok(Reply::Done) };
+    let head = &found.head;
+    if head.status.is_terminal() {
+        if head.wake_at.is_some() {
+            draft.follow_up(Command::Close { run, after: 0 });
+        }
+        return Ok(Reply::Done);
+    }
+    if head.cancel_by.is_some_and(|by| by <= now) {
+        cancel::force(draft, run)?;
+        return Ok(Reply::Done);
+    }
+    if matches!(head.status, RunStatus::Queued | RunStatus::Backoff) && head.wake_at.is_some_and(|at| at <= now) {
+        draft.run(run)?.make_ready();
+    }
+    while let Some((due, idx)) = draft.run(run)?.first_due()
+        && due <= now
+    {
+        wait::fire(draft, run, idx)?;
+    }
+    let found = draft.run(run)?;
+    if let status @ (RunStatus::Suspended | RunStatus::Paused) = found.head.status {
+        found.rest(status);
+    }
+    Ok(Reply::Done)
+}
+
+/// An entity of the `state` table may be due: marks expire, and what is left of a delivery goes on.
+pub(super) fn wake_state(draft: &mut Draft<'_>, key: &StateKey) -> Part<Reply> {
+    match key {
+        StateKey::Fanout(event) => draft.follow_up(Command::Fanout { event: *event, after: None }),
+        StateKey::Mark(mark) => {
+            draft.require([Key::Mark(mark.clone())])?;
+            let now = draft.now();
+            if draft.state(key).and_then(|row| row.wake_at).is_some_and(|expiry| expiry <= now) {
+                draft.delete_state(key.clone());
+            }
+        }
+    }
+    Ok(Reply::Done)
+}
