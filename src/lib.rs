@@ -10,6 +10,7 @@ pub mod limits;
 pub mod model;
 
 // Ring 1: thought.
+pub mod dialect;
 pub mod engine;
 
 // Ring 2: hands.

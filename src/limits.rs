@@ -135,8 +135,20 @@ pub const EXCERPT_BYTES_MAX: usize = 4_096;
 /// Greatest answer of a handler, in bytes: several outcomes at once.
 pub const ANSWER_BYTES_MAX: usize = 32 << 20;
 
+/// Entries named when a journal does not fit into a request.
+pub const BIGGEST_ENTRIES_SHOWN: usize = 5;
+
+/// Names on a retry policy's list of failures that are never tried again.
+pub const NON_RETRYABLE_MAX: usize = 100;
+
 /// Greatest manifest, in bytes.
 pub const MANIFEST_BYTES_MAX: usize = 4 << 20;
+
+/// Faults listed for one manifest.
+pub const MANIFEST_PROBLEMS_MAX: usize = 20;
+
+/// Bytes of a request or a response that a deployment takes when its manifest does not say.
+pub const REQUEST_BYTES_DEFAULT: u64 = 32 << 20;
 
 /// Time to fetch a manifest, in milliseconds.
 pub const DISCOVERY_MS: u64 = 10_000;

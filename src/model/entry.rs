@@ -198,9 +198,14 @@ impl Entry {
 
 /// The first 16 hex digits of SHA-256 over the parameters as the handler sent them.
 pub fn digest_of(params: &Payload) -> String {
-    let digest = Sha256::digest(params.bytes());
-    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    // Most ops have no parameters.
+    if params.bytes().as_ref() == b"{}" {
+        return EMPTY_DIGEST.to_owned();
+    }
+    super::hex(&Sha256::digest(params.bytes())[..8])
 }
+
+const EMPTY_DIGEST: &str = "44136fa355b3678a";
 
 /// One failed attempt of a step or of an invocation, kept so that people can see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -217,4 +222,15 @@ pub struct Attempt {
     pub ended_at: Timestamp,
     /// A [`super::Failure`] as JSON.
     pub error: Payload,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_those_of_the_protocol() {
+        assert_eq!(super::super::hex(&Sha256::digest(b"{}")[..8]), EMPTY_DIGEST);
+        assert_eq!(digest_of(&Payload::trusted(r#"{"for":"1h"}"#)), "d9608eabe3e0f2fb");
+    }
 }

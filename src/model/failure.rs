@@ -27,6 +27,8 @@ pub mod names {
     pub const INVALID_FILTER: &str = "InvalidFilter";
     /// Too many waits for one event name cannot be looked up by a value.
     pub const TOO_MANY_WAITS: &str = "TooManyWaits";
+    /// A value is greater than the server keeps.
+    pub const TOO_LARGE: &str = "TooLarge";
 }
 
 /// A failure of a step, a run or an invocation.

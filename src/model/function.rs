@@ -50,7 +50,7 @@ pub struct Trigger {
 
 /// How often and how soon something that failed is tried again.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct RetryPolicy {
     /// How many attempts in all, the first included.
     #[serde(default, skip_serializing_if = "Option::is_none")]

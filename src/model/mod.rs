@@ -10,6 +10,7 @@ mod entry;
 mod event;
 mod failure;
 mod function;
+mod hex;
 mod ids;
 mod payload;
 mod registry;
@@ -30,6 +31,7 @@ pub use entry::{Attempt, Entry, EntryId, EntryKind, EntryStatus, Outcome, digest
 pub use event::{Event, Verdict};
 pub use failure::{Failure, names};
 pub use function::{FunctionConfig, FunctionId, RetryPolicy, Text, Trigger, policy_defaults};
+pub use hex::hex;
 pub use ids::{DeploymentId, EventId, IdError, RunId, Token, derive, partition_key};
 pub use payload::{Payload, PayloadError};
 pub use registry::Registry;

@@ -36,8 +36,8 @@ impl Timestamp {
 impl fmt::Display for Timestamp {
     /// RFC 3339 with milliseconds; what lies outside the calendar is shown as its nearest end.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (first, last) = (jiff::Timestamp::MIN.as_millisecond(), jiff::Timestamp::MAX.as_millisecond());
-        let time = jiff::Timestamp::from_millisecond(self.0.clamp(first, last)).unwrap_or_default();
+        let nearest = if self.0 < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
+        let time = jiff::Timestamp::from_millisecond(self.0).unwrap_or(nearest);
         write!(f, "{time:.3}")
     }
 }
@@ -83,6 +83,7 @@ mod tests {
         assert_eq!("2023-11-14T22:13:20.007Z".parse(), Ok(time));
         assert_eq!("2023-11-14T23:13:20.007+01:00".parse(), Ok(time));
         assert!("yesterday".parse::<Timestamp>().is_err());
+        assert!(Timestamp(i64::MAX).to_string().starts_with("9999-12-30"));
         assert!(Timestamp(i64::MAX).to_string().len() > 20);
     }
 }

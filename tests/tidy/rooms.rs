@@ -48,7 +48,19 @@ const ROOMS: &[Room] = &[
 const PURE: &[&str] = &["limits", "model", "engine", "flow", "dialect"];
 
 /// Libraries of values and their encodings, which may be used anywhere, the pure rooms included.
-const PLAIN_DATA: &[&str] = &["base64", "bytes", "cel", "http", "jiff", "serde", "serde_json", "sha2", "thiserror"];
+const PLAIN_DATA: &[&str] = &[
+    "base64",
+    "bytes",
+    "cel",
+    "croner",
+    "http",
+    "jiff",
+    "serde",
+    "serde_json",
+    "serde_path_to_error",
+    "sha2",
+    "thiserror",
+];
 
 /// Parts of the standard library that reach outside.
 const OUTSIDE: &[&str] = &["env", "fs", "net", "os", "process", "thread"];

@@ -1,0 +1,389 @@
+//! A manifest: what an app says of itself, checked as a whole. All that is wrong with it is listed, each with the place
+//! of the field, so that a developer mends it in one go.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use super::VERSION;
+use super::op::policy_problem;
+use super::problem::DeploymentHeader;
+use super::reader::{read, shown, text_problem};
+use crate::limits::{
+    FILTER_BYTES_MAX, FUNCTIONS_MAX, MANIFEST_PROBLEMS_MAX, NAME_BYTES_MAX, REQUEST_BYTES_DEFAULT, TRIGGERS_MAX,
+};
+use crate::model::{DeploymentLimits, FunctionConfig, Manifest, RetryPolicy, Span, Text, Trigger};
+
+/// A manifest that may be used.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// What it says.
+    pub manifest: Manifest,
+    /// Where it says the deployment's handler answers, if not where it was asked.
+    pub url: Option<String>,
+    /// What it asks for that this version of the server does not do, each in a sentence that names the field.
+    pub warnings: Vec<String>,
+}
+
+/// What is wrong with one field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    /// A JSON pointer to the field, such as `/functions/0/triggers/1/if`.
+    pub pointer: String,
+    /// What is wrong, and what was expected.
+    pub message: String,
+}
+
+/// Why a manifest cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestError {
+    /// It is not JSON, or not an object.
+    #[error("failed to read the manifest: {0}")]
+    NotJson(String),
+    /// The SDK speaks other versions of the protocol.
+    #[error(
+        "failed to agree on a protocol: the SDK speaks versions {min} to {max}, this server speaks version {VERSION}; {}",
+        if *.min > VERSION { "update the server" } else { "update the SDK" }
+    )]
+    Version {
+        /// The lowest that the SDK speaks.
+        min: u64,
+        /// The highest that the SDK speaks.
+        max: u64,
+    },
+    /// Fields are wrong.
+    #[error("failed to take the manifest: {}", list(.0))]
+    Fields(Vec<FieldError>),
+}
+
+/// Reads a manifest. `check_filter` says what is wrong with a trigger's CEL filter. `header` is the value of the
+/// response's `backstitch-deployment` header, where the manifest's hash stands.
+pub fn decode_manifest(
+    body: &[u8],
+    header: Option<DeploymentHeader<'_>>,
+    check_filter: &dyn Fn(&str) -> Result<(), String>,
+) -> Result<Reading, ManifestError> {
+    let document: Value = serde_json::from_slice(body).map_err(|error| ManifestError::NotJson(error.to_string()))?;
+    let Value::Object(fields) = &document else {
+        return Err(ManifestError::NotJson("it is JSON, but not an object".to_owned()));
+    };
+    version(fields)?;
+    let mut reader = Reader { errors: Vec::new(), warnings: Vec::new(), check_filter };
+    let reading = reader.manifest(fields, header);
+    match (reading, reader.errors) {
+        (Some((manifest, url)), errors) if errors.is_empty() => {
+            Ok(Reading { manifest, url, warnings: reader.warnings })
+        }
+        (_, mut errors) => {
+            errors.truncate(MANIFEST_PROBLEMS_MAX);
+            Err(ManifestError::Fields(errors))
+        }
+    }
+}
+
+/// Another version of the protocol may have another shape, so this comes before everything else.
+fn version(fields: &Map<String, Value>) -> Result<(), ManifestError> {
+    let bound = |name: &str| fields.get("protocol")?.get(name)?.as_u64();
+    let (Some(min), Some(max)) = (bound("min"), bound("max")) else {
+        let message = "must be an object with the integers `min` and `max`".to_owned();
+        return Err(ManifestError::Fields(vec![FieldError { pointer: "/protocol".to_owned(), message }]));
+    };
+    if (min..=max).contains(&VERSION) { Ok(()) } else { Err(ManifestError::Version { min, max }) }
+}
+
+/// Reads fields and collects what is wrong with them.
+struct Reader<'a> {
+    errors: Vec<FieldError>,
+    warnings: Vec<String>,
+    check_filter: &'a dyn Fn(&str) -> Result<(), String>,
+}
+
+type Fields = Map<String, Value>;
+
+impl Reader<'_> {
+    fn error(&mut self, pointer: impl Into<String>, message: impl fmt::Display) {
+        self.errors.push(FieldError { pointer: pointer.into(), message: message.to_string() });
+    }
+
+    fn manifest(
+        &mut self,
+        fields: &Fields,
+        header: Option<DeploymentHeader<'_>>,
+    ) -> Option<(Manifest, Option<String>)> {
+        let app = self.segment(fields, "", "app");
+        let sdk = self.name(fields, "", "sdk");
+        let deployment = self.object(fields, "", "deployment");
+        let empty = Map::new();
+        let deployment = deployment.unwrap_or(&empty);
+        let version = self.name(deployment, "/deployment", "id");
+        let immutable = self.flag(deployment, "/deployment", "immutable", false);
+        let url = self.optional_text(deployment, "/deployment", "url");
+        let limits = self.limits(fields);
+        let functions = self.functions(fields);
+        if fields.get("objects").and_then(Value::as_array).is_some_and(|objects| !objects.is_empty()) {
+            self.error("/objects", "objects are not supported by this version of the server");
+        }
+        let (app, sdk, version) = (app?, sdk?, version?);
+        let hash = header.map_or_else(|| version.to_string(), |header| header.hash.to_owned());
+        let (sdk, version) = (sdk.to_string(), version.to_string());
+        Some((Manifest { app, sdk, version, hash, immutable, limits, functions }, url))
+    }
+
+    fn limits(&mut self, fields: &Fields) -> DeploymentLimits {
+        let empty = Map::new();
+        let limits = if fields.contains_key("limits") { self.object(fields, "", "limits") } else { None };
+        let limits = limits.unwrap_or(&empty);
+        let bytes = |reader: &mut Self, field: &str| match limits.get(field) {
+            None | Some(Value::Null) => REQUEST_BYTES_DEFAULT,
+            Some(value) => value.as_u64().filter(|bytes| *bytes >= 1_024).unwrap_or_else(|| {
+                reader.error(format!("/limits/{field}"), "must be an integer of at least 1024 bytes");
+                REQUEST_BYTES_DEFAULT
+            }),
+        };
+        let (request_bytes, response_bytes) = (bytes(self, "requestBytes"), bytes(self, "responseBytes"));
+        let seconds = match limits.get("seconds") {
+            None | Some(Value::Null) => None,
+            Some(value) => {
+                let seconds = value.as_f64().filter(|seconds| *seconds > 0.0 && *seconds <= 1e9);
+                if seconds.is_none() {
+                    self.error("/limits/seconds", "must be a number of seconds greater than 0");
+                }
+                seconds.map(|seconds| seconds.ceil() as u64)
+            }
+        };
+        let streams = self.flag(limits, "/limits", "streams", false);
+        let outbound = self.flag(limits, "/limits", "outbound", false);
+        DeploymentLimits { request_bytes, response_bytes, seconds, streams, outbound }
+    }
+
+    fn functions(&mut self, fields: &Fields) -> Vec<FunctionConfig> {
+        let Some(list) = fields.get("functions").and_then(Value::as_array) else {
+            self.error("/functions", "must be a list of functions");
+            return Vec::new();
+        };
+        if list.len() > FUNCTIONS_MAX {
+            self.error("/functions", format_args!("has {} functions, at most {FUNCTIONS_MAX} are allowed", list.len()));
+            return Vec::new();
+        }
+        let mut ids = BTreeSet::new();
+        let mut functions = Vec::with_capacity(list.len());
+        for (n, item) in list.iter().enumerate() {
+            let at = format!("/functions/{n}");
+            let Value::Object(function) = item else {
+                self.error(at, "must be an object");
+                continue;
+            };
+            let Some(config) = self.function(function, &at) else { continue };
+            if !ids.insert(config.id.clone()) {
+                self.error(format!("{at}/id"), format_args!("`{}` is the id of another function, too", config.id));
+            }
+            functions.push(config);
+        }
+        functions
+    }
+
+    fn function(&mut self, function: &Fields, at: &str) -> Option<FunctionConfig> {
+        let id = self.segment(function, at, "id");
+        let name = self.optional_text(function, at, "name");
+        let triggers = self.triggers(function, at);
+        let retry = self.retry(function, at);
+        let invocation_timeout = self.timeouts(function, at);
+        for policy in [
+            "concurrency",
+            "throttle",
+            "rateLimit",
+            "debounce",
+            "batch",
+            "priority",
+            "singleton",
+            "idempotency",
+            "cancelOn",
+        ] {
+            if function.get(policy).is_some_and(|value| !is_nothing(value)) {
+                self.warnings
+                    .push(format!("{at}/{policy} has no effect: this version of the server does not do flow control"));
+            }
+        }
+        Some(FunctionConfig { id: id?, name, triggers, retry, invocation_timeout })
+    }
+
+    fn triggers(&mut self, function: &Fields, at: &str) -> Vec<Trigger> {
+        let list = match function.get("triggers") {
+            None | Some(Value::Null) => return Vec::new(),
+            Some(Value::Array(list)) => list,
+            Some(_) => {
+                self.error(format!("{at}/triggers"), "must be a list");
+                return Vec::new();
+            }
+        };
+        if list.len() > TRIGGERS_MAX {
+            self.error(
+                format!("{at}/triggers"),
+                format_args!("has {} triggers, at most {TRIGGERS_MAX} are allowed", list.len()),
+            );
+            return Vec::new();
+        }
+        list.iter().enumerate().filter_map(|(n, item)| self.trigger(item, &format!("{at}/triggers/{n}"))).collect()
+    }
+
+    fn trigger(&mut self, item: &Value, at: &str) -> Option<Trigger> {
+        let Value::Object(trigger) = item else {
+            self.error(at, "must be an object with `event` or `cron`");
+            return None;
+        };
+        if let Some(cron) = trigger.get("cron") {
+            self.cron(cron, at);
+            return None;
+        }
+        let event = self.name(trigger, at, "event");
+        let filter = match trigger.get("if") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(filter)) => Some(Text::from(filter.as_str())),
+            Some(_) => {
+                self.error(format!("{at}/if"), "must be a text with a CEL expression over `event`");
+                None
+            }
+        };
+        if let Some(filter) = &filter {
+            let checked = match text_problem(filter, FILTER_BYTES_MAX) {
+                Some(problem) => Err(problem),
+                None => (self.check_filter)(filter),
+            };
+            if let Err(problem) = checked {
+                self.error(format!("{at}/if"), format_args!("`{}` is not a filter: {problem}", shown(filter, 200)));
+            }
+        }
+        Some(Trigger { event: event?, filter })
+    }
+
+    /// Schedules come with a later version. A line that is wrong is told now all the same.
+    fn cron(&mut self, cron: &Value, at: &str) {
+        let Value::String(line) = cron else {
+            self.error(format!("{at}/cron"), "must be a text such as \"0 9 * * MON\"");
+            return;
+        };
+        match croner::parser::CronParser::new().parse(line) {
+            Err(error) => self.error(format!("{at}/cron"), format_args!("`{}` is not a cron line: {error}", shown(line, 100))),
+            Ok(_) => self.error(
+                format!("{at}/cron"),
+                "schedules are not supported by this version of the server: remove the trigger, and start the function by an event",
+            ),
+        }
+    }
+
+    fn retry(&mut self, function: &Fields, at: &str) -> RetryPolicy {
+        let Some(value) = function.get("retry").filter(|value| !value.is_null()) else { return RetryPolicy::default() };
+        let text = value.to_string();
+        let policy = read::<RetryPolicy>(text.as_bytes());
+        let problem = match &policy {
+            Ok(policy) => policy_problem(policy),
+            Err(problem) => Some(problem.clone()),
+        };
+        if let Some(problem) = problem {
+            let field = if problem.path.is_empty() { String::new() } else { format!("/{}", problem.path) };
+            self.error(format!("{at}/retry{field}"), without_position(&problem.problem));
+        }
+        policy.unwrap_or_default()
+    }
+
+    fn timeouts(&mut self, function: &Fields, at: &str) -> Option<Span> {
+        let timeouts = function.get("timeouts").filter(|value| !value.is_null())?;
+        let Value::Object(timeouts) = timeouts else {
+            self.error(format!("{at}/timeouts"), "must be an object");
+            return None;
+        };
+        for field in ["start", "run"] {
+            if self.duration(timeouts, &format!("{at}/timeouts"), field).is_some() {
+                self.warnings.push(format!(
+                    "{at}/timeouts/{field} has no effect: this version of the server does not end runs by time"
+                ));
+            }
+        }
+        self.duration(timeouts, &format!("{at}/timeouts"), "invocation").filter(|span| {
+            if span.0 == 0 {
+                self.error(format!("{at}/timeouts/invocation"), "must be longer than 0");
+            }
+            span.0 > 0
+        })
+    }
+
+    fn duration(&mut self, fields: &Fields, at: &str, field: &str) -> Option<Span> {
+        let value = fields.get(field).filter(|value| !value.is_null())?;
+        let span = match value {
+            Value::String(text) => text.parse::<Span>().map_err(|error| error.to_string()),
+            Value::Number(number) if number.is_u64() => {
+                Span::bounded(number.as_u64().unwrap_or(u64::MAX)).map_err(|error| error.to_string())
+            }
+            _ => Err("must be a duration such as \"1h30m\", or integer milliseconds".to_owned()),
+        };
+        span.map_err(|message| self.error(format!("{at}/{field}"), message)).ok()
+    }
+
+    fn object<'v>(&mut self, fields: &'v Fields, at: &str, field: &str) -> Option<&'v Fields> {
+        let object = fields.get(field).and_then(Value::as_object);
+        if object.is_none() {
+            self.error(format!("{at}/{field}"), "must be an object");
+        }
+        object
+    }
+
+    fn name(&mut self, fields: &Fields, at: &str, field: &str) -> Option<Text> {
+        let Some(text) = fields.get(field).and_then(Value::as_str) else {
+            self.error(format!("{at}/{field}"), "must be a text");
+            return None;
+        };
+        match text_problem(text, NAME_BYTES_MAX) {
+            Some(problem) => {
+                self.error(format!("{at}/{field}"), problem);
+                None
+            }
+            None => Some(text.into()),
+        }
+    }
+
+    /// A name that is one segment of `{app}/{function}`.
+    fn segment(&mut self, fields: &Fields, at: &str, field: &str) -> Option<Text> {
+        let name = self.name(fields, at, field)?;
+        if name.contains('/') {
+            self.error(format!("{at}/{field}"), "may not contain `/`: functions are called {app}/{function}");
+            return None;
+        }
+        Some(name)
+    }
+
+    fn optional_text(&mut self, fields: &Fields, at: &str, field: &str) -> Option<String> {
+        match fields.get(field) {
+            None | Some(Value::Null) => None,
+            Some(_) => Some(self.name(fields, at, field)?.to_string()),
+        }
+    }
+
+    fn flag(&mut self, fields: &Fields, at: &str, field: &str, absent: bool) -> bool {
+        match fields.get(field) {
+            None | Some(Value::Null) => absent,
+            Some(Value::Bool(flag)) => *flag,
+            Some(_) => {
+                self.error(format!("{at}/{field}"), "must be true or false");
+                absent
+            }
+        }
+    }
+}
+
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        _ => false,
+    }
+}
+
+/// The place within the text that was read says nothing to a reader who never saw that text.
+fn without_position(problem: &str) -> &str {
+    problem.split(" at line ").next().unwrap_or(problem)
+}
+
+fn list(errors: &[FieldError]) -> String {
+    errors.iter().map(|error| format!("{}: {}", error.pointer, error.message)).collect::<Vec<_>>().join("; ")
+}
