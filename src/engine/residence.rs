@@ -45,6 +45,11 @@ impl Residence {
         }
     }
 
+    /// The batch in which the key changed or was loaded last, while that may not be durable.
+    pub(super) fn batch_of(&self, key: &Key) -> Option<u64> {
+        self.touched.get(key).copied()
+    }
+
     /// The same for an entity of the `state` table, with its timer.
     pub(super) fn touch_state(&mut self, key: &StateKey, wake_at: Option<Timestamp>) {
         // A wake-up at 0 has a follow-up under way; only recovery needs it as a timer.
