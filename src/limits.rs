@@ -156,8 +156,42 @@ pub const INVOCATION_MS: u64 = 900_000;
 /// Longest silence of a handler that says it streams, in milliseconds.
 pub const SILENCE_MS_MAX: u64 = 30_000;
 
+/// How long the signature of a request is valid, in seconds: longer than clocks differ, too short to be stolen.
+pub const SIGNATURE_SECONDS: u64 = 300;
+
 /// Time to connect to a handler, in milliseconds.
 pub const CONNECT_MS: u64 = 10_000;
+
+/// Pause before another address of the same host is tried beside the first, in milliseconds (RFC 8305 says 250).
+pub const CONNECT_STAGGER_MS: u64 = 250;
+
+/// Addresses of one host that are tried.
+pub const RESOLVED_ADDRESSES_MAX: usize = 16;
+
+/// How long an idle connection to a handler is kept, in milliseconds: less than the 5 s after which Node's server and
+/// others close theirs, since a request on a connection that is just being closed is lost.
+pub const POOL_IDLE_MS: u64 = 4_000;
+
+/// Headers of a handler's response, in bytes together.
+pub const RESPONSE_HEAD_BYTES_MAX: usize = 64 << 10;
+
+/// URL of an app, in bytes.
+pub const URL_BYTES_MAX: usize = 2_048;
+
+/// Extra headers of an app.
+pub const APP_HEADERS_MAX: usize = 32;
+
+/// Name and value of an extra header of an app, in bytes.
+pub const APP_HEADER_BYTES_MAX: usize = 8_192;
+
+/// Pause between two reports that an app has another manifest than the registered one, in milliseconds.
+pub const DRIFT_PAUSE_MS: u64 = 10_000;
+
+/// Reports of changed manifests that may wait.
+pub const DRIFT_QUEUE_MAX: usize = 64;
+
+/// Time to read the beginning of a foreign answer, in milliseconds.
+pub const EXCERPT_MS: u64 = 5_000;
 
 /// Bytes of a foreign answer that are kept for people to read.
 pub const EXCERPT_BYTES_MAX: usize = 4_096;
