@@ -162,8 +162,7 @@ impl Partition {
 
     /// Makes resident what the store has under a key.
     pub fn install(&mut self, key: Key, loaded: Loaded) {
-        self.residence.loaded(&key);
-        self.residence.touch(key.clone());
+        self.residence.arrived(key.clone());
         self.tables.install(key.clone(), loaded);
         if let Key::Run(id) = key {
             self.index(id);
@@ -219,7 +218,7 @@ impl Partition {
 
     /// A key will not be loaded after all.
     pub fn unwant(&mut self, key: &Key) {
-        self.residence.loaded(key);
+        self.residence.unwant(key);
     }
 
     fn place(&mut self, id: RunId, now: Timestamp, registry: &Registry, cold: &mut Vec<Key>) {

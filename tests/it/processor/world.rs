@@ -181,7 +181,13 @@ pub(super) fn sleep(id: &str, ms: u64) -> HandlerOp {
 
 pub(super) fn wait(id: &str, signal: &str) -> HandlerOp {
     let params = Payload::trusted(format!(r#"{{"signal":"{signal}"}}"#));
-    HandlerOp::WaitSignal(WaitSignalOp { id: EntryId::from(id), name: None, params, signal: signal.into(), timeout: None })
+    HandlerOp::WaitSignal(WaitSignalOp {
+        id: EntryId::from(id),
+        name: None,
+        params,
+        signal: signal.into(),
+        timeout: None,
+    })
 }
 
 pub(super) fn answer(snapshot: &Snapshot, ops: Vec<HandlerOp>) -> Answer {

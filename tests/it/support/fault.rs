@@ -127,7 +127,13 @@ impl<S: Store> Store for FaultStore<S> {
         self.faulty(move || self.inner.scanning_waits(partition))
     }
 
-    fn held_runs(&self, partition: u16, app: Text, after: i64, limit: usize) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>> {
+    fn held_runs(
+        &self,
+        partition: u16,
+        app: Text,
+        after: i64,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>> {
         self.inner.held_runs(partition, app, after, limit)
     }
 
