@@ -19,5 +19,6 @@ pub mod dispatch;
 pub mod store;
 
 // Ring 3: loops and doors.
+pub mod catalog;
 pub mod cluster;
 pub mod processor;

@@ -223,6 +223,24 @@ pub const SYNC_MS: u64 = 60_000;
 /// Pause between two fetches of a manifest in dev, in milliseconds.
 pub const SYNC_DEV_MS: u64 = 2_000;
 
+/// Apps that one server keeps: each is asked at every sync.
+pub const APPS_MAX: usize = 1_000;
+
+/// Requests about apps that may wait, and questions to apps that do.
+pub const CATALOG_QUEUE_MAX: usize = 1_024;
+
+/// Apps that are asked for their manifest at the same time.
+pub const SYNC_PARALLEL_MAX: usize = 16;
+
+/// Held runs that are looked at in one read.
+pub const HELD_PAGE: usize = 200;
+
+/// Held runs that are resumed at the same time: enough for a full batch, and the door stays open for others.
+pub const RESUME_PARALLEL_MAX: usize = 64;
+
+/// Pause before a partition that is busy is asked again by the server itself, in milliseconds.
+pub const BUSY_PAUSE_MS: u64 = 1_000;
+
 /// Time to read a request's header, in milliseconds: a slow client may not hold a connection.
 pub const HEADER_READ_MS: u64 = 10_000;
 
@@ -239,6 +257,7 @@ const _: () = assert!(EVENT_BYTES_MAX <= OUTCOME_BYTES_MAX && OUTCOME_BYTES_MAX 
 const _: () = assert!(ANSWER_BYTES_MAX <= JOURNAL_BYTES_MAX);
 const _: () = assert!(IN_FLIGHT_PER_DEPLOYMENT_MAX <= IN_FLIGHT_MAX);
 const _: () = assert!(PAYLOAD_INLINE_BYTES_MAX < EVENT_BYTES_MAX);
+const _: () = assert!(APPS_MAX <= CATALOG_QUEUE_MAX && RESUME_PARALLEL_MAX < OUTER_QUEUE_MAX);
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX);
 const _: () = assert!(WAL_PAGES < WAL_PAGES_MAX && WAL_FILE_BYTES_MAX >= 4_096 * WAL_PAGES as i64);
 const _: () = assert!(SYNC_DEV_MS <= SYNC_MS && UNREACHED_PAUSE_MS_MAX <= RETRY_AFTER_MS_MAX);

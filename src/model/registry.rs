@@ -19,8 +19,29 @@ pub struct Registry {
 impl Registry {
     /// Indexes apps and deployments. Deployments of unknown apps are kept: runs may be pinned to them.
     pub fn new(apps: Vec<App>, deployments: Vec<Deployment>) -> Registry {
-        let apps: BTreeMap<Text, App> = apps.into_iter().map(|app| (app.name.clone(), app)).collect();
-        let deployments: BTreeMap<_, _> = deployments.into_iter().map(|d| (d.id, Arc::new(d))).collect();
+        let apps = apps.into_iter().map(|app| (app.name.clone(), app)).collect();
+        let deployments = deployments.into_iter().map(|d| (d.id, Arc::new(d))).collect();
+        Registry::indexed(apps, deployments)
+    }
+
+    /// The registry with this app, and with this deployment if there is one, in the place of what it had.
+    #[must_use]
+    pub fn with(&self, app: App, deployment: Option<Arc<Deployment>>) -> Registry {
+        let (mut apps, mut deployments) = (self.apps.clone(), self.deployments.clone());
+        apps.insert(app.name.clone(), app);
+        deployments.extend(deployment.map(|deployment| (deployment.id, deployment)));
+        Registry::indexed(apps, deployments)
+    }
+
+    /// The registry without this app. Its deployments stay.
+    #[must_use]
+    pub fn without(&self, app: &str) -> Registry {
+        let mut apps = self.apps.clone();
+        apps.remove(app);
+        Registry::indexed(apps, self.deployments.clone())
+    }
+
+    fn indexed(apps: BTreeMap<Text, App>, deployments: BTreeMap<DeploymentId, Arc<Deployment>>) -> Registry {
         let mut triggers: BTreeMap<Text, Vec<(FunctionId, Trigger)>> = BTreeMap::new();
         for app in apps.values() {
             let Some(deployment) = app.current.and_then(|id| deployments.get(&id)) else { continue };

@@ -36,7 +36,8 @@ const ROOMS: &[Room] = &[
     // Loops and doors.
     room(3, "processor", &[]),
     room(3, "cluster", &["processor"]),
-    room(3, "api", &["cluster", "processor"]),
+    room(3, "catalog", &["cluster", "processor"]),
+    room(3, "api", &["catalog", "cluster", "processor"]),
     room(3, "dashboard", &[]),
     // Assembly.
     room(4, "config", &[]),
