@@ -52,6 +52,18 @@ function dataOf(error: { data?: unknown }): Json | undefined {
   }
 }
 
+/** Where this SDK's own code lies; empty where a bundler leaves no address. */
+const OWN = import.meta.url ? new URL("../", import.meta.url).href : "";
+
+/** A stack without the lines that only show how the SDK called the user's code. */
+function usersPart(stack: string): string {
+  if (OWN === "") return stack;
+  return stack
+    .split("\n")
+    .filter((line) => !line.includes(OWN) && !/^\s+at .*\(?node:(internal|async_hooks)/.test(line))
+    .join("\n");
+}
+
 function describe(thrown: unknown, depth: number): WireError {
   if (!(thrown instanceof Error)) {
     const message = typeof thrown === "string" ? thrown : `something that is not an Error was thrown: ${String(thrown)}`;
@@ -62,7 +74,7 @@ function describe(thrown: unknown, depth: number): WireError {
   if (typeof error.code === "string" || typeof error.code === "number") wire.code = String(error.code);
   const data = dataOf(error);
   if (data !== undefined) wire.data = data;
-  if (typeof error.stack === "string") wire.stack = error.stack.slice(0, ERROR_STACK_CHARS_MAX);
+  if (typeof error.stack === "string") wire.stack = usersPart(error.stack).slice(0, ERROR_STACK_CHARS_MAX);
   if (error.cause !== undefined && depth < ERROR_CAUSES_MAX) wire.cause = describe(error.cause, depth + 1);
   return wire;
 }

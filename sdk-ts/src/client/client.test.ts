@@ -1,0 +1,110 @@
+/** The client against an HTTP server that speaks the documented REST API, and one that misbehaves. */
+import assert from "node:assert/strict";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { after, before, beforeEach, describe, test } from "node:test";
+import { event, functionRef, MisuseError, signal } from "../index.js";
+import { Client, ClientError, RunFailedError, RunNotFinishedError } from "./index.js";
+
+const RUN = "run_01hzy3v7q8k2m4n6p8r0s2t4v6";
+const order = functionRef<{ cents: number }, { receipt: string }>("shop/order");
+type Reply = { status: number; body: unknown; headers?: Record<string, string> };
+
+describe("client", () => {
+  let server: Server;
+  let client: Client;
+  let requests: { method: string; path: string; body: any }[] = [];
+  let replies: Reply[] = [];
+
+  before(async () => {
+    server = createServer(async (request, response) => {
+      let text = "";
+      for await (const chunk of request) text += chunk;
+      requests.push({ method: request.method ?? "", path: request.url ?? "", body: text === "" ? undefined : JSON.parse(text) });
+      const reply = replies.shift() ?? { status: 500, body: { detail: "no reply was prepared" } };
+      response.writeHead(reply.status, { "content-type": "application/json", ...reply.headers });
+      response.end(typeof reply.body === "string" ? reply.body : JSON.stringify(reply.body));
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    client = new Client({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/` });
+  });
+  beforeEach(() => {
+    requests = [];
+    replies = [];
+  });
+  after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+
+  test("starts, signals, waits, cancels", async () => {
+    replies = [
+      { status: 202, body: { id: RUN, created: true } },
+      { status: 202, body: {} },
+      { status: 202, body: { id: RUN, status: "suspended" } },
+      { status: 200, body: { id: RUN, status: "completed", ok: { receipt: "r1" } } },
+      { status: 202, body: {} },
+    ];
+    const run = await client.start(order, { cents: 5 }, { runId: "order-17", delay: "1s" });
+    await run.signal(signal<{ by: string }>("ap/prove"), { by: "ann" }, { id: "s1" });
+    assert.deepEqual(await run.result(), { receipt: "r1" });
+    await run.cancel();
+    assert.deepEqual(
+      requests.map((r) => [r.method, r.path, r.body]),
+      [
+        ["POST", "/v1/functions/shop/order/runs", { input: { cents: 5 }, runId: "order-17", delay: "1s" }],
+        ["POST", `/v1/runs/${RUN}/signals/ap%2Fprove`, { data: { by: "ann" }, id: "s1" }],
+        ["GET", `/v1/runs/${RUN}/result?wait=30000ms`, undefined],
+        ["GET", `/v1/runs/${RUN}/result?wait=30000ms`, undefined],
+        ["POST", `/v1/runs/${RUN}/cancel`, {}],
+      ],
+    );
+  });
+
+  test("events carry an id, so a repeated request sends nothing twice", async () => {
+    replies = [{ status: 503, body: { detail: "starting" }, headers: { "retry-after": "0" } }, { status: 202, body: { events: [{ id: "evt_1" }] } }];
+    const created = event<{ id: string }>("order/created");
+    assert.deepEqual(await client.send(created({ id: "1" })), ["evt_1"]);
+    const [first, second] = requests;
+    assert.match(first?.body[0].id, /^[0-9a-f-]{36}$/);
+    assert.deepEqual(first, second);
+    await assert.rejects(client.send([created({ id: "1" }), created({ id: "2" })], { id: "x" }), MisuseError);
+  });
+
+  test("a call that takes longer than the server waits is waited for by its id", async () => {
+    replies = [
+      { status: 202, body: { id: RUN, status: "running" } },
+      { status: 200, body: { id: RUN, status: "failed", err: { name: "OutOfStock", message: "none left", code: "E1", data: [1] } } },
+    ];
+    await assert.rejects(client.call(order, { cents: 1 }, { wait: "10s" }), (e: RunFailedError) => {
+      assert.deepEqual([e.name, e.message, e.code, e.data, e.status, e.runId], ["OutOfStock", "none left", "E1", [1], "failed", RUN]);
+      return e instanceof RunFailedError;
+    });
+    assert.match(requests[0]?.body.idempotencyKey, /^[0-9a-f-]{36}$/);
+  });
+
+  test("waiting ends when its time is over, and the run goes on", async () => {
+    replies = [{ status: 202, body: { id: RUN, status: "suspended" } }];
+    await assert.rejects(client.run(RUN).result({ wait: 0 }), (e) => e instanceof RunNotFinishedError && /is suspended/.test(e.message));
+  });
+
+  test("awakeables are resolved and rejected; a name that nobody has is null", async () => {
+    replies = [{ status: 202, body: {} }, { status: 202, body: {} }, { status: 404, body: { title: "no such run" } }];
+    await client.resolve("awk_1.a.b", { yes: true });
+    await client.reject("awk_1.a.b", { name: "Refused", message: "no" });
+    assert.equal(await client.find(order, "order-1"), null);
+    assert.deepEqual(requests.map((r) => r.body), [{ ok: { yes: true } }, { err: { name: "Refused", message: "no" } }, undefined]);
+  });
+
+  test("refusals and unreachable servers are told apart", async () => {
+    replies = [{ status: 404, body: { title: "Not found", detail: "the app `shop` has no function `order`" } }];
+    await assert.rejects(client.start(order, { cents: 1 }), (e: ClientError) => e.status === 404 && /no function `order`/.test(e.message));
+    assert.equal(requests.length, 1);
+    replies = [{ status: 200, body: "<html>hello</html>" }];
+    await assert.rejects(client.run(RUN).status(), /is not JSON.*<html>/);
+    const nobody = new Client({ url: "http://127.0.0.1:1" });
+    await assert.rejects(nobody.run(RUN).status(), (e: ClientError) => e.status === 0 && /failed to reach the Backstitch server at http:\/\/127.0.0.1:1/.test(e.message));
+    assert.throws(() => new Client({ url: "localhost:8484" }), MisuseError);
+    await assert.rejects(client.start(functionRef("order"), null), /functionRef\("app\/order"\)/);
+  });
+});
