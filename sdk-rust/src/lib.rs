@@ -1,1 +1,130 @@
-//! Durable functions for Backstitch: the Rust SDK.
+//! Durable functions for [Backstitch](https://github.com/backstitch): the Rust SDK.
+//!
+//! A function is an ordinary async function over HTTP. The server keeps a journal of what it has done; each call replays
+//! the function against it and moves one step forward, so a run survives the crash of anything.
+//!
+//! ```
+//! use backstitch::prelude::*;
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Event, Serialize, Deserialize)]
+//! #[event("order/created")]
+//! struct OrderCreated {
+//!     id: String,
+//!     cents: u64,
+//! }
+//!
+//! #[backstitch::function(on = OrderCreated, retry(attempts = 5))]
+//! async fn order(ctx: Ctx, order: OrderCreated) -> Result<String, Error> {
+//!     let charge = ctx.run("charge", |step| pay(order.cents, step.idempotency_key())).await?;
+//!     ctx.sleep("cool-off", 1.hours()).await?;
+//!     ctx.run("ship", |_| ship(&order.id)).await?;
+//!     Ok(charge)
+//! }
+//!
+//! async fn pay(cents: u64, key: String) -> Result<String, std::io::Error> {
+//!     Ok(format!("paid {cents} under {key}"))
+//! }
+//!
+//! async fn ship(_order: &str) -> Result<(), std::io::Error> {
+//!     Ok(())
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let app = App::new("shop").function(order);
+//! // `axum::serve(listener, app.router())` serves it; the test kit runs it here, with a clock that skips.
+//! let outcome = backstitch::testing::TestRun::new(&app, "order")
+//!     .input(OrderCreated { id: "17".to_owned(), cents: 400 })
+//!     .finish()
+//!     .await;
+//! assert!(outcome.ok::<String>().starts_with("paid 400 under run_"));
+//! # }
+//! ```
+//!
+//! Reading order: `app` and `function` are what is served, `context` is what a handler is given, `step`, `wait`, `child`
+//! and `fan_out` are the futures it makes, `replay` is the core that they meet in, `wire` and `signature` are the protocol,
+//! `endpoint` puts all of it behind HTTP and `serve` behind a host.
+
+mod app;
+mod child;
+#[cfg(feature = "client")]
+pub mod client;
+mod config;
+mod context;
+mod duration;
+mod endpoint;
+mod error;
+mod event;
+mod fan_out;
+mod function;
+mod join;
+mod manifest;
+pub mod prelude;
+mod raw;
+mod replay;
+#[cfg(feature = "axum")]
+mod serve;
+mod signature;
+mod step;
+pub mod testing;
+mod time;
+#[cfg(test)]
+mod vectors;
+mod wait;
+mod wire;
+
+// What is served.
+pub use app::App;
+pub use endpoint::Endpoint;
+pub use function::{Callable, Defined, Function, FunctionRef, IntoFunction, Retry, Timeouts};
+#[cfg(feature = "axum")]
+pub use serve::Service;
+
+// What a handler is given, and the futures that it makes.
+pub use child::{Invoke, Sending, Start};
+pub use context::Ctx;
+pub use fan_out::Map;
+pub use step::{Run, Step};
+pub use wait::{Awakeable, EventWait, Signal, Sleep};
+
+// Values.
+pub use backstitch_macros::{Event, function};
+pub use duration::DurationExt;
+pub use error::{Error, StepError};
+pub use event::{Event, Outgoing, Received};
+
+#[cfg(feature = "client")]
+pub use client::Client;
+
+/// What an `async` block of a step ends with: `Ok`, with the error's type settled as [`Error`].
+///
+/// ```
+/// # use backstitch::Ctx;
+/// # async fn handler(ctx: Ctx) -> Result<(), backstitch::Error> {
+/// let bytes = ctx.run("read", |_| async { backstitch::Ok(std::fs::read("order.json")?) }).await?;
+/// # drop(bytes); Ok(())
+/// # }
+/// ```
+#[expect(non_snake_case, reason = "it stands where the variant would stand")]
+pub fn Ok<T>(value: T) -> Result<T, Error> {
+    Result::Ok(value)
+}
+
+/// What the macros' output names; no part of the surface.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::function::define;
+    pub use tokio;
+
+    /// Finds the types of a handler's result through aliases.
+    pub trait Outcome {
+        type Ok;
+        type Err;
+    }
+
+    impl<T, E> Outcome for Result<T, E> {
+        type Ok = T;
+        type Err = E;
+    }
+}

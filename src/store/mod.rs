@@ -3,7 +3,6 @@
 //! may not be.
 
 pub mod memory;
-pub mod sqlite;
 mod text;
 
 use std::sync::Arc;

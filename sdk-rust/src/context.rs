@@ -1,0 +1,294 @@
+//! The context: what a handler does durably, and the facts of its run.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::child::{Invoke, Sending, Start};
+use crate::error::Error;
+use crate::event::{Event, Outgoing, Received};
+use crate::fan_out::Map;
+use crate::function::Callable;
+use crate::replay::call::{Call, Replay};
+use crate::replay::ids;
+use crate::step::{Run, Step};
+use crate::wait::{Awakeable, EventWait, Signal, Sleep};
+use crate::wire::OpKind;
+
+/// A run as its handler sees it.
+///
+/// Every durable call has an id that names it in the journal: unique ids survive reordering of code, repeats are numbered
+/// in the order of the calls. What the calls return are futures; `join!`, `try_join!` and `select!` of this crate run them
+/// side by side. A spawned task cannot make durable calls: they fail there with `OutsideRunError`.
+///
+/// Cloning a context is cheap and makes another handle on the same run and scope.
+#[derive(Clone)]
+pub struct Ctx {
+    replay: Arc<Replay>,
+    scope: Arc<str>,
+    shielded: bool,
+}
+
+impl Ctx {
+    pub(crate) fn new(replay: Arc<Replay>) -> Ctx {
+        Ctx { replay, scope: Arc::from(""), shielded: false }
+    }
+}
+
+/// Durable calls.
+impl Ctx {
+    /// Runs `body` once and remembers what it returned. It is tried again as the policy says, unless its error is
+    /// [`Error::terminal`]; the handler gets an outcome only when it is final. The body may borrow from the handler.
+    ///
+    /// ```
+    /// # use backstitch::{Ctx, DurationExt, Error, Retry};
+    /// # async fn pay(cents: u64, key: String) -> Result<String, std::io::Error> { Ok(key) }
+    /// async fn order(ctx: Ctx, cents: u64) -> Result<String, Error> {
+    ///     ctx.run("charge", |step| pay(cents, step.idempotency_key()))
+    ///         .retry(Retry::attempts(8))
+    ///         .timeout(2.minutes())
+    ///         .await
+    /// }
+    /// ```
+    pub fn run<F, Fut, T, E>(&self, id: &str, body: F) -> Run<F, Fut, T>
+    where
+        F: FnOnce(Step) -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+        T: Serialize + DeserializeOwned,
+        E: Into<Error>,
+    {
+        Run::new(self.entry(OpKind::Step, id), body)
+    }
+
+    /// Sleeps so long, costing nothing meanwhile.
+    pub fn sleep(&self, id: &str, duration: Duration) -> Sleep {
+        Sleep::lasting(self.entry(OpKind::Sleep, id), duration)
+    }
+
+    /// Sleeps until then.
+    pub fn sleep_until(&self, id: &str, time: impl Into<SystemTime>) -> Sleep {
+        Sleep::until(self.entry(OpKind::Sleep, id), time.into())
+    }
+
+    /// Waits for the signal of this name. Signals that came early are kept and taken in their order.
+    ///
+    /// ```
+    /// # use backstitch::{Ctx, DurationExt, Error};
+    /// async fn approve(ctx: Ctx, _: ()) -> Result<String, Error> {
+    ///     match ctx.signal::<String>("approval").timeout(3.days()).await? {
+    ///         Some(by) => Ok(by),
+    ///         None => Err(Error::terminal("Unapproved", "nobody approved within three days")),
+    ///     }
+    /// }
+    /// ```
+    pub fn signal<T: DeserializeOwned>(&self, name: &str) -> Signal<T> {
+        Signal::new(self.entry(OpKind::WaitSignal, name), name)
+    }
+
+    /// As [`Ctx::signal`], for an entry that is not named like its signal.
+    pub fn signal_as<T: DeserializeOwned>(&self, id: &str, name: &str) -> Signal<T> {
+        Signal::new(self.entry(OpKind::WaitSignal, id), name)
+    }
+
+    /// Waits for an event of this type, also one that was accepted since the run was created.
+    pub fn event<E: Event>(&self, id: &str) -> EventWait<Received<E>> {
+        EventWait::new(self.entry(OpKind::WaitEvent, id), E::NAME)
+    }
+
+    /// As [`Ctx::event`], for an event whose name is known only at run time.
+    pub fn event_named<T: DeserializeOwned>(&self, id: &str, name: &str) -> EventWait<Received<T>> {
+        EventWait::new(self.entry(OpKind::WaitEvent, id), name)
+    }
+
+    /// A wait with a token: whoever holds it can settle it, without a key, by one POST to the server.
+    ///
+    /// ```
+    /// # use backstitch::{Ctx, DurationExt, Error};
+    /// # async fn mail(token: &str) -> Result<(), std::io::Error> { Ok(()) }
+    /// async fn sign_up(ctx: Ctx, _: ()) -> Result<bool, Error> {
+    ///     let mut answer = ctx.awakeable::<bool>("confirmed").timeout(7.days());
+    ///     let token = answer.token()?;
+    ///     ctx.run("mail", |_| mail(&token)).await?;
+    ///     Ok(answer.await?.unwrap_or(false))
+    /// }
+    /// ```
+    pub fn awakeable<T: DeserializeOwned>(&self, id: &str) -> Awakeable<T> {
+        Awakeable::new(self.entry(OpKind::WaitSignal, id))
+    }
+
+    /// Runs another function as a child and waits for its result. The entry is named after the function.
+    ///
+    /// A child that fails is an error named `ChildFailed` (or `ChildCancelled`) whose data has `runId` and `error`.
+    pub fn call<C: Callable>(&self, function: C, input: C::Input) -> Invoke<C::Output> {
+        self.call_as(name_of(function.target()), &function, input)
+    }
+
+    /// As [`Ctx::call`], for an entry that is not named like its function.
+    pub fn call_as<C: Callable>(&self, id: &str, function: &C, input: C::Input) -> Invoke<C::Output> {
+        Invoke::new(self.entry(OpKind::Invoke, id), function.target(), &input)
+    }
+
+    /// Starts another function as a child of its own life and gives its run's id, without waiting for it.
+    pub fn start<C: Callable>(&self, function: C, input: C::Input) -> Start {
+        self.start_as(name_of(function.target()), &function, input)
+    }
+
+    /// As [`Ctx::start`], for an entry that is not named like its function.
+    pub fn start_as<C: Callable>(&self, id: &str, function: &C, input: C::Input) -> Start {
+        Start::new(self.entry(OpKind::Invoke, id), function.target(), &input)
+    }
+
+    /// Sends an event and gives its id.
+    pub fn send(&self, id: &str, event: impl Into<Outgoing>) -> Sending<String> {
+        Sending::one(self.entry(OpKind::Send, id), event.into())
+    }
+
+    /// Sends events in one entry and gives their ids.
+    pub fn send_all(&self, id: &str, events: impl IntoIterator<Item = impl Into<Outgoing>>) -> Sending<Vec<String>> {
+        Sending::all(self.entry(OpKind::Send, id), events.into_iter().map(Into::into).collect())
+    }
+}
+
+/// Shape.
+impl Ctx {
+    /// A context whose entries are named and counted apart: what one branch does renames nothing in another.
+    #[must_use]
+    pub fn scope(&self, name: &str) -> Ctx {
+        let scope = if self.replay.is_handler_here() {
+            self.replay.numbers().scope(&self.scope, name)
+        } else {
+            // Its calls will be refused; nothing is counted.
+            ids::join(&self.scope, name)
+        };
+        Ctx { replay: Arc::clone(&self.replay), scope: Arc::from(scope), shielded: self.shielded }
+    }
+
+    /// A context whose entries a cancellation does not reject.
+    #[must_use]
+    pub fn shield(&self) -> Ctx {
+        Ctx { shielded: true, ..self.clone() }
+    }
+
+    /// Runs `body` for every item, each in a scope named by its key, and gives the results in the items' order. The
+    /// first error ends it.
+    ///
+    /// ```
+    /// # use backstitch::{Ctx, Error};
+    /// async fn resize(ctx: Ctx, images: Vec<String>) -> Result<Vec<usize>, Error> {
+    ///     ctx.map("images", &images, |image| image.to_string(), |ctx, image| async move {
+    ///         ctx.run("resize", |_| async { backstitch::Ok(image.len()) }).await
+    ///     })
+    ///     .concurrency(10)
+    ///     .await
+    /// }
+    /// ```
+    pub fn map<I, K, F, Fut, T, E>(
+        &self,
+        id: &str,
+        items: I,
+        key: impl Fn(&I::Item) -> K,
+        body: F,
+    ) -> Map<I::Item, F, Fut, T>
+    where
+        I: IntoIterator,
+        K: ToString,
+        F: FnMut(Ctx, I::Item) -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+        E: Into<Error>,
+    {
+        let scope = self.scope(id);
+        Map::new(items.into_iter().map(|item| (key(&item).to_string(), item)).collect(), &scope, body)
+    }
+}
+
+/// Facts of the run, equal on every replay.
+impl Ctx {
+    /// The run's id, `run_…`.
+    pub fn id(&self) -> &str {
+        &self.replay.run.id
+    }
+
+    /// The name that whoever started the run gave it.
+    pub fn name(&self) -> Option<&str> {
+        self.replay.run.name.as_deref()
+    }
+
+    /// The id of the function.
+    pub fn function(&self) -> &str {
+        &self.replay.run.function
+    }
+
+    /// The id of the app.
+    pub fn app(&self) -> &str {
+        &self.replay.run.app
+    }
+
+    /// What started the run: `event`, `call` or `invoke`.
+    pub fn trigger(&self) -> &str {
+        &self.replay.trigger.kind
+    }
+
+    /// The events that started the run; none if it was called.
+    pub fn trigger_events<T: DeserializeOwned>(&self) -> Result<Vec<Received<T>>, Error> {
+        let decode = |event: &crate::wire::EventRecord| {
+            let data = event.data.decode("the event's data")?;
+            Ok(Received { id: event.id.clone(), name: event.name.clone(), data, at: event.at })
+        };
+        self.replay.trigger.events.iter().map(decode).collect()
+    }
+
+    /// When the run was started.
+    pub fn started_at(&self) -> SystemTime {
+        self.replay.run.started_at
+    }
+
+    /// The time of the last outcome that the handler was given, else of the run's start.
+    pub fn now(&self) -> SystemTime {
+        self.replay.core().now()
+    }
+
+    /// A number from 0 (included) to 1 (excluded) that is the same on every replay.
+    pub fn random(&self) -> f64 {
+        ids::random(self.draw())
+    }
+
+    /// A UUID that is the same on every replay.
+    pub fn uuid(&self) -> String {
+        ids::uuid(self.draw())
+    }
+
+    /// How often the handler has been called since the last progress, from 1. Not the same on every replay.
+    pub fn attempt(&self) -> u32 {
+        self.replay.run.attempt
+    }
+
+    /// Whether an earlier invocation has been here already: a log line would be a repetition. Not the same on every
+    /// replay.
+    pub fn is_replaying(&self) -> bool {
+        self.replay.core().is_replaying()
+    }
+
+    fn draw(&self) -> [u8; 32] {
+        static OUTSIDE: AtomicU64 = AtomicU64::new(0);
+        let run = &self.replay.run.id;
+        if self.replay.is_handler_here() {
+            return ids::chance(run, &self.scope, self.replay.numbers().draw(&self.scope));
+        }
+        // Bodies are not replayed and tasks not followed: what they draw must not move the handler's counter.
+        let now = self.replay.clock.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
+        ids::chance(run, &format!("{}\n{now}", self.scope), OUTSIDE.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn entry(&self, kind: OpKind, id: &str) -> Call {
+        Call::new(&self.replay, &self.scope, self.shielded, kind, id)
+    }
+}
+
+/// `charge` of `billing/charge`.
+fn name_of(target: &str) -> &str {
+    target.rsplit('/').next().unwrap_or(target)
+}

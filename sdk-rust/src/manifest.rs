@@ -1,0 +1,80 @@
+//! What an app says about itself: the answer to discovery, and the identity on every response.
+
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::endpoint::{REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX};
+use crate::function::FunctionManifest;
+use crate::wire::{PROTOCOL, hex};
+
+/// `rust/0.1.0`, in the manifest and in a header of every response.
+pub(crate) const SDK: &str = concat!("rust/", env!("CARGO_PKG_VERSION"));
+
+/// The manifest as it goes out, and what identifies it.
+pub(crate) struct Manifest {
+    pub(crate) json: Vec<u8>,
+    /// `<deployment id>;<manifest hash>`.
+    pub(crate) deployment: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    protocol: Versions,
+    sdk: &'static str,
+    app: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deployment: Option<Deployment<'a>>,
+    limits: Limits,
+    functions: Vec<&'a FunctionManifest>,
+}
+
+#[derive(Serialize)]
+struct Versions {
+    min: u32,
+    max: u32,
+}
+
+#[derive(Serialize)]
+struct Deployment<'a> {
+    id: &'a str,
+    immutable: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Limits {
+    request_bytes: usize,
+    response_bytes: usize,
+    streams: bool,
+    /// The handler is not told of anything that it would have to fetch: this SDK reads whole journals.
+    outbound: bool,
+}
+
+impl Manifest {
+    /// `version` names the deployment; without it the manifest's own hash does. `streams` says whether the host sends
+    /// newlines while an answer is slow.
+    pub(crate) fn new(app: &str, version: Option<&str>, streams: bool, functions: Vec<&FunctionManifest>) -> Manifest {
+        let mut body = Body {
+            protocol: Versions { min: PROTOCOL, max: PROTOCOL },
+            sdk: SDK,
+            app,
+            deployment: None,
+            limits: Limits {
+                request_bytes: REQUEST_BYTES_MAX,
+                response_bytes: RESPONSE_BYTES_MAX,
+                streams,
+                outbound: false,
+            },
+            functions,
+        };
+        let hash = hex(&Sha256::digest(write(&body))[..8]);
+        let id = version.unwrap_or(&hash);
+        body.deployment = Some(Deployment { id, immutable: false });
+        Manifest { json: write(&body), deployment: format!("{id};{hash}") }
+    }
+}
+
+fn write(body: &Body<'_>) -> Vec<u8> {
+    serde_json::to_vec(body).expect("a manifest is text and numbers")
+}

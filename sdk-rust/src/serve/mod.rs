@@ -1,0 +1,5 @@
+//! Hosts: each turns its requests into the endpoint's and the endpoint's replies into its own.
+
+mod axum;
+
+pub use self::axum::Service;

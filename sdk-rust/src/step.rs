@@ -1,0 +1,207 @@
+//! Steps: memoized units of user code.
+//!
+//! [`Run`] is the future of one. Its body is polled inside it, so it may borrow from the handler; it runs only when the
+//! journal has no outcome, and only once everything that the journal does have has been delivered. A body that is dropped
+//! with its future (the loser of a `select!`) goes unreported.
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::duration;
+use crate::error::{Error, Failure};
+use crate::function::Retry;
+use crate::raw::{ObjectWriter, Raw};
+use crate::replay::call::{Call, Replay};
+use crate::replay::frame;
+use crate::replay::state::{Arrived, StepPoll};
+use crate::wire::Report;
+
+/// What a step's body knows about itself.
+#[derive(Debug, Clone)]
+pub struct Step {
+    attempt: u32,
+    idempotency_key: String,
+    deadline: Option<SystemTime>,
+    last_error: Option<Failure>,
+}
+
+impl Step {
+    /// Which attempt this is, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// Text that is equal over all attempts of this step and belongs to it alone: hand it to the payment provider.
+    pub fn idempotency_key(&self) -> String {
+        self.idempotency_key.clone()
+    }
+
+    /// When the body will be given up, if the step has a time-out.
+    pub fn deadline(&self) -> Option<SystemTime> {
+        self.deadline
+    }
+
+    /// Why the attempt before this one failed.
+    pub fn last_error(&self) -> Option<Error> {
+        self.last_error.clone().map(Error::own)
+    }
+}
+
+/// The future of a step, made by [`Ctx::run`](crate::Ctx::run).
+#[must_use = "a step does nothing unless it is awaited"]
+pub struct Run<F, Fut, T> {
+    call: Call,
+    retry: Option<Retry>,
+    timeout: Option<Duration>,
+    body: Option<F>,
+    running: Option<Running<Fut>>,
+    value: PhantomData<fn() -> T>,
+}
+
+struct Running<Fut> {
+    body: Pin<Box<Fut>>,
+    limit: Option<Pin<Box<tokio::time::Sleep>>>,
+    attempt: u32,
+    started_at: SystemTime,
+}
+
+// Nothing is pinned in place: the body has a box of its own.
+impl<F, Fut, T> Unpin for Run<F, Fut, T> {}
+
+impl<F, Fut, T> Run<F, Fut, T> {
+    pub(crate) fn new(call: Call, body: F) -> Run<F, Fut, T> {
+        Run { call, retry: None, timeout: None, body: Some(body), running: None, value: PhantomData }
+    }
+
+    /// How often and how fast failed attempts are repeated; without it five attempts, from 1 s on, doubling.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = Some(retry);
+        self
+    }
+
+    /// How long one attempt may take; what takes longer is dropped and fails with a retryable `Timeout`.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+}
+
+impl<F, Fut, T, E> Future for Run<F, Fut, T>
+where
+    F: FnOnce(Step) -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+    T: Serialize + DeserializeOwned,
+    E: Into<Error>,
+{
+    type Output = Result<T, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        if this.running.is_none() {
+            let (retry, timeout) = (this.retry.as_ref(), this.timeout);
+            match this.call.poll_step(cx, || Ok(params(retry, timeout))) {
+                StepPoll::Pending => return Poll::Pending,
+                StepPoll::Outcome(outcome) => return Poll::Ready(decode(outcome, &this.call.id)),
+                StepPoll::Start { attempt, error } => this.start(attempt, error),
+            }
+        }
+        this.poll_body(cx);
+        Poll::Pending
+    }
+}
+
+impl<F, Fut, T, E> Run<F, Fut, T>
+where
+    F: FnOnce(Step) -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+    T: Serialize + DeserializeOwned,
+    E: Into<Error>,
+{
+    fn start(&mut self, attempt: u32, last_error: Option<Failure>) {
+        let Some(body) = self.body.take() else { return };
+        let replay = Arc::clone(&self.call.replay);
+        let started_at = replay.clock.now();
+        if let Some(outcome) = replay.stub(&self.call.id) {
+            return self.end(outcome, attempt, started_at);
+        }
+        let step = Step {
+            attempt,
+            idempotency_key: format!("{}/{}", replay.run.id, self.call.id),
+            deadline: self.timeout.and_then(|timeout| started_at.checked_add(timeout)),
+            last_error,
+        };
+        let timeout = self.timeout;
+        let begun =
+            inside(&replay, || (Box::pin(body(step)), timeout.map(|timeout| Box::pin(tokio::time::sleep(timeout)))));
+        match begun {
+            Ok((body, limit)) => self.running = Some(Running { body, limit, attempt, started_at }),
+            Err(panic) => self.end(Err(panic), attempt, started_at),
+        }
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>) {
+        let Some(running) = &mut self.running else { return };
+        let (attempt, started_at) = (running.attempt, running.started_at);
+        let replay = Arc::clone(&self.call.replay);
+        let polled = inside(&replay, || {
+            if let Poll::Ready(result) = running.body.as_mut().poll(cx) {
+                let what = "the step's outcome";
+                return Poll::Ready(result.map_err(Into::into).and_then(|value| Raw::encode(&value, what)));
+            }
+            match running.limit.as_mut().map(|limit| limit.as_mut().poll(cx)) {
+                Some(Poll::Ready(())) => Poll::Ready(Err(timed_out(self.timeout))),
+                _ => Poll::Pending,
+            }
+        });
+        match polled {
+            Ok(Poll::Pending) => {}
+            Ok(Poll::Ready(outcome)) => self.end(outcome, attempt, started_at),
+            Err(panic) => self.end(Err(panic), attempt, started_at),
+        }
+    }
+
+    fn end(&mut self, outcome: Result<Raw, Error>, attempt: u32, started_at: SystemTime) {
+        let replay = Arc::clone(&self.call.replay);
+        let running = self.running.take();
+        // A destructor in the body is the body's, and so is its panic; the outcome stands.
+        let _ = inside(&replay, || drop(running));
+        let outcome = outcome.map_err(Error::into_failure);
+        self.call.report(Report { outcome, attempt, started_at, ended_at: replay.clock.now() });
+    }
+}
+
+/// Runs a piece of the body: marked as such, and with its panics turned into errors.
+fn inside<R>(replay: &Replay, piece: impl FnOnce() -> R) -> Result<R, Error> {
+    let _frame = frame::enter(replay.frame(true));
+    catch_unwind(AssertUnwindSafe(piece)).map_err(|payload| Error::panic(payload.as_ref(), "the step's body"))
+}
+
+fn decode<T: DeserializeOwned>(outcome: Result<Arrived, Error>, id: &str) -> Result<T, Error> {
+    match outcome? {
+        Arrived::Value(value) => value.decode(&format!("the outcome of `{id}`")),
+        Arrived::Timeout => Err(Error::terminal("Timeout", format!("`{id}` took too long"))),
+    }
+}
+
+fn params(retry: Option<&Retry>, timeout: Option<Duration>) -> Raw {
+    if retry.is_none() && timeout.is_none() {
+        return Raw::empty_object();
+    }
+    let mut params = ObjectWriter::new();
+    if let Some(retry) = retry {
+        params = params.raw("retry", &retry.to_raw());
+    }
+    params.duration("timeout", timeout).finish()
+}
+
+fn timed_out(timeout: Option<Duration>) -> Error {
+    Error::new("Timeout", format!("the body took longer than {}", duration::format(timeout.unwrap_or_default())))
+}

@@ -1,0 +1,111 @@
+//! Runs the conformance corpus (`tests/conformance/` of the repository) through the SDK's HTTP side.
+//!
+//! `interpreter` turns the corpus' programs into calls of the public surface, `matching` compares answers, `http` runs the
+//! whole requests. What the corpus says is the norm: a case that fails here is a bug of the SDK.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on should stop, and its output belongs to whoever runs it"
+)]
+
+mod http;
+mod interpreter;
+mod matching;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::body::Body;
+use backstitch::{App, Service};
+use http_body_util::BodyExt;
+use serde_json::Value;
+use tower_service::Service as _;
+
+/// What this SDK does not have by design.
+const LACKS: [&str; 0] = [];
+
+fn corpus(file: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/conformance").join(file)
+}
+
+fn read(path: &PathBuf) -> Value {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Sends a request to an app; gives its status, headers and body.
+async fn send(service: &mut Service, request: ::http::Request<Body>) -> ::http::Response<Vec<u8>> {
+    let response = service.call(request).await.unwrap();
+    let (head, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes().to_vec();
+    ::http::Response::from_parts(head, body)
+}
+
+#[tokio::test]
+async fn every_case() {
+    let defaults = read(&corpus("defaults.json"));
+    let mut paths: Vec<PathBuf> =
+        std::fs::read_dir(corpus("cases")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let (mut passed, mut failures) = (0, Vec::new());
+    for path in paths {
+        let case = read(&path);
+        let needs = case.get("needs").and_then(Value::as_array).into_iter().flatten();
+        if let Some(lacking) = needs.filter_map(Value::as_str).find(|need| LACKS.contains(need)) {
+            println!("skipped {}: this SDK has no `{lacking}`", path.display());
+            continue;
+        }
+        for transcript in case["transcripts"].as_array().unwrap() {
+            match run(&case["program"], &defaults, transcript).await {
+                Ok(()) => passed += 1,
+                Err(reason) => failures.push(format!("{} / {}: {reason}", case["name"], transcript["when"])),
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{passed} passed, {} failed:\n{}", failures.len(), failures.join("\n"));
+    assert!(passed > 50, "only {passed} transcripts were found");
+}
+
+async fn run(program: &Value, defaults: &Value, transcript: &Value) -> Result<(), String> {
+    let begun = Arc::new(Mutex::new(Vec::new()));
+    let app = App::new("conformance").keys("").dev(true).function(interpreter::function(program.clone(), &begun));
+    let invocation = lay_over(defaults, &transcript["invocation"]);
+    let request = ::http::Request::post("/?fn=main")
+        .header("content-type", "application/json")
+        .header("backstitch-protocol", "1")
+        .body(Body::from(invocation.to_string()))
+        .unwrap();
+    let mut service = app.service();
+    let response = tokio::time::timeout(Duration::from_secs(5), send(&mut service, request)).await;
+    let response = response.map_err(|_| "took longer than 5 s".to_owned())?;
+    let text = String::from_utf8_lossy(response.body()).into_owned();
+    if response.status() != 200 {
+        return Err(format!("status {}: {text}", response.status()));
+    }
+    let answer: Value = serde_json::from_str(&text).map_err(|error| format!("{error}: {text}"))?;
+    if answer["token"] != invocation["token"] {
+        return Err(format!("the token is {}", answer["token"]));
+    }
+    matching::answer(&transcript["answer"], &answer).map_err(|reason| format!("{reason}\n    got {text}"))?;
+    matching::order(transcript, &answer)?;
+    let begun = begun.lock().unwrap().clone();
+    matching::bodies(transcript, &begun)
+}
+
+/// Each top-level field replaces the default one; the fields of `run` one by one.
+fn lay_over(defaults: &Value, given: &Value) -> Value {
+    let mut whole = defaults.clone();
+    for (key, value) in given.as_object().unwrap() {
+        match (key.as_str(), value) {
+            ("run", Value::Object(fields)) => {
+                for (field, value) in fields {
+                    whole["run"][field] = value.clone();
+                }
+            }
+            _ => whole[key] = value.clone(),
+        }
+    }
+    whole
+}

@@ -1,0 +1,132 @@
+//! Compares answers as the corpus' README says.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use crate::interpreter::duration;
+
+const DURATIONS: [&str; 5] = ["for", "timeout", "retryAfter", "initialInterval", "maxInterval"];
+const TIMES: [&str; 2] = ["until", "at"];
+
+/// Whether `got` answers as `expected` says, the token aside.
+pub(crate) fn answer(expected: &Value, got: &Value) -> Result<(), String> {
+    if expected["seen"] != got["seen"] {
+        return Err(format!("seen is {} instead of {}", got["seen"], expected["seen"]));
+    }
+    let (wanted, found) = (ops(expected), ops(got));
+    let ids = |ops: &[Value]| ops.iter().map(|op| op.get("id").map_or("", id).to_owned()).collect::<Vec<_>>();
+    let (mut wanted_ids, mut found_ids) = (ids(&wanted), ids(&found));
+    let terminal = found.iter().position(|op| matches!(op["op"].as_str(), Some("done" | "fail")));
+    if terminal.is_some_and(|position| position + 1 != found.len()) {
+        return Err("the terminal op is not the last".to_owned());
+    }
+    wanted_ids.sort();
+    found_ids.sort();
+    if wanted_ids != found_ids {
+        return Err(format!("the ops are {found_ids:?} instead of {wanted_ids:?}"));
+    }
+    for op in &wanted {
+        let twin = found.iter().find(|twin| twin.get("id") == op.get("id")).unwrap();
+        compare_op(op, twin)?;
+    }
+    awaiting(expected, got)
+}
+
+/// Whether the ops that must stand in an order do.
+pub(crate) fn order(transcript: &Value, got: &Value) -> Result<(), String> {
+    let Some(ordered) = transcript.get("ordered").and_then(Value::as_array) else { return Ok(()) };
+    let found: Vec<Value> = ops(got).into_iter().map(|op| op["id"].clone()).filter(|id| ordered.contains(id)).collect();
+    if &found == ordered { Ok(()) } else { Err(format!("the order is {found:?} instead of {ordered:?}")) }
+}
+
+/// Whether the bodies that have begun are those that had to.
+pub(crate) fn bodies(transcript: &Value, begun: &[String]) -> Result<(), String> {
+    let wanted: Vec<String> = match transcript.get("bodies") {
+        Some(Value::Null) => return Ok(()),
+        Some(bodies) => bodies.as_array().unwrap().iter().map(|body| id(body).to_owned()).collect(),
+        None => ops(&transcript["answer"])
+            .iter()
+            .filter(|op| op["op"] == "step")
+            .map(|op| id(&op["id"]).to_owned())
+            .collect(),
+    };
+    let (mut wanted, mut begun) = (wanted, begun.to_vec());
+    wanted.sort();
+    begun.sort();
+    if wanted == begun { Ok(()) } else { Err(format!("the bodies {begun:?} have begun instead of {wanted:?}")) }
+}
+
+fn awaiting(expected: &Value, got: &Value) -> Result<(), String> {
+    let groups = |answer: &Value| {
+        let groups = answer.get("awaiting")?.as_array().unwrap();
+        let group = |group: &Value| group.as_array().unwrap().iter().map(|entry| id(entry).to_owned()).collect();
+        Some(groups.iter().map(group).collect::<BTreeSet<BTreeSet<String>>>())
+    };
+    match (groups(expected), groups(got)) {
+        (_, None) => Ok(()),
+        (wanted, found) if wanted == found => Ok(()),
+        (wanted, found) => Err(format!("awaiting is {found:?} instead of {wanted:?}")),
+    }
+}
+
+fn compare_op(wanted: &Value, found: &Value) -> Result<(), String> {
+    let mut found = found.as_object().unwrap().clone();
+    let mut wanted = wanted.as_object().unwrap().clone();
+    if wanted.get("op").is_some_and(|op| op == "step") {
+        for time in ["startedAt", "endedAt"] {
+            let at = found.remove(time).unwrap_or_default();
+            let at = at.as_str().ok_or_else(|| format!("{time} is missing"))?;
+            if at.len() != "2026-03-01T12:00:00.000Z".len() || at.parse::<jiff::Timestamp>().is_err() {
+                return Err(format!("{time} is `{at}`"));
+            }
+        }
+    }
+    if wanted.get("params").is_some_and(|params| params == &Value::Object(Map::new())) && !found.contains_key("params")
+    {
+        wanted.remove("params");
+    }
+    if let Some(error) = wanted.remove("err") {
+        let got = found.remove("err").ok_or("there is no err")?;
+        compare_error(&error, &got)?;
+    }
+    let (wanted, found) = (Value::Object(wanted), Value::Object(found));
+    if equal(None, &wanted, &found) { Ok(()) } else { Err(format!("the op is {found} instead of {wanted}")) }
+}
+
+fn compare_error(wanted: &Value, found: &Value) -> Result<(), String> {
+    for (key, value) in wanted.as_object().unwrap() {
+        if !found.get(key).is_some_and(|got| equal(Some(key), value, got)) {
+            return Err(format!("{key} of the error is {} instead of {value}", found[key]));
+        }
+    }
+    let extra = ["code", "data", "retryAfter"].into_iter();
+    match extra.filter(|key| found.get(key).is_some()).find(|key| wanted.get(key).is_none()) {
+        Some(key) => Err(format!("the error has {key}: {}", found[key])),
+        None => Ok(()),
+    }
+}
+
+fn equal(key: Option<&str>, wanted: &Value, found: &Value) -> bool {
+    match (wanted, found) {
+        _ if key.is_some_and(|key| DURATIONS.contains(&key)) => duration(wanted) == duration(found),
+        (Value::String(a), Value::String(b)) if key.is_some_and(|key| TIMES.contains(&key)) => {
+            a.parse::<jiff::Timestamp>().ok() == b.parse::<jiff::Timestamp>().ok()
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len()
+                && a.iter().all(|(key, value)| b.get(key).is_some_and(|other| equal(Some(key), value, other)))
+        }
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(None, a, b)),
+        (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64(),
+        _ => wanted == found,
+    }
+}
+
+fn ops(answer: &Value) -> Vec<Value> {
+    answer["ops"].as_array().cloned().unwrap_or_default()
+}
+
+fn id(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}

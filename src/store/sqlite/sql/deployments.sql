@@ -1,2 +1,0 @@
--- Every deployment.
-select id, app, url, manifest, created_at from deployments order by id;

@@ -1,2 +1,0 @@
--- The epoch under which the partition is owned.
-select epoch from ownership where partition = ?1;

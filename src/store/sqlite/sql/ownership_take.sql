@@ -1,3 +1,0 @@
--- A takeover: the epoch grows by one.
-update ownership set epoch = epoch + 1 where partition = ?1
-returning epoch;

@@ -1,2 +1,0 @@
--- How far the partition is.
-select commit_no, now, run_no, event_seq from partitions where partition = ?1;

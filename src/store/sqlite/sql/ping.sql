@@ -1,2 +1,0 @@
--- Proves that the database answers.
-select commit_no from partitions where partition = 0;

@@ -1,2 +1,0 @@
--- The value of a setting.
-select value from settings where name = ?1;

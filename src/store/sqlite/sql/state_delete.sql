@@ -1,2 +1,0 @@
--- An entity is gone.
-delete from state where kind = ?1 and key = ?2;

@@ -1,2 +1,0 @@
--- Durable when this returns.
-commit;

@@ -1,2 +1,0 @@
--- Nothing of the transaction was.
-rollback;

@@ -1,3 +1,0 @@
-//! What several parts of the tests share.
-
-pub(crate) mod fault;
