@@ -9,6 +9,7 @@ RUN apt-get update \
 WORKDIR /build
 COPY Cargo.toml Cargo.lock rust-toolchain.toml ./
 COPY src src
+COPY migrations migrations
 COPY sdk-rust sdk-rust
 RUN cargo build --release --locked --bin backstitch
 

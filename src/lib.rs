@@ -14,6 +14,7 @@ pub mod dialect;
 pub mod engine;
 
 // Ring 2: hands.
+pub mod auth;
 pub mod dispatch;
 pub mod store;
 

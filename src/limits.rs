@@ -108,6 +108,36 @@ pub const TIMER_PAGE: usize = 4_096;
 /// Payloads of this many bytes and more rest in a table of their own.
 pub const PAYLOAD_INLINE_BYTES_MAX: usize = 16 << 10;
 
+/// Writes that wait for the database's writer: one batch and what administrators do.
+pub const WRITES_WAITING_MAX: usize = 64;
+
+/// Reads of one lane that wait for a connection before more have to wait at its door.
+pub const READS_WAITING_MAX: usize = 256;
+
+/// Connections that read for decisions, and as many that read for people: neither can starve the other.
+pub const READERS_PER_LANE: usize = 2;
+
+/// Page cache of the connection that writes, in KiB: the pages under hot indexes stay in memory.
+pub const WRITER_CACHE_KIB: i64 = 128 << 10;
+
+/// Page cache of a connection that reads, in KiB.
+pub const READER_CACHE_KIB: i64 = 16 << 10;
+
+/// How long a connection waits for a lock that some tool of the operator holds, in milliseconds.
+pub const DATABASE_BUSY_MS: u64 = 5_000;
+
+/// Silence after which the write-ahead log is copied into the file, in milliseconds.
+pub const CHECKPOINT_IDLE_MS: u64 = 20;
+
+/// Pages in the write-ahead log at which it is copied without waiting for silence: 16 MiB.
+pub const WAL_PAGES: u32 = 4_096;
+
+/// Pages in the write-ahead log at which readers are waited for, so that it can start over: 256 MiB.
+pub const WAL_PAGES_MAX: u32 = 65_536;
+
+/// Size to which the write-ahead log's file is cut back when it starts over, in bytes.
+pub const WAL_FILE_BYTES_MAX: i64 = 64 << 20;
+
 /// Items in one page of a list.
 pub const PAGE_MAX: usize = 200;
 
@@ -126,8 +156,42 @@ pub const INVOCATION_MS: u64 = 900_000;
 /// Longest silence of a handler that says it streams, in milliseconds.
 pub const SILENCE_MS_MAX: u64 = 30_000;
 
+/// How long the signature of a request is valid, in seconds: longer than clocks differ, too short to be stolen.
+pub const SIGNATURE_SECONDS: u64 = 300;
+
 /// Time to connect to a handler, in milliseconds.
 pub const CONNECT_MS: u64 = 10_000;
+
+/// Pause before another address of the same host is tried beside the first, in milliseconds (RFC 8305 says 250).
+pub const CONNECT_STAGGER_MS: u64 = 250;
+
+/// Addresses of one host that are tried.
+pub const RESOLVED_ADDRESSES_MAX: usize = 16;
+
+/// How long an idle connection to a handler is kept, in milliseconds: less than the 5 s after which Node's server and
+/// others close theirs, since a request on a connection that is just being closed is lost.
+pub const POOL_IDLE_MS: u64 = 4_000;
+
+/// Headers of a handler's response, in bytes together.
+pub const RESPONSE_HEAD_BYTES_MAX: usize = 64 << 10;
+
+/// URL of an app, in bytes.
+pub const URL_BYTES_MAX: usize = 2_048;
+
+/// Extra headers of an app.
+pub const APP_HEADERS_MAX: usize = 32;
+
+/// Name and value of an extra header of an app, in bytes.
+pub const APP_HEADER_BYTES_MAX: usize = 8_192;
+
+/// Pause between two reports that an app has another manifest than the registered one, in milliseconds.
+pub const DRIFT_PAUSE_MS: u64 = 10_000;
+
+/// Reports of changed manifests that may wait.
+pub const DRIFT_QUEUE_MAX: usize = 64;
+
+/// Time to read the beginning of a foreign answer, in milliseconds.
+pub const EXCERPT_MS: u64 = 5_000;
 
 /// Bytes of a foreign answer that are kept for people to read.
 pub const EXCERPT_BYTES_MAX: usize = 4_096;
@@ -195,5 +259,6 @@ const _: () = assert!(IN_FLIGHT_PER_DEPLOYMENT_MAX <= IN_FLIGHT_MAX);
 const _: () = assert!(PAYLOAD_INLINE_BYTES_MAX < EVENT_BYTES_MAX);
 const _: () = assert!(APPS_MAX <= CATALOG_QUEUE_MAX && RESUME_PARALLEL_MAX < OUTER_QUEUE_MAX);
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX);
+const _: () = assert!(WAL_PAGES < WAL_PAGES_MAX && WAL_FILE_BYTES_MAX >= 4_096 * WAL_PAGES as i64);
 const _: () = assert!(SYNC_DEV_MS <= SYNC_MS && UNREACHED_PAUSE_MS_MAX <= RETRY_AFTER_MS_MAX);
 const _: () = assert!(CANCEL_GRACE_MS < DURATION_MS_MAX && MARK_MS < DURATION_MS_MAX);

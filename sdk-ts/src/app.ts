@@ -55,10 +55,10 @@ export class Backstitch {
   }
 
   /** Defines a function. Its handler is replayed, so outside of steps it must be deterministic. */
-  function<const On extends readonly Trigger[] = readonly [], In = InputOf<On>, Out = unknown>(
-    options: FunctionOptions<On, In>,
+  function<const On extends readonly Trigger[] = readonly [], In = InputOf<On>, Out = unknown, Sent = In>(
+    options: FunctionOptions<On, In, Sent>,
     handler: Handler<On, In, Out>,
-  ): FunctionDefinition<In, Jsonify<Out>> {
+  ): FunctionDefinition<Sent, Jsonify<Out>> {
     const what = `the function ${JSON.stringify(options?.id)}`;
     if (!ID.test(options?.id ?? "")) throw new MisuseError(`failed to define ${what}: ids are made of letters, digits, - _ . and begin with a letter or digit.`);
     if (this.#functions.has(options.id)) throw new MisuseError(`failed to define ${what}: the app \`${this.id}\` already has one of this id.`);
@@ -66,6 +66,7 @@ export class Backstitch {
     describeFunction(options as FunctionOptions); // Refuses what is wrong here, where the stack names the line.
     const definition = { app: this.id, function: options.id, options: options as FunctionOptions, handler: handler as Handler<any, any> };
     this.#functions.set(options.id, definition);
+    apps.set(definition, this);
     return definition;
   }
 }
@@ -81,6 +82,15 @@ function describeTrigger(trigger: Trigger, what: string): ManifestTrigger {
   }
   if (typeof trigger.event !== "function") throw new MisuseError(`failed to define ${what}: a trigger is neither an event, nor { event, if }, nor { cron }.`);
   return { event: trigger.event.event, if: trigger.if };
+}
+
+const apps = new WeakMap<object, Backstitch>();
+
+/** The app that a function was defined on. Throws `MisuseError` for what is only a reference. */
+export function appOf(fn: object): Backstitch {
+  const app = apps.get(fn);
+  if (app === undefined) throw new MisuseError("failed to find the code of a function: pass what app.function returned, not a reference to it.");
+  return app;
 }
 
 /** A function as the manifest has it. Throws `MisuseError` for what the server would refuse. */

@@ -61,7 +61,7 @@ type EventOf<T> =
 export type TriggeredBy<On extends readonly Trigger[]> = [EventOf<On[number]>] extends [never] ? ReceivedEvent<string, Json> : EventOf<On[number]>;
 
 /** What a function is, besides its code. */
-export interface FunctionOptions<On extends readonly Trigger[] = readonly Trigger[], In = unknown> {
+export interface FunctionOptions<On extends readonly Trigger[] = readonly Trigger[], In = unknown, Sent = unknown> {
   /** Unique in the app. Runs are found by it: do not change it while there are any. */
   id: string;
   /** What people see; the id if left out. */
@@ -69,7 +69,7 @@ export interface FunctionOptions<On extends readonly Trigger[] = readonly Trigge
   /** What starts it; nothing but calls if left out. */
   on?: On;
   /** What its input must look like, when it is called and not triggered. */
-  input?: StandardSchema<unknown, In>;
+  input?: StandardSchema<Sent, In>;
   /** When the handler is tried again after an error of its own; steps have theirs. */
   retry?: RetryOptions;
   timeouts?: FunctionTimeouts;

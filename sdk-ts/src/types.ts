@@ -42,8 +42,8 @@ export type Jsonify<T> =
   IsAny<T> extends true ? T
   : unknown extends T ? Json
   : [T] extends [never] ? never
+  : T extends Json ? T
   : T extends { toJSON(...args: never[]): infer J } ? Jsonify<J>
-  : T extends null | boolean | number | string ? T
   : T extends undefined | void ? null
   : T extends Unwritable ? never
   : T extends readonly unknown[] ? { [I in keyof T]: Jsonify<T[I]> }

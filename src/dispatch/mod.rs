@@ -1,10 +1,30 @@
-//! Calls handlers.
+//! Calls handlers: connections, signatures, limits, and the translation of everything that can come back into an
+//! [`Answer`](crate::model::Answer). It decides nothing about runs: when to call, and when to call again, is the engine's.
+//!
+//! Nothing is called without the egress policy's consent: names are resolved once, every address is checked, and the
+//! address that was checked is the one that is dialled. Redirects are not followed.
+
+mod client;
+mod connect;
+mod discovery;
+mod drift;
+mod egress;
+mod invoker;
+mod response;
+mod target;
 
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
 use crate::model::{Answer, Deployment, Snapshot};
+
+pub use client::{ClientError, HttpClient};
+pub use discovery::{Discovered, Discovery, DiscoveryError};
+pub use drift::Drift;
+pub use egress::{Egress, EgressError};
+pub use invoker::HttpInvoker;
+pub use target::{HeadersError, TargetError, check_headers, target_url};
 
 /// Makes invocations. The processor hands it what has become durable and gets an answer, always: a failure to reach
 /// the handler is an answer too.

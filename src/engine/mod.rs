@@ -42,7 +42,7 @@ use turns::Turns;
 use crate::limits::{COALESCE_MS, TIMER_PAGE};
 use crate::model::{
     Change, Deployment, EntryKind, EntryStatus, Key, Loaded, Moment, Registry, RunId, RunStatus, Snapshot, Span,
-    StateKey, StoredRun, Text, Timestamp,
+    StateKey, StoredRun, Text, Timestamp, Token,
 };
 
 /// The state of one partition in memory.
@@ -162,8 +162,7 @@ impl Partition {
 
     /// Makes resident what the store has under a key.
     pub fn install(&mut self, key: Key, loaded: Loaded) {
-        self.residence.loaded(&key);
-        self.residence.touch(key.clone());
+        self.residence.arrived(key.clone());
         self.tables.install(key.clone(), loaded);
         if let Key::Run(id) = key {
             self.index(id);
@@ -208,12 +207,18 @@ impl Partition {
                 Some(_) => self.turns.leave(id),
             }
         }
-        self.want(cold)
+        let keys = self.want(&cold);
+        if keys.is_empty() { Poll::Idle } else { Poll::Load(keys) }
     }
 
-    fn want(&mut self, cold: Vec<Key>) -> Poll {
-        let keys: Vec<Key> = cold.into_iter().filter(|key| self.residence.want(key)).collect();
-        if keys.is_empty() { Poll::Idle } else { Poll::Load(keys) }
+    /// Of these keys the ones to load now: they are neither resident nor being loaded already.
+    pub fn want(&mut self, keys: &[Key]) -> Vec<Key> {
+        keys.iter().filter(|key| !self.tables.has(key) && self.residence.want(key)).cloned().collect()
+    }
+
+    /// A key will not be loaded after all.
+    pub fn unwant(&mut self, key: &Key) {
+        self.residence.unwant(key);
     }
 
     fn place(&mut self, id: RunId, now: Timestamp, registry: &Registry, cold: &mut Vec<Key>) {
@@ -256,15 +261,20 @@ impl Partition {
     }
 
     /// Whether an invocation is still the current one of its run.
-    pub fn is_current(&self, token: crate::model::Token) -> bool {
+    pub fn is_current(&self, token: Token) -> bool {
         self.turns.turn(token.run).is_some_and(|turn| turn.token == token)
     }
 
-    /// A call ended, and what followed from its answer was decided and applied.
-    pub fn call_ended(&mut self, token: crate::model::Token, end: CallEnd, now: Timestamp) {
+    /// A call ended, and what followed from its answer was decided and applied, or refused.
+    pub fn call_ended(&mut self, token: Token, end: CallEnd, now: Timestamp) {
         self.turns.end(token, end, now);
         self.residence.look_again(token.run);
         self.index(token.run);
+    }
+
+    /// The batch in which a run changed last, while that may not be durable yet.
+    pub fn batch_of(&self, run: RunId) -> Option<u64> {
+        self.residence.batch_of(&Key::Run(run))
     }
 
     /// The registry changed: runs that wait for a deployment look again.

@@ -38,11 +38,28 @@ impl Residence {
         self.horizon = horizon;
     }
 
-    /// The key changed, or was loaded, in the current batch.
+    /// The key changed in the current batch.
     pub(super) fn touch(&mut self, key: Key) {
-        if self.touched.insert(key.clone(), self.batch) != Some(self.batch) {
-            self.ages.push_back((self.batch, key));
+        self.stamp(key, self.batch);
+    }
+
+    /// The key was loaded: it is as durable as the batch before.
+    pub(super) fn arrived(&mut self, key: Key) {
+        self.loading.remove(&key);
+        if !self.touched.contains_key(&key) {
+            self.stamp(key, self.batch.saturating_sub(1));
         }
+    }
+
+    fn stamp(&mut self, key: Key, batch: u64) {
+        if self.touched.insert(key.clone(), batch) != Some(batch) {
+            self.ages.push_back((batch, key));
+        }
+    }
+
+    /// The batch in which the key changed or was loaded last, while that may not be durable.
+    pub(super) fn batch_of(&self, key: &Key) -> Option<u64> {
+        self.touched.get(key).copied()
     }
 
     /// The same for an entity of the `state` table, with its timer.
@@ -110,8 +127,8 @@ impl Residence {
         self.loading.insert(key.clone())
     }
 
-    /// A key was loaded.
-    pub(super) fn loaded(&mut self, key: &Key) {
+    /// A key is not being loaded any more.
+    pub(super) fn unwant(&mut self, key: &Key) {
         self.loading.remove(key);
     }
 

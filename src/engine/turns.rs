@@ -50,6 +50,8 @@ impl Lane {
 pub enum CallEnd {
     /// The deployment answered, or lost it: it can be reached.
     Reached,
+    /// The call was never made.
+    Unused,
     /// It cannot be reached.
     NotReached {
         /// What happened.
@@ -196,6 +198,11 @@ impl Turns {
         lane.in_flight -= 1;
         match end {
             CallEnd::Reached => lane.outage = None,
+            CallEnd::Unused => {
+                if let Some(outage) = lane.outage.as_mut().filter(|outage| outage.probe == Some(token)) {
+                    outage.probe = None;
+                }
+            }
             CallEnd::NotReached { reason, retry_after } => {
                 let tries = lane.outage.as_ref().map_or(1, |outage| {
                     // Calls that were under way together fail together: they count as one try.

@@ -1,7 +1,35 @@
-//! The loop that owns a partition: mailbox, decide, commit, gate, actions.
+//! The loop that owns a partition: bounded mailbox, decide, commit, gate, actions; timers; recovery. It owns the order
+//! of things and nothing else: what happens is the engine's, what is durable the store's, who is called dispatch's.
 
+mod drain;
+mod failure;
+mod gate;
 mod handle;
+mod loading;
+mod owner;
+mod parking;
+mod recovery;
 mod watch;
 
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
 pub use handle::{Declined, Processor};
+pub use owner::{Halted, Parts};
 pub use watch::{Watch, Watchers};
+
+use crate::limits::OUTER_QUEUE_MAX;
+use crate::store::StoreError;
+
+/// Takes a partition, recovers it, and starts its loop. The loop ends when `parts.stop` turns true, or with the reason
+/// why the partition cannot go on.
+pub async fn open(parts: Parts) -> Result<(Processor, JoinHandle<Result<(), Halted>>), StoreError> {
+    let taken = recovery::take(&parts).await?;
+    let (outer, mailbox) = mpsc::channel(OUTER_QUEUE_MAX);
+    let watchers = Arc::new(Watchers::default());
+    let owner = owner::Owner::new(parts, mailbox, watchers.clone(), taken);
+    let task = tokio::spawn(owner.run());
+    Ok((Processor { outer, watchers }, task))
+}

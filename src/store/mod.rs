@@ -3,6 +3,7 @@
 //! may not be.
 
 pub mod memory;
+pub mod sqlite;
 mod text;
 
 use std::sync::Arc;

@@ -24,7 +24,12 @@ export interface ReplayOptions {
   readonly timeoutMs?: number;
   /** Told of things that are legal and probably not meant. */
   readonly warn?: (message: string, entry: string) => void;
+  /** Stands in for steps' bodies: for tests. Given an entry's id and its own body, it says what to run. */
+  readonly stage?: (entry: string, body: StepBody) => StepBody;
 }
+
+/** What runs a step and resolves to its written result. */
+export type StepBody = NonNullable<Call<unknown>["body"]>;
 
 /** The invocation was ended from outside; there is nobody to answer. */
 export class Abandoned extends Error {
@@ -78,7 +83,7 @@ export class Replay {
   get replaying(): boolean {
     if (this.#closed) return true;
     const { seen } = this.#invocation.run;
-    if (seen !== undefined) return this.#deliveredSeq < seen;
+    if (seen !== undefined) return this.#deliveredSeq <= seen;
     // Without the server's word: what the journal knows was created by code that has run before.
     return this.#created.size < this.#journal.size;
   }
@@ -214,10 +219,10 @@ export class Replay {
     if (this.#cancelSeq !== Number.POSITIVE_INFINITY) return;
     const { op, id, name, params, body } = entry.call;
     if (body === undefined) this.#ops.push({ op, id, name, params });
-    else void this.#runBody(entry, body);
+    else void this.#runBody(entry, this.#options.stage?.(id, body) ?? body);
   }
 
-  async #runBody(entry: Entry, body: NonNullable<Call<unknown>["body"]>): Promise<void> {
+  async #runBody(entry: Entry, body: StepBody): Promise<void> {
     const { op, id, name, params, timeoutMs } = entry.call;
     const attempt = entry.known?.run?.attempt ?? 1;
     const startedAt = new Date();

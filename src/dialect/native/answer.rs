@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::op::{Keep, OpError, WireOp};
 use super::reader::{Bounded, FieldProblem, present, read, shown, text_problem};
-use crate::limits::{ENTRY_ID_BYTES_MAX, NAME_BYTES_MAX, OPS_MAX};
+use crate::limits::{ENTRY_ID_BYTES_MAX, NAME_BYTES_MAX, OPS_MAX, PAYLOAD_INLINE_BYTES_MAX};
 use crate::model::{Answer, Awaiting, EntryId, HandlerOp, Mismatch, Payload, Terminal, Text, Token};
 
 /// Bytes that the groups of `awaiting` may have together: every entry's id once, with its quotes and comma.
@@ -191,10 +191,11 @@ fn awaiting(raw: Option<&RawValue>) -> Result<Awaiting, FieldProblem> {
     Ok(groups.into_iter().filter(|group| !group.is_empty()).collect())
 }
 
-/// Keeps a value of the answer. One that makes up most of the answer shares the answer's memory; a small one is copied,
-/// so that it does not hold the rest of the answer in memory for as long as it lives itself.
+/// Keeps a value of the answer. A large one that makes up most of the answer shares the answer's memory; any other is
+/// copied, so that it does not hold the rest of the answer in memory for as long as it lives itself.
 fn keep(body: &Bytes, raw: &RawValue) -> Payload {
-    if raw.get().len() * 2 > body.len() {
+    let bytes = raw.get().len();
+    if bytes >= PAYLOAD_INLINE_BYTES_MAX && bytes * 2 > body.len() {
         Payload::trusted(body.slice_ref(raw.get().as_bytes()))
     } else {
         Payload::from(raw)

@@ -1,0 +1,238 @@
+/**
+ * The client: sends events, starts and calls functions, and talks to runs, over the server's REST API. Use it anywhere but in handlers, where
+ * `step.send` and `step.invoke` do the same durably.
+ */
+import { type Codec, plain } from "../codec.js";
+import { durationMs } from "../duration.js";
+import { MisuseError } from "../errors.js";
+import type { EventDraft } from "../event.js";
+import type { FunctionRef } from "../function.js";
+import type { SignalType } from "../signal.js";
+import type { Duration, Json } from "../types.js";
+import { writeJson } from "../wire/json.js";
+import { ClientError, Http } from "./http.js";
+
+export { ClientError } from "./http.js";
+
+/** Where the server is, and how to talk to it. */
+export interface ClientOptions {
+  /** The server's address: `BACKSTITCH_URL`, or `http://127.0.0.1:8484`, if left out. */
+  url?: string;
+  /** Sent with every request, for gateways. */
+  headers?: Record<string, string>;
+  /** The codec of the app whose functions are called, if it has one. */
+  codec?: Codec;
+  /** Sends the requests; the platform's own if left out. */
+  fetch?: typeof globalThis.fetch;
+}
+
+/** Options of a start. */
+export interface StartOptions {
+  /** The run's name, unique per function: a second start with it finds the first run. */
+  runId?: string;
+  /** Not to begin before this is over. */
+  delay?: Duration;
+  /** Dedupes starts that have no `runId`. */
+  idempotencyKey?: string;
+}
+
+/** Options of waiting for a result. */
+export interface ResultOptions {
+  /** How long to wait in all; as long as it takes if left out. */
+  wait?: Duration;
+  /** Stops waiting. */
+  signal?: AbortSignal;
+}
+
+/** What a server says about a run. */
+export interface RunStatus {
+  readonly id: string;
+  readonly status: string;
+  readonly [field: string]: Json;
+}
+
+/** The run ended without a result. */
+export class RunFailedError extends Error {
+  readonly runId: string;
+  /** `failed` or `cancelled`. */
+  readonly status: string;
+  readonly code: string | undefined;
+  readonly data: Json | undefined;
+
+  constructor(runId: string, status: string, error: { name?: string; message?: string; code?: string; data?: Json } | undefined) {
+    super(error?.message ?? `the run ${runId} was ${status}`);
+    this.name = error?.name ?? "RunFailedError";
+    this.runId = runId;
+    this.status = status;
+    this.code = error?.code;
+    this.data = error?.data;
+  }
+}
+
+/** The run has not ended in the time that its result was waited for. It goes on. */
+export class RunNotFinishedError extends Error {
+  override readonly name = "RunNotFinishedError";
+
+  constructor(
+    readonly runId: string,
+    readonly status: string,
+    wait: Duration,
+  ) {
+    super(`the run ${runId} has not ended within ${String(wait)}: it is ${status}. Ask again with handle.result(), or see why with \`backstitch explain ${runId}\`.`);
+  }
+}
+
+/** The longest that one request waits, in milliseconds: proxies cut what is silent for longer. */
+const POLL_MS = 30_000;
+
+/** A run, for whoever started it or knows its id. */
+export class RunHandle<Out = Json> {
+  readonly #http: Http;
+  readonly #codec: Codec;
+
+  constructor(
+    readonly id: string,
+    /** Whether this start created the run, or found one of its name. */
+    readonly created: boolean,
+    http: Http,
+    codec: Codec,
+  ) {
+    this.#http = http;
+    this.#codec = codec;
+  }
+
+  /** Waits for the result. Throws `RunFailedError` if the run failed or was cancelled, `RunNotFinishedError` if `wait` is over. */
+  async result(options: ResultOptions = {}): Promise<Out> {
+    const until = options.wait === undefined ? Number.POSITIVE_INFINITY : Date.now() + durationMs(options.wait, "`wait`");
+    for (;;) {
+      const waitMs = Math.max(0, Math.min(POLL_MS, until - Date.now()));
+      const { status, body } = await this.#http.send({ method: "GET", path: `/v1/runs/${this.id}/result?wait=${waitMs}ms`, signal: options.signal });
+      if (status !== 202) return outcome(this.id, body, this.#codec) as Out;
+      if (Date.now() >= until) throw new RunNotFinishedError(this.id, String(body?.status), options.wait ?? 0);
+    }
+  }
+
+  /** Sends a signal to the run. Early signals are kept. */
+  async signal<In>(signal: SignalType<In, any> | string, data?: In, options: { id?: string } = {}): Promise<void> {
+    const name = typeof signal === "string" ? signal : signal.signal;
+    const body = { data: writeJson(`the payload of signal \`${name}\``, data), id: options.id ?? crypto.randomUUID() };
+    await this.#http.send({ method: "POST", path: `/v1/runs/${this.id}/signals/${encodeURIComponent(name)}`, body });
+  }
+
+  /** Asks the run to stop; its handler may put things right first. */
+  async cancel(): Promise<void> {
+    await this.#http.send({ method: "POST", path: `/v1/runs/${this.id}/cancel`, body: {} });
+  }
+
+  /** What the server says about the run. */
+  async status(): Promise<RunStatus> {
+    return (await this.#http.send({ method: "GET", path: `/v1/runs/${this.id}` })).body as RunStatus;
+  }
+}
+
+function outcome(runId: string, body: any, codec: Codec): unknown {
+  if (body?.status === "completed") return codec.decode(body.ok ?? null);
+  throw new RunFailedError(body?.id ?? runId, String(body?.status), body?.err);
+}
+
+/**
+ * A client of one server. Requests are repeated when the server was not reached; nothing happens twice for it, since all of them carry an id.
+ *
+ * ```ts
+ * const client = new Client();
+ * const run = await client.start(order, { cents: 999 }, { runId: "order-17" });
+ * await run.signal(approve, { by: "ann" });
+ * const receipt = await run.result({ wait: "30s" });
+ * ```
+ */
+export class Client {
+  readonly #http: Http;
+  readonly #codec: Codec;
+
+  constructor(options: ClientOptions = {}) {
+    const env = (globalThis as { process?: { env?: Record<string, string | undefined> } }).process?.env ?? {};
+    const url = options.url ?? env.BACKSTITCH_URL ?? "http://127.0.0.1:8484";
+    if (!/^https?:\/\/[^/]/.test(url)) throw new MisuseError(`failed to create the client: ${JSON.stringify(url)} is not an http address. Set BACKSTITCH_URL or \`url\`, such as "http://127.0.0.1:8484".`);
+    this.#http = new Http(url.replace(/\/+$/, ""), options.headers ?? {}, options.fetch ?? ((...args) => globalThis.fetch(...args)));
+    this.#codec = options.codec ?? plain;
+  }
+
+  /** Sends events; resolves to their ids. `id` dedupes, for one event. */
+  async send(events: EventDraft | readonly EventDraft[], options: { id?: string } = {}): Promise<string[]> {
+    const drafts = (Array.isArray(events) ? events : [events]) as readonly EventDraft[];
+    if (drafts.length === 0) return [];
+    if (options.id !== undefined && drafts.length > 1) throw new MisuseError("failed to send: one `id` cannot stand for several events; give each its own, as in orderCreated(data, { id }).");
+    const body = drafts.map((draft) => ({
+      name: draft.name,
+      data: writeJson(`the data of event \`${draft.name}\``, draft.data),
+      // An id of our own, so that a repeated request does not send the event twice.
+      id: draft.id ?? options.id ?? crypto.randomUUID(),
+      ...(draft.at === undefined ? {} : { at: draft.at }),
+    }));
+    const { body: answer } = await this.#http.send({ method: "POST", path: "/v1/events", body });
+    return idsOf(answer);
+  }
+
+  /** Starts a function. With a `runId` that is taken, the handle is that of the run that has it. */
+  async start<In, Out>(fn: FunctionRef<In, Out>, input: In, options: StartOptions = {}): Promise<RunHandle<Out>> {
+    const { body } = await this.#http.send({ method: "POST", path: `${pathOf(fn)}/runs`, body: this.#startBody(input, options) });
+    return new RunHandle<Out>(body.id, body.created !== false, this.#http, this.#codec);
+  }
+
+  /** Starts a function and waits for its result. Throws as `RunHandle.result` does. */
+  async call<In, Out>(fn: FunctionRef<In, Out>, input: In, options: StartOptions & ResultOptions = {}): Promise<Out> {
+    const waitMs = options.wait === undefined ? POLL_MS : durationMs(options.wait, "`wait`");
+    const begun = Date.now();
+    const { status, body } = await this.#http.send({
+      method: "POST",
+      path: `${pathOf(fn)}/call?wait=${Math.min(waitMs, POLL_MS)}ms`,
+      body: this.#startBody(input, options),
+      signal: options.signal,
+    });
+    if (status !== 202) return outcome(body.id, body, this.#codec) as Out;
+    const left = options.wait === undefined ? {} : { wait: Math.max(0, waitMs - (Date.now() - begun)) };
+    return new RunHandle<Out>(body.id, true, this.#http, this.#codec).result({ ...left, ...(options.signal === undefined ? {} : { signal: options.signal }) });
+  }
+
+  /** The run of an id. */
+  run<Out = Json>(id: string): RunHandle<Out> {
+    return new RunHandle<Out>(id, false, this.#http, this.#codec);
+  }
+
+  /** The run that was started under a name, or null if the server has none. */
+  async find<Out>(fn: FunctionRef<any, Out>, runId: string): Promise<RunHandle<Out> | null> {
+    try {
+      const { body } = await this.#http.send({ method: "GET", path: `${pathOf(fn)}/runs/${encodeURIComponent(runId)}` });
+      return this.run<Out>(body.id);
+    } catch (error) {
+      if (error instanceof ClientError && error.status === 404) return null;
+      throw error;
+    }
+  }
+
+  /** Settles the wait of an awakeable's token with a value. */
+  async resolve(token: string, value: unknown): Promise<void> {
+    await this.#http.send({ method: "POST", path: `/v1/awakeables/${encodeURIComponent(token)}`, body: { ok: writeJson("the value", value) } });
+  }
+
+  /** Settles the wait of an awakeable's token with an error. */
+  async reject(token: string, error: { name: string; message: string }): Promise<void> {
+    await this.#http.send({ method: "POST", path: `/v1/awakeables/${encodeURIComponent(token)}`, body: { err: { name: error.name, message: error.message } } });
+  }
+
+  #startBody(input: unknown, { runId, delay, idempotencyKey }: StartOptions): object {
+    if (delay !== undefined) durationMs(delay, "`delay`");
+    const key = idempotencyKey ?? (runId === undefined ? crypto.randomUUID() : undefined);
+    return { input: writeJson("the input", this.#codec.encode(input)), runId, delay, idempotencyKey: key };
+  }
+}
+
+function pathOf(fn: FunctionRef<any, any>): string {
+  if (fn.app === undefined) throw new MisuseError(`failed to call \`${fn.function}\`: outside of an app its app must be named, as in functionRef("app/${fn.function}").`);
+  return `/v1/functions/${encodeURIComponent(fn.app)}/${encodeURIComponent(fn.function)}`;
+}
+
+function idsOf(answer: any): string[] {
+  const list: unknown = Array.isArray(answer) ? answer : (answer?.events ?? answer?.ids ?? [answer]);
+  return (list as any[]).map((item) => (typeof item === "string" ? item : String(item?.id)));
+}

@@ -1,0 +1,48 @@
+/**
+ * What a test gives to a run: what started it, what its steps and children come to, where it crashes.
+ */
+import type { Codec } from "../codec.js";
+import type { EventDraft } from "../event.js";
+import type { BodyFacts } from "../replay/entry.js";
+import type { StepBody } from "../replay/replay.js";
+import { writeJson } from "../wire/json.js";
+
+/** Stands in for a step: a value, an error to throw, or what to do instead, given the attempt. */
+export type Injected = unknown | Error | ((facts: BodyFacts) => unknown);
+
+/** Where the handler's process dies. Each place is hit once. */
+export interface CrashPoints {
+  /** Entries whose step is about to begin. */
+  before?: string[];
+  /** Entries (or `done`, `fail`) that the server is just being told of: what was done is not recorded. */
+  after?: string[];
+}
+
+/** What a test gives to a run. */
+export interface TestRunOptions {
+  /** What the function is called with. */
+  input?: unknown;
+  /** The event that triggers it, instead of a call. */
+  event?: EventDraft;
+  /** The name its starter gives it. */
+  runId?: string;
+  /** When it starts: a fixed time if left out. */
+  now?: Date | string;
+  /** Stands in for the bodies of steps, by entry id. The others really run. */
+  steps?: Record<string, Injected>;
+  /** Results of awaited children, by `"function"` or `"app/function"`: a value, or what to do with the input. The others stay open. */
+  children?: Record<string, unknown | ((input: any) => unknown)>;
+  /** Where the process dies; `"everywhere"`: every answer is lost once. */
+  crash?: CrashPoints | "everywhere";
+}
+
+/** The body that stands in for a step's own, if there is one. */
+export function injectedBody(steps: Record<string, Injected> | undefined, id: string, codec: Codec): StepBody | undefined {
+  if (steps === undefined || !Object.hasOwn(steps, id)) return undefined;
+  const injected = steps[id];
+  return async (facts) => {
+    const value = typeof injected === "function" ? await (injected as (facts: BodyFacts) => unknown)(facts) : injected;
+    if (value instanceof Error) throw value;
+    return writeJson(`the result of step \`${id}\``, codec.encode(value));
+  };
+}

@@ -1,0 +1,403 @@
+/**
+ * A run in a test: a miniature of the server in respond mode, with a clock that is skipped. It speaks the real protocol with the real
+ * replay, so a handler that passes here is replayed in the same way by a server.
+ */
+import { appOf } from "../app.js";
+import { durationMs } from "../duration.js";
+import { MisuseError } from "../errors.js";
+import type { EventDraft } from "../event.js";
+import { execute } from "../execute.js";
+import type { FunctionDefinition } from "../function.js";
+import type { Abandoned, StepBody } from "../replay/replay.js";
+import type { SignalType } from "../signal.js";
+import type { Duration, Json } from "../types.js";
+import { printAnswer } from "../wire/answer.js";
+import { toWireError, type WireError } from "../wire/error.js";
+import { awakeableToken } from "../wire/ids.js";
+import { readInvocation, type Trigger, type WireEvent } from "../wire/invocation.js";
+import { writeJson } from "../wire/json.js";
+import { BODY_BYTES_MAX } from "../wire/limits.js";
+import { passes } from "./filter.js";
+import { Journal, nextAttemptMs, type Outcome, type TestEntry } from "./journal.js";
+import { injectedBody, type TestRunOptions } from "./options.js";
+
+/** Where a run stands. */
+export type TestRunStatus = "running" | "completed" | "failed" | "cancelled";
+
+/** A run that failed, was cancelled, or cannot go on. */
+export class TestRunError extends Error {
+  override readonly name = "TestRunError";
+
+  constructor(
+    message: string,
+    /** The error that the run ended with, if it ended. */
+    readonly error?: WireError,
+  ) {
+    super(message);
+  }
+}
+
+/** Invocations without any progress after which a test gives up: a run that turns in circles. */
+const IDLE_INVOCATIONS_MAX = 20;
+const SECRET = "00112233445566778899aabbccddeeff";
+const EPOCH = "2026-01-01T00:00:00.000Z";
+const tail = (n: number): string => `01kdvqx000${String(n).padStart(16, "0")}`;
+
+/** A run of one function, driven by a test. Make it with `testRun`. */
+export class TestRun<Out = Json> {
+  readonly id = `run_${tail(0)}`;
+  /** Every answer the server took, in order. */
+  readonly answers: any[] = [];
+  /** Events that the run has sent. */
+  readonly sent: EventDraft[] = [];
+  /** Detached children that the run has started. */
+  readonly started: { id: string; function: string; input: Json }[] = [];
+
+  readonly #fn: FunctionDefinition<any, Out>;
+  readonly #options: TestRunOptions;
+  readonly #journal = new Journal();
+  readonly #startedAt: number;
+  readonly #trigger: Trigger;
+  readonly #input: Json;
+  readonly #executions = new Map<string, number>();
+  readonly #crashed = new Set<string>();
+  readonly #signals: { name: string; data: Json }[] = [];
+  readonly #events: WireEvent[] = [];
+  readonly #early = new Map<string, Outcome>();
+  #nowMs: number;
+  #status: TestRunStatus = "running";
+  #outcome: { ok: Json } | { err: WireError } | undefined;
+  #attempt = 1;
+  #seen: number | undefined;
+  #ready = true;
+  #retryAt: number | undefined;
+  #awaiting: string[][] | undefined;
+  #idle = 0;
+  #counter = 0;
+
+  constructor(fn: FunctionDefinition<any, Out>, options: TestRunOptions) {
+    this.#fn = fn;
+    this.#options = options;
+    this.#nowMs = this.#startedAt = new Date(options.now ?? EPOCH).getTime();
+    const at = this.now.toISOString();
+    const { event } = options;
+    const json = (value: unknown): Json => writeJson("the test's input", value).value() as Json;
+    this.#trigger = event === undefined ? { kind: "call" } : { kind: "event", events: [{ id: event.id ?? `evt_${tail(0)}`, name: event.name, data: json(event.data), at }] };
+    this.#input = event === undefined ? json(appOf(fn).codec.encode(options.input)) : json(event.data);
+  }
+
+  /** The test's clock. */
+  get now(): Date {
+    return new Date(this.#nowMs);
+  }
+
+  /** Where the run stands. */
+  get status(): TestRunStatus {
+    return this.#status;
+  }
+
+  /** The entries, in the order of their creation. */
+  get journal(): readonly TestEntry[] {
+    return [...this.#journal.entries.values()];
+  }
+
+  /** An entry by its id. Throws if the run has none of it. */
+  entry(id: string): TestEntry {
+    const entry = this.#journal.entries.get(id);
+    if (entry === undefined) throw new TestRunError(`the run has no entry \`${id}\`. It has: ${this.journal.map((e) => e.id).join(", ") || "none"}`);
+    return entry;
+  }
+
+  /** How often the body of a step began. */
+  executions(id: string): number {
+    return this.#executions.get(id) ?? 0;
+  }
+
+  /** The token of an open awakeable. */
+  token(id: string): string {
+    return awakeableToken(this.id, SECRET, this.entry(id).id);
+  }
+
+  /** Runs to the end, skipping time. Throws `TestRunError` if the run fails, or waits for something that never comes by itself. */
+  async result(): Promise<Out> {
+    await this.#drive(() => false, true);
+    if (this.#outcome === undefined) throw new TestRunError(`the run cannot go on by itself: it waits for ${this.#openEntries()}. Settle that, then ask for the result.`);
+    if ("ok" in this.#outcome) return appOf(this.#fn).codec.decode(this.#outcome.ok) as Out;
+    const { err } = this.#outcome;
+    throw new TestRunError(`the run ${this.#status === "cancelled" ? "was cancelled" : "failed"}: ${err.name}: ${err.message}`, err);
+  }
+
+  /** Runs, skipping time, until an entry is open or settled. */
+  async until(id: string): Promise<TestEntry> {
+    await this.#drive(() => this.#journal.entries.has(id), true);
+    return this.entry(id);
+  }
+
+  /** Runs as far as it goes without time passing. */
+  async idle(): Promise<void> {
+    await this.#drive(() => false, false);
+  }
+
+  /** Lets time pass, and runs what falls due. */
+  async advance(duration: Duration): Promise<void> {
+    const until = this.#nowMs + durationMs(duration);
+    await this.idle();
+    for (let at = this.#nextAt(); at !== undefined && at <= until; at = this.#nextAt()) {
+      this.#passTo(at);
+      await this.idle();
+    }
+    this.#nowMs = Math.max(this.#nowMs, until);
+  }
+
+  /** Sends a signal. Early ones are kept. */
+  signal<In>(signal: SignalType<In, any> | string, data?: In): void {
+    const name = typeof signal === "string" ? signal : signal.signal;
+    this.#signals.push({ name, data: writeJson(`the payload of signal \`${name}\``, data).value() as Json });
+    for (const entry of this.journal) if (entry.status === "open") this.#takeSignal(entry);
+  }
+
+  /** Sends an event that the run may wait for. */
+  event(draft: EventDraft): void {
+    const data = writeJson(`the data of event \`${draft.name}\``, draft.data).value() as Json;
+    this.#events.push({ id: draft.id ?? this.#nextId("evt"), name: draft.name, data, at: this.now.toISOString() });
+    for (const entry of this.journal) if (entry.status === "open" && entry.op === "waitEvent") this.#takeEvent(entry, this.#events.length - 1);
+  }
+
+  /** Settles an awakeable by its token, as its holder would. */
+  resolve(token: string, value: unknown): void {
+    this.#settleToken(token, { ok: writeJson("the value", value).value() as Json });
+  }
+
+  /** Settles an awakeable by its token with an error. */
+  reject(token: string, error: { name: string; message: string }): void {
+    this.#settleToken(token, { err: { name: error.name, message: error.message } });
+  }
+
+  /** Settles any open entry directly: a child, a wait, a step that is in back-off. */
+  settle(id: string, outcome: { ok: unknown } | { err: { name: string; message: string; data?: Json } } | { timeout: true }): void {
+    const written = "ok" in outcome ? { ok: writeJson(`the outcome of \`${id}\``, outcome.ok).value() as Json } : outcome;
+    if (!this.#settle(this.entry(id), written)) throw new TestRunError(`the entry \`${id}\` has settled already: ${this.entry(id).status}`);
+  }
+
+  /** Cancels the run: an entry in its journal, delivered in its turn. */
+  cancel(): void {
+    if (this.#status === "running" && !this.#journal.entries.has("$cancel")) this.#settle(this.#journal.create("$cancel", "cancel", "$cancel", {}), { ok: null });
+    this.#ready = true;
+  }
+
+  async #drive(reached: () => boolean, skipTime: boolean): Promise<void> {
+    while (this.#status === "running" && !reached()) {
+      if (this.#ready && this.#retryAt === undefined) await this.#invoke();
+      else {
+        const at = skipTime ? this.#nextAt() : undefined;
+        if (at === undefined) return;
+        this.#passTo(at);
+      }
+    }
+  }
+
+  #nextAt(): number | undefined {
+    const due = this.#journal.nextDue()?.dueAt;
+    return this.#retryAt === undefined ? due : Math.min(this.#retryAt, due ?? Number.POSITIVE_INFINITY);
+  }
+
+  #passTo(at: number): void {
+    this.#nowMs = Math.max(this.#nowMs, at);
+    if (this.#retryAt !== undefined && this.#retryAt <= this.#nowMs) this.#retryAt = undefined;
+    for (let due = this.#journal.nextDue(); due?.dueAt !== undefined && due.dueAt <= this.#nowMs; due = this.#journal.nextDue()) {
+      if (due.op === "step") {
+        delete due.dueAt;
+        this.#ready = true;
+      } else this.#settle(due, due.op === "sleep" ? { ok: null } : { timeout: true });
+    }
+  }
+
+  async #invoke(): Promise<void> {
+    this.#ready = false;
+    this.#awaiting = undefined;
+    const body = this.#body();
+    const crash = new AbortController();
+    const invocation = readInvocation(JSON.stringify(body));
+    const stage = (id: string, own: StepBody): StepBody => this.#stage(id, own, crash);
+    const lost = (error: Abandoned): undefined => {
+      if (!crash.signal.aborted) throw error;
+      return undefined;
+    };
+    const answer = await execute(appOf(this.#fn), this.#fn as FunctionDefinition, invocation, { signal: crash.signal, stage }).catch(lost);
+    const printed = answer === undefined ? undefined : JSON.parse(printAnswer(answer, BODY_BYTES_MAX));
+    if (printed === undefined || this.#losesAnswer(printed)) {
+      this.#attempt++;
+      this.#ready = true;
+      return;
+    }
+    this.answers.push(printed);
+    await this.#apply(printed);
+  }
+
+  #body(): object {
+    const { id } = this;
+    const run = { id, app: this.#fn.app, function: this.#fn.function, name: this.#options.runId ?? null, attempt: this.#attempt, startedAt: new Date(this.#startedAt).toISOString(), key: null, secret: SECRET, ...(this.#seen === undefined ? {} : { seen: this.#seen }) };
+    return { run, trigger: this.#trigger, input: this.#input, journal: this.#journal.wire(this.#nowMs), links: { checkpoint: null, journal: null }, token: `inv_1.${(this.#counter++).toString(16)}.${id.slice(4)}` };
+  }
+
+  #stage(id: string, own: StepBody, crash: AbortController): StepBody {
+    if (this.#options.crash !== "everywhere" && this.#options.crash?.before?.includes(id) && !this.#crashed.has(`before ${id}`)) {
+      this.#crashed.add(`before ${id}`);
+      return () => {
+        crash.abort();
+        return new Promise(() => undefined);
+      };
+    }
+    this.#executions.set(id, this.executions(id) + 1);
+    return injectedBody(this.#options.steps, id, appOf(this.#fn).codec) ?? own;
+  }
+
+  /** Whether the handler's process dies before the server has this answer. Each answer is lost once at most. */
+  #losesAnswer(answer: any): boolean {
+    const { crash } = this.#options;
+    if (crash === undefined) return false;
+    const ids: string[] = answer.ops.map((op: any) => op.id ?? op.op);
+    const key = crash === "everywhere" ? `answer ${this.answers.length}` : ids.find((id) => crash.after?.includes(id) && !this.#crashed.has(id));
+    if (key === undefined || this.#crashed.has(key)) return false;
+    this.#crashed.add(key);
+    return true;
+  }
+
+  async #apply(answer: any): Promise<void> {
+    const before = this.#journal.seq;
+    const known = this.#journal.entries.size;
+    this.#seen = answer.seen;
+    for (const op of answer.ops) await this.#applyOp(op);
+    if (this.#status !== "running" || this.#retryAt !== undefined) return;
+    const progressed = this.#journal.seq > before || this.#journal.entries.size > known;
+    if (progressed) [this.#attempt, this.#idle] = [1, 0];
+    else if (++this.#idle > IDLE_INVOCATIONS_MAX) throw new TestRunError(`the run was invoked ${this.#idle} times without progress; it waits for ${this.#openEntries()}`);
+    const open = this.journal.some((entry) => entry.status === "open");
+    if (answer.ops.length === 0 && !open) throw new TestRunError("the handler answered nothing and waits for nothing: it awaits a promise that is no entry of its journal");
+    this.#ready = false;
+    this.#awaiting = answer.awaiting;
+    if (this.#journal.seq > answer.seen) this.#wake();
+  }
+
+  async #applyOp(op: any): Promise<void> {
+    if (op.op === "mismatch") throw new TestRunError(`the code contradicts the journal at \`${op.id}\`: the journal has a ${op.journal}, the code asks for a ${op.code}`);
+    if (op.op === "done") return this.#finish("completed", { ok: op.ok });
+    if (op.op === "fail") return this.#fail(op.err);
+    const entry = this.#journal.create(op.id, op.op, op.name, op.params);
+    if (entry.status !== "open") return;
+    if (op.op === "step") this.#applyStep(entry, op);
+    else if (op.op === "sleep") this.#due(entry, op.params.until === undefined ? this.#nowMs + durationMs(op.params.for) : Date.parse(op.params.until));
+    else if (op.op === "send") this.#applySend(entry, op.params.events);
+    else if (op.op === "invoke") await this.#applyInvoke(entry, op.params);
+    else {
+      if (op.params.timeout !== undefined) this.#due(entry, this.#nowMs + durationMs(op.params.timeout));
+      if (op.op === "waitSignal") this.#takeSignal(entry);
+      else this.#events.some((_, i) => op.params.since !== "now" && this.#takeEvent(entry, i));
+    }
+  }
+
+  #applyStep(entry: TestEntry, op: any): void {
+    entry.attempts = op.attempt;
+    if ("ok" in op) return void this.#settle(entry, { ok: op.ok });
+    const pause = nextAttemptMs(op.params.retry, op.attempt, op.err);
+    if (pause === null) return void this.#settle(entry, { err: op.err });
+    entry.error = op.err;
+    this.#due(entry, this.#nowMs + pause);
+  }
+
+  #applySend(entry: TestEntry, events: EventDraft[]): void {
+    const ids = events.map((draft) => draft.id ?? this.#nextId("evt"));
+    this.#settle(entry, { ok: { ids } });
+    events.forEach((draft, i) => {
+      this.sent.push(draft);
+      this.event({ ...draft, id: ids[i] as string });
+    });
+  }
+
+  async #applyInvoke(entry: TestEntry, params: any): Promise<void> {
+    const runId = this.#nextId("run");
+    const target = params.app === undefined ? params.function : `${params.app}/${params.function}`;
+    if (params.detached === true) {
+      this.started.push({ id: runId, function: target, input: params.input });
+      return void this.#settle(entry, { ok: { ids: [runId] } });
+    }
+    if (params.timeout !== undefined) this.#due(entry, this.#nowMs + durationMs(params.timeout));
+    const child = this.#options.children?.[target];
+    if (child === undefined) return;
+    const { codec } = appOf(this.#fn);
+    try {
+      const result = typeof child === "function" ? await child(codec.decode(params.input)) : child;
+      this.#settle(entry, { ok: writeJson(`the result of \`${target}\``, codec.encode(result)).value() as Json });
+    } catch (thrown) {
+      const error = toWireError(thrown, true);
+      this.#settle(entry, { err: { name: "ChildFailed", message: `${runId} failed: ${error.name}: ${error.message}`, data: { runId, error } as unknown as Json } });
+    }
+  }
+
+  #fail(err: WireError): void {
+    const pause = nextAttemptMs(this.#fn.options.retry, this.#attempt, err);
+    if (pause === null) return this.#finish(err.name === "CancelledError" ? "cancelled" : "failed", { err });
+    this.#attempt++;
+    this.#ready = true;
+    this.#retryAt = this.#nowMs + pause;
+  }
+
+  #finish(status: TestRunStatus, outcome: { ok: Json } | { err: WireError }): void {
+    this.#status = status;
+    this.#outcome = outcome;
+  }
+
+  #due(entry: TestEntry, at: number): void {
+    entry.dueAt = at;
+    if (at <= this.#nowMs && entry.op === "sleep") this.#settle(entry, { ok: null });
+  }
+
+  #settle(entry: TestEntry, outcome: Outcome): boolean {
+    const settled = this.#journal.settle(entry, outcome, this.#nowMs);
+    if (settled) this.#wake();
+    return settled;
+  }
+
+  /** Makes the run ready, unless it said that it needs more than what has settled. */
+  #wake(): void {
+    const status = (id: string): string | undefined => this.#journal.entries.get(id)?.status;
+    const enough = (group: string[]): boolean => group.some((id) => status(id) === "err") || group.every((id) => status(id) !== "open");
+    const cancelled = this.#journal.entries.has("$cancel");
+    if (this.#awaiting === undefined || cancelled || this.#awaiting.some(enough)) this.#ready = true;
+  }
+
+  #takeSignal(entry: TestEntry): void {
+    if (entry.op !== "waitSignal") return;
+    if (entry.params.awakeable === true) {
+      const early = this.#early.get(this.token(entry.id));
+      if (early !== undefined) this.#settle(entry, early);
+      return;
+    }
+    const at = this.#signals.findIndex((s) => s.name === entry.params.signal);
+    const [taken] = at === -1 ? [] : this.#signals.splice(at, 1);
+    if (taken !== undefined) this.#settle(entry, { ok: taken.data });
+  }
+
+  #takeEvent(entry: TestEntry, index: number): boolean {
+    const candidate = this.#events[index];
+    const first = this.#trigger.kind === "event" ? this.#trigger.events[0] : undefined;
+    if (candidate === undefined || candidate.name !== entry.params.event || !passes(entry.params.if, { event: first, async: candidate })) return false;
+    return this.#settle(entry, { ok: candidate as unknown as Json });
+  }
+
+  #settleToken(token: string, outcome: Outcome): void {
+    const entry = this.journal.find((e) => e.params?.awakeable === true && this.token(e.id) === token);
+    if (entry !== undefined) this.#settle(entry, outcome);
+    else if (token.startsWith(`awk_${this.id.slice(4)}.`)) this.#early.set(token, outcome);
+    else throw new MisuseError(`failed to settle an awakeable: ${token} is no token of this run.`);
+  }
+
+  #openEntries(): string {
+    const open = this.journal.filter((e) => e.status === "open").map((e) => `\`${e.id}\` (${e.op}${e.params?.signal ? ` ${e.params.signal}` : ""}${e.params?.event ? ` ${e.params.event}` : ""})`);
+    return open.join(", ") || "nothing that the journal knows";
+  }
+
+  #nextId(kind: string): string {
+    return `${kind}_${tail(++this.#counter)}`;
+  }
+}

@@ -1,0 +1,191 @@
+/** The test kit, and with it the surface of handlers, over whole runs. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { Backstitch, CancelledError, event, functionRef, NonRetriableError, RetryAfterError, signal, StepError } from "../index.js";
+import { testRun, TestRunError } from "./index.js";
+
+const silent = { debug() {}, info() {}, warn() {}, error() {} };
+const orderCreated = event<{ id: string; cents: number }>("order/created");
+const paid = event<{ id: string }>("paid");
+const approve = signal<{ by: string }>("approve");
+
+function shop() {
+  const lines: string[] = [];
+  const app = new Backstitch({ id: "shop", log: { ...silent, info: (line) => void lines.push(line) } });
+  const charged: string[] = [];
+  const order = app.function({ id: "order", on: [orderCreated] }, async ({ event, step, log }) => {
+    log.info("begin");
+    const charge = await step.run("charge", ({ idempotencyKey }) => {
+      charged.push(idempotencyKey);
+      return { id: `ch_${event.data.id}`, at: new Date(0) };
+    });
+    log.info("charged");
+    await step.sleep("cool-off", "1h");
+    try {
+      const approval = await step.waitForSignal("approval", approve, { timeout: "3d" });
+      if (approval.timedOut) throw new NonRetriableError("nobody approved", { name: "Unapproved" });
+      const shipped = await step.run("ship", () => `shipped by ${approval.data.by}`);
+      log.info("shipped");
+      return { shipped, at: charge.at };
+    } catch (error) {
+      await step.run("refund", () => charge.id);
+      throw error;
+    }
+  });
+  return { app, order, charged, lines };
+}
+
+describe("testRun", () => {
+  test("an order goes through, the clock is skipped, logs come once", async () => {
+    const { order, lines } = shop();
+    const run = testRun(order, { event: orderCreated({ id: "17", cents: 5 }) });
+    await run.until("approval");
+    assert.equal(run.now.toISOString(), "2026-01-01T01:00:00.000Z");
+    run.signal(approve, { by: "ann" });
+    assert.deepEqual(await run.result(), { shipped: "shipped by ann", at: "1970-01-01T00:00:00.000Z" });
+    assert.deepEqual(run.journal.map((e) => [e.id, e.status, e.seq]), [["charge", "ok", 1], ["cool-off", "ok", 2], ["approval", "ok", 3], ["ship", "ok", 4]]);
+    assert.deepEqual(lines, ["begin", "charged", "shipped"]);
+    assert.equal(run.executions("charge"), 1);
+  });
+
+  test("every answer lost once: steps run twice under one key, outcomes stay unique", async () => {
+    const { order, charged } = shop();
+    const run = testRun(order, { event: orderCreated({ id: "17", cents: 5 }), crash: "everywhere" });
+    run.signal(approve, { by: "ann" });
+    assert.equal((await run.result()).shipped, "shipped by ann");
+    assert.deepEqual(charged, [`${run.id}/charge`, `${run.id}/charge`]);
+    assert.equal(run.journal.filter((e) => e.op === "step").length, 2);
+  });
+
+  test("a time-out and a cancellation both compensate", async () => {
+    const late = testRun(shop().order, { event: orderCreated({ id: "1", cents: 1 }) });
+    await assert.rejects(late.result(), (e: TestRunError) => e.error?.name === "Unapproved");
+    assert.equal(late.entry("refund").value, "ch_1");
+    const stopped = testRun(shop().order, { event: orderCreated({ id: "2", cents: 1 }) });
+    await stopped.until("approval");
+    stopped.cancel();
+    await assert.rejects(stopped.result(), /was cancelled/);
+    assert.deepEqual([stopped.status, stopped.entry("refund").value], ["cancelled", "ch_2"]);
+  });
+
+  test("crash points: before a body begins, and after it was done", async () => {
+    const before = testRun(shop().order, { event: orderCreated({ id: "1", cents: 1 }), crash: { before: ["charge"], after: ["ship"] } });
+    before.signal(approve, { by: "bob" });
+    await before.result();
+    assert.deepEqual([before.executions("charge"), before.executions("ship")], [1, 2]);
+  });
+
+  test("retries follow the policy, and Retry-After is obeyed", async () => {
+    const app = new Backstitch({ id: "a", log: silent });
+    const fn = app.function({ id: "f" }, async ({ step }) => {
+      const three = await step.run("three", ({ attempt }) => {
+        if (attempt < 3) throw new Error("not yet");
+        return attempt;
+      });
+      await step.run("later", ({ attempt }) => {
+        if (attempt === 1) throw new RetryAfterError("busy", "10m");
+      });
+      return three;
+    });
+    const run = testRun(fn);
+    assert.equal(await run.result(), 3);
+    assert.equal(run.now.getTime() - Date.parse("2026-01-01T00:00:00.000Z"), 1_000 + 2_000 + 600_000);
+  });
+
+  test("exhausted attempts and names on the list reach the handler", async () => {
+    const app = new Backstitch({ id: "a", log: silent });
+    const fn = app.function({ id: "f" }, async ({ step }) => {
+      const names: string[] = [];
+      for (const id of ["two", "named"]) {
+        try {
+          await step.run(id, () => { throw Object.assign(new Error("no"), { name: id }); }, { retry: { attempts: 2, nonRetryable: ["named"] } });
+        } catch (error) {
+          if (error instanceof StepError) names.push(`${error.name} ${error.entry}`);
+        }
+      }
+      return names;
+    });
+    const run = testRun(fn);
+    assert.deepEqual(await run.result(), ["two two", "named named"]);
+    assert.deepEqual([run.executions("two"), run.executions("named")], [2, 1]);
+  });
+
+  test("events, children, sends, awakeables, injected steps", async () => {
+    const app = new Backstitch({ id: "a", log: silent });
+    const bill = functionRef<{ cents: number }, { no: number }>("billing/bill");
+    const fn = app.function({ id: "f", on: [orderCreated] }, async ({ step, event }) => {
+      const one = await step.waitForEvent("paid", paid, { if: "async.data.id == event.data.id" });
+      const two = await step.invoke("bill", bill, { cents: event.data.cents });
+      const three = await step.send("tell", [paid({ id: "x" }), paid({ id: "y" }, { id: "fixed" })]);
+      const form = step.awakeable<{ name: string }>("form");
+      const four = await step.start("audit", bill, { cents: 0 }, { detached: true });
+      const five = await form.promise;
+      const six = await step.run("six", () => "real");
+      return [one.timedOut ? "late" : one.data.data.id, two.no, three[1], four.startsWith("run_"), five, six];
+    });
+    const run = testRun(fn, { event: orderCreated({ id: "7", cents: 3 }), children: { "billing/bill": ({ cents }: { cents: number }) => ({ no: cents * 2 }) }, steps: { six: "injected" } });
+    await run.idle();
+    run.event(paid({ id: "6" }));
+    run.event(paid({ id: "7" }));
+    await run.until("form");
+    run.resolve(run.token("form"), { name: "Ann" });
+    assert.deepEqual(await run.result(), ["7", 6, "fixed", true, { timedOut: false, data: { name: "Ann" } }, "injected"]);
+    assert.deepEqual([run.sent.length, run.started[0]?.function], [2, "billing/bill"]);
+  });
+
+  test("a run that waits for what never comes says what", async () => {
+    const { order } = shop();
+    const app = new Backstitch({ id: "b" });
+    const stuck = app.function({ id: "f" }, ({ step }) => step.waitForSignal("go", approve));
+    await assert.rejects(testRun(stuck).result(), /waits for `go` \(waitSignal approve\)/);
+    assert.throws(() => testRun(order).entry("nope"), /has no entry `nope`/);
+  });
+
+  test("waiting for all of many is one invocation, not many", async () => {
+    const app = new Backstitch({ id: "a", log: silent });
+    const ids = ["a", "b", "c", "d"];
+    const fn = app.function({ id: "f" }, ({ step }) => step.map("waits", ids, (id, s) => s.waitForSignal("w", id)));
+    const run = testRun(fn);
+    await run.idle();
+    for (const id of ids) {
+      run.signal(id, id);
+      await run.idle();
+    }
+    assert.equal(run.status, "completed");
+    assert.equal(run.answers.length, 2);
+  });
+
+  test("random programs of branches replay to the same result under crashes", async () => {
+    const app = new Backstitch({ id: "a", log: silent });
+    const fn = app.function({ id: "f" }, async ({ step, run }) => {
+      const branch = async (n: number): Promise<string> => {
+        let trail = "";
+        for (let i = 0; i <= n; i++) trail += await step.run("x", () => `${n}${i}`);
+        if (n % 2 === 1) await step.sleep("nap", `${n}s`);
+        return `${trail}-${run.random() < 2}`;
+      };
+      const race = await Promise.race([step.sleep("slow", "1m").then(() => "slow"), step.sleep("fast", "1s").then(() => "fast")]);
+      return [await Promise.all([0, 1, 2, 3].map(branch)), race];
+    });
+    const calm = await testRun(fn).result();
+    const stormy = testRun(fn, { crash: "everywhere" });
+    assert.deepEqual(await stormy.result(), calm);
+    assert.ok(stormy.executions("x") === 2);
+  });
+
+  test("a caught cancellation is an error of its own kind", async () => {
+    const app = new Backstitch({ id: "a", log: silent });
+    const fn = app.function({ id: "f" }, async ({ step }) => {
+      try {
+        await step.sleep("long", "1w");
+      } catch (error) {
+        return error instanceof CancelledError;
+      }
+      return false;
+    });
+    const run = testRun(fn);
+    await run.until("long");
+    run.cancel();
+    assert.equal(await run.result(), true);
+  });
+});

@@ -1,0 +1,320 @@
+//! One batch, one transaction: the epoch and the commit number first, then rows table by table. It says `Failed` only
+//! when nothing can have been written, and `Unknown` when COMMIT itself did not say.
+
+use rusqlite::{Connection, Statement, params};
+
+use super::error::sorted;
+use super::payloads::Payloads;
+use super::plan::{Image, Plan, Write};
+use super::sql;
+use crate::model::{
+    Attempt, Batch, Change, Entry, Event, Outcome, RunHead, Signal, StateRow, Timestamp, Verdict, Wait,
+};
+use crate::store::{Commit, StoreError, text};
+
+type Done = Result<(), StoreError>;
+
+/// The statements of a commit, prepared once for a connection.
+pub(super) struct Committer<'c> {
+    connection: &'c Connection,
+    begin: Statement<'c>,
+    commit: Statement<'c>,
+    rollback: Statement<'c>,
+    advance: Statement<'c>,
+    epoch: Statement<'c>,
+    run_insert: Statement<'c>,
+    run_update: Statement<'c>,
+    entry_insert: Statement<'c>,
+    entry_update: Statement<'c>,
+    payloads: Payloads<'c>,
+}
+
+impl<'c> Committer<'c> {
+    /// Prepares the statements.
+    pub(super) fn new(connection: &'c Connection) -> rusqlite::Result<Committer<'c>> {
+        Ok(Committer {
+            connection,
+            begin: connection.prepare(sql::TRANSACTION_BEGIN)?,
+            commit: connection.prepare(sql::TRANSACTION_COMMIT)?,
+            rollback: connection.prepare(sql::TRANSACTION_ROLLBACK)?,
+            advance: connection.prepare(sql::PARTITION_ADVANCE)?,
+            epoch: connection.prepare(sql::OWNERSHIP_EPOCH)?,
+            run_insert: connection.prepare(sql::RUN_INSERT)?,
+            run_update: connection.prepare(sql::RUN_UPDATE)?,
+            entry_insert: connection.prepare(sql::ENTRY_INSERT)?,
+            entry_update: connection.prepare(sql::ENTRY_UPDATE)?,
+            payloads: Payloads::new(connection)?,
+        })
+    }
+
+    /// Writes a batch.
+    pub(super) fn commit(&mut self, batch: &Batch) -> Commit {
+        let plan = match Plan::of(batch) {
+            Ok(plan) => plan,
+            Err(error) => return Commit::Failed(error),
+        };
+        if let Err(error) = self.begin.execute([]) {
+            return Commit::Failed(sorted(error));
+        }
+        if let Err(error) = self.write(batch, &plan) {
+            self.roll_back();
+            return Commit::Failed(error);
+        }
+        match self.commit.execute([]) {
+            Ok(_) => Commit::Done,
+            Err(error) => {
+                self.roll_back();
+                Commit::Unknown(sorted(error))
+            }
+        }
+    }
+
+    /// Some errors end the transaction by themselves; the others leave that to us. When even this fails, the caller
+    /// sees the transaction still open and gives the connection up.
+    fn roll_back(&mut self) {
+        if !self.connection.is_autocommit() {
+            let _ = self.rollback.execute([]);
+        }
+    }
+
+    fn write(&mut self, batch: &Batch, plan: &Plan<'_>) -> Done {
+        self.advance(batch, plan)?;
+        self.payloads.begin(&plan.uses);
+        for image in &plan.runs {
+            self.run(image)?;
+        }
+        for image in &plan.entries {
+            self.entry(image)?;
+        }
+        for change in &plan.others {
+            self.other(change)?;
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, batch: &Batch, plan: &Plan<'_>) -> Done {
+        let commit_no = i64::try_from(batch.commit_no).unwrap_or(i64::MAX);
+        let advance = params![batch.partition, commit_no, batch.now.0, plan.run_no, plan.event_seq, batch.epoch];
+        if self.advance.execute(advance).map_err(sorted)? == 1 {
+            return Ok(());
+        }
+        let epoch = self.epoch.query_row([batch.partition], |row| row.get::<_, u32>(0));
+        match epoch {
+            Ok(epoch) if epoch == batch.epoch => {
+                Err(StoreError::Data(format!("commit {commit_no} does not follow the last commit")))
+            }
+            Ok(_) | Err(rusqlite::Error::QueryReturnedNoRows) => {
+                Err(StoreError::Fenced { partition: batch.partition, epoch: batch.epoch })
+            }
+            Err(error) => Err(sorted(error)),
+        }
+    }
+
+    fn run(&mut self, image: &Image<'_, RunHead>) -> Done {
+        let run = image.row;
+        let status = run.status.as_str();
+        let deployment = run.deployment.map(|id| id.to_string());
+        let ended_at = at(run.ended_at);
+        let last_error = run.last_error.as_ref().map(|error| &**error.bytes());
+        let awaiting = if run.awaiting.is_empty() { None } else { Some(json(&run.awaiting)?) };
+        let hold = run.hold.as_ref().map(json).transpose()?;
+        let (wake_at, cancel_by, mismatch_since) = (at(run.wake_at), at(run.cancel_by), at(run.mismatch_since));
+        if image.write == Write::Update {
+            let changed = self.run_update.execute(params![
+                run.run_no,
+                run.id.to_string(),
+                status,
+                deployment,
+                run.started_at.0,
+                ended_at,
+                run.failures,
+                run.losses,
+                last_error,
+                awaiting,
+                hold,
+                wake_at,
+                cancel_by,
+                mismatch_since
+            ]);
+            return one(changed, || format!("the run {} does not exist or has ended; it cannot change", run.id));
+        }
+        let inserted = self.run_insert.execute(params![
+            run.run_no,
+            run.id.to_string(),
+            text::name(&run.function.app)?,
+            text::name(&run.function.function)?,
+            run.name.as_deref().map(text::name).transpose()?,
+            status,
+            run.trigger.as_str(),
+            run.event.map(|id| id.to_string()),
+            run.born_seq,
+            run.parent.map(|parent| parent.run.to_string()),
+            run.parent.map(|parent| parent.idx),
+            (run.root != run.id).then(|| run.root.to_string()),
+            deployment,
+            run.created_at.0,
+            run.started_at.0,
+            ended_at,
+            run.failures,
+            run.losses,
+            last_error,
+            awaiting,
+            hold,
+            wake_at,
+            cancel_by,
+            mismatch_since
+        ]);
+        inserted.map(drop).map_err(sorted)
+    }
+
+    fn entry(&mut self, image: &Image<'_, Entry>) -> Done {
+        let entry = image.row;
+        let status = entry.status.as_str();
+        let (result, payload) = split(entry.outcome.as_ref());
+        let (outcome, outcome_no) = self.payloads.place(payload)?;
+        let last_error = entry.last_error.as_ref().map(|error| &**error.bytes());
+        let child = entry.child.map(|id| id.to_string());
+        if image.write == Write::Update {
+            let changed = self.entry_update.execute(params![
+                entry.run_no,
+                entry.idx,
+                status,
+                entry.seq,
+                result,
+                outcome,
+                outcome_no,
+                at(entry.due_at),
+                entry.failures,
+                last_error,
+                child,
+                at(entry.settled_at)
+            ]);
+            return one(changed, || {
+                format!("entry {} of run {} does not exist or is settled; it cannot change", entry.idx, entry.run_no)
+            });
+        }
+        let (params, params_no) = self.payloads.place(Some(&entry.params))?;
+        let inserted = self.entry_insert.execute(params![
+            entry.run_no,
+            entry.idx,
+            text::name(&entry.id)?,
+            entry.kind.as_str(),
+            entry.name.as_deref().map(text::name).transpose()?,
+            status,
+            entry.seq,
+            params,
+            params_no,
+            result,
+            outcome,
+            outcome_no,
+            at(entry.due_at),
+            entry.failures,
+            last_error,
+            entry.deployment.map(|id| id.to_string()),
+            child,
+            entry.created_at.0,
+            at(entry.settled_at)
+        ]);
+        inserted.map(drop).map_err(sorted)
+    }
+
+    fn other(&mut self, change: &Change) -> Done {
+        match change {
+            Change::AttemptAdded(attempt) => self.attempt(attempt),
+            Change::EventAdded(event) => self.event(event),
+            Change::VerdictAdded(event, function, verdict) => {
+                let detail = verdict.detail().map(text::prose);
+                let (app, function) = (text::name(&function.app)?, text::name(&function.function)?);
+                let row = params![event.to_string(), app, function, Verdict::word(verdict), detail];
+                self.execute(sql::VERDICT_INSERT, row).map(drop)
+            }
+            Change::WaitOpened(wait) => self.wait(wait),
+            Change::WaitChanged(wait) => {
+                let row = params![wait.run_no, wait.idx, wait.scanned_to];
+                self.execute_one(sql::WAIT_UPDATE, row, || {
+                    format!("entry {} of run {} does not wait", wait.idx, wait.run_no)
+                })
+            }
+            Change::WaitClosed(wait) => self.execute(sql::WAIT_DELETE, params![wait.run_no, wait.idx]).map(drop),
+            Change::SignalAdded(signal) => self.signal(signal),
+            Change::SignalConsumed(signal) => {
+                let row = params![signal.run_no, signal.order, signal.consumed_by];
+                self.execute_one(sql::SIGNAL_CONSUME, row, || {
+                    format!("signal {} of run {} does not exist or is consumed", signal.order, signal.run_no)
+                })
+            }
+            Change::StatePut(row) => self.state(row),
+            Change::StateDeleted(key) => {
+                let (kind, key) = key.columns();
+                self.execute(sql::STATE_DELETE, params![kind, key]).map(drop)
+            }
+            Change::RunCreated(_) | Change::RunChanged(_) | Change::EntryAdded(_) | Change::EntryChanged(_) => Ok(()),
+        }
+    }
+
+    fn attempt(&mut self, attempt: &Attempt) -> Done {
+        let (error, error_no) = self.payloads.place(Some(&attempt.error))?;
+        let (started_at, ended_at) = (attempt.started_at.0, attempt.ended_at.0);
+        let row = params![attempt.run_no, attempt.idx, attempt.number, started_at, ended_at, error, error_no];
+        self.execute(sql::ATTEMPT_INSERT, row).map(drop)
+    }
+
+    fn event(&mut self, event: &Event) -> Done {
+        let (data, data_no) = self.payloads.place(Some(&event.data))?;
+        let client_id = event.client_id.as_deref().map(text::name).transpose()?;
+        let source = event.source.map(|id| id.to_string());
+        let name = text::name(&event.name)?;
+        let row = params![event.seq, event.id.to_string(), name, data, data_no, event.at.0, client_id, source];
+        self.execute(sql::EVENT_INSERT, row).map(drop)
+    }
+
+    fn wait(&mut self, wait: &Wait) -> Done {
+        let (event, path) = (text::name(&wait.index.event)?, text::name(&wait.index.path)?);
+        let filter = wait.filter.as_ref().map(|filter| &**filter.bytes());
+        let scan = (wait.after_seq, wait.scanned_to, wait.scan_end);
+        let row = params![wait.run_no, wait.idx, event, path, wait.index.value, scan.0, scan.1, scan.2, filter];
+        self.execute(sql::WAIT_INSERT, row).map(drop)
+    }
+
+    fn signal(&mut self, signal: &Signal) -> Done {
+        let (result, payload) = split(Some(&signal.settle));
+        let (payload, payload_no) = self.payloads.place(payload)?;
+        let id = signal.id.as_deref().map(text::name).transpose()?;
+        let (name, at) = (text::name(&signal.name)?, signal.at.0);
+        let consumed_by = signal.consumed_by;
+        let row = params![signal.run_no, signal.order, name, id, result, payload, payload_no, at, consumed_by];
+        self.execute(sql::SIGNAL_INSERT, row).map(drop)
+    }
+
+    fn state(&mut self, row: &StateRow) -> Done {
+        let (kind, key) = row.key.columns();
+        let row = params![kind, text::name(&key)?, at(row.wake_at), &**row.value.bytes()];
+        self.execute(sql::STATE_PUT, row).map(drop)
+    }
+
+    /// The rarer statements live in the connection's own cache.
+    fn execute(&self, statement: &str, row: &[&dyn rusqlite::ToSql]) -> Result<usize, StoreError> {
+        self.connection.prepare_cached(statement).and_then(|mut it| it.execute(row)).map_err(sorted)
+    }
+
+    fn execute_one(&self, statement: &str, row: &[&dyn rusqlite::ToSql], why: impl FnOnce() -> String) -> Done {
+        one(self.connection.prepare_cached(statement).and_then(|mut it| it.execute(row)), why)
+    }
+}
+
+/// A statement must have changed exactly one row.
+fn one(changed: rusqlite::Result<usize>, why: impl FnOnce() -> String) -> Done {
+    if changed.map_err(sorted)? == 1 { Ok(()) } else { Err(StoreError::Data(why())) }
+}
+
+fn at(time: Option<Timestamp>) -> Option<i64> {
+    time.map(|time| time.0)
+}
+
+fn split(outcome: Option<&Outcome>) -> (Option<&'static str>, Option<&crate::model::Payload>) {
+    (outcome.map(Outcome::word), outcome.and_then(Outcome::payload))
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(value).map_err(|error| StoreError::Data(error.to_string()))
+}

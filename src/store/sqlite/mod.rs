@@ -1,0 +1,182 @@
+//! The embedded ledger: one SQLite file in one directory, held by one process. One thread writes, a few read. Rows are
+//! appended in order, one transaction a batch, and a commit is done when the disk says so.
+
+mod commit;
+mod error;
+mod files;
+mod load;
+mod payloads;
+mod plan;
+mod query;
+mod readers;
+mod registry;
+mod rows;
+mod schema;
+mod sql;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
+use self::files::DataDirectory;
+use self::readers::Lane;
+use self::writer::{Opening, Writer};
+use super::{
+    Commit, Dump, EventFilter, EventView, Journal, Ownership, RegistryRows, RunFilter, RunView, Store, StoreError,
+    Timer,
+};
+use crate::model::{
+    App, Batch, Deployment, Event, EventId, FunctionId, Key, Loaded, RunHead, RunId, Text, Timestamp, Wait,
+};
+
+/// What a commit waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// For the disk: what is acknowledged survives a loss of power.
+    #[default]
+    Full,
+    /// For the operating system only: what is acknowledged survives the process, and nothing more. For tests.
+    Relaxed,
+}
+
+/// Where and how the file is kept.
+#[derive(Clone, Debug)]
+pub struct SqliteConfig {
+    /// The data directory; it is made if it is not there.
+    pub dir: PathBuf,
+    /// What a commit waits for.
+    pub durability: Durability,
+    /// The most pages of 4 KiB that the file may have; nothing means as many as fit on the disk.
+    pub pages_max: Option<u32>,
+}
+
+impl SqliteConfig {
+    /// A data directory with the defaults of a server.
+    pub fn new(dir: impl Into<PathBuf>) -> SqliteConfig {
+        SqliteConfig { dir: dir.into(), durability: Durability::Full, pages_max: None }
+    }
+}
+
+/// The store in a data directory. Dropping it finishes what was asked for, and lets another server have the directory;
+/// that blocks for a moment.
+pub struct SqliteStore {
+    // Fields are dropped in this order: readers, writer, lock.
+    decisions: Lane,
+    people: Lane,
+    writer: Writer,
+    _directory: DataDirectory,
+}
+
+impl SqliteStore {
+    /// Takes the directory, opens the file and brings its schema up to date. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`], when another server has the directory, when the file was written by a newer version or
+    /// another program, or when the directory cannot be used.
+    pub fn open(config: &SqliteConfig) -> Result<SqliteStore, StoreError> {
+        schema::check_library()?;
+        let directory = DataDirectory::take(&config.dir)?;
+        let path = directory.database();
+        let connection = schema::open_writer(&path, config.durability, config.pages_max)?;
+        let opening = Opening { path: path.clone(), durability: config.durability, pages_max: config.pages_max };
+        Ok(SqliteStore {
+            decisions: Lane::open(&path, "store-load")?,
+            people: Lane::open(&path, "store-query")?,
+            writer: Writer::start(opening, connection)?,
+            _directory: directory,
+        })
+    }
+}
+
+impl Store for SqliteStore {
+    fn take_ownership(&self, partition: u16) -> BoxFuture<'_, Result<Ownership, StoreError>> {
+        self.writer.write(move |db| registry::take_ownership(db, partition)).boxed()
+    }
+
+    fn commit(&self, batch: Arc<Batch>) -> BoxFuture<'_, Commit> {
+        self.writer.commit(batch).boxed()
+    }
+
+    fn load(&self, _partition: u16, keys: Vec<Key>) -> BoxFuture<'_, Result<Vec<Loaded>, StoreError>> {
+        self.decisions.read(move |db| load::load(db, &keys)).boxed()
+    }
+
+    fn due(
+        &self,
+        _partition: u16,
+        after: Option<Timer>,
+        until: Timestamp,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<Timer>, StoreError>> {
+        self.decisions.read(move |db| load::due(db, after.as_ref(), until, limit)).boxed()
+    }
+
+    fn scanning_waits(&self, _partition: u16) -> BoxFuture<'_, Result<Vec<Wait>, StoreError>> {
+        self.decisions.read(load::scanning_waits).boxed()
+    }
+
+    fn held_runs(
+        &self,
+        _partition: u16,
+        app: Text,
+        after_run_no: i64,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>> {
+        self.decisions.read(move |db| load::held_runs(db, &app, after_run_no, limit)).boxed()
+    }
+
+    fn secret(&self, fresh: [u8; 32]) -> BoxFuture<'_, Result<[u8; 32], StoreError>> {
+        self.writer.write(move |db| registry::secret(db, fresh)).boxed()
+    }
+
+    fn registry(&self) -> BoxFuture<'_, Result<RegistryRows, StoreError>> {
+        self.people.read(registry::registry).boxed()
+    }
+
+    fn put_app(&self, app: App, deployment: Option<Deployment>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer.write(move |db| registry::put_app(db, &app, deployment.as_ref())).boxed()
+    }
+
+    fn delete_app(&self, app: Text) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.writer.write(move |db| registry::delete_app(db, &app)).boxed()
+    }
+
+    fn run(&self, id: RunId) -> BoxFuture<'_, Result<Option<RunView>, StoreError>> {
+        self.people.read(move |db| query::run(db, id)).boxed()
+    }
+
+    fn run_named(&self, function: FunctionId, name: Text) -> BoxFuture<'_, Result<Option<RunId>, StoreError>> {
+        self.people.read(move |db| query::run_named(db, &function, &name)).boxed()
+    }
+
+    fn runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>> {
+        self.people.read(move |db| query::runs(db, &filter)).boxed()
+    }
+
+    fn journal(&self, id: RunId) -> BoxFuture<'_, Result<Option<Journal>, StoreError>> {
+        self.people.read(move |db| query::journal(db, id)).boxed()
+    }
+
+    fn children(&self, id: RunId, limit: usize) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>> {
+        self.people.read(move |db| query::children(db, id, limit)).boxed()
+    }
+
+    fn event(&self, id: EventId) -> BoxFuture<'_, Result<Option<EventView>, StoreError>> {
+        self.people.read(move |db| query::event(db, id)).boxed()
+    }
+
+    fn events(&self, filter: EventFilter) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
+        self.people.read(move |db| query::events(db, &filter)).boxed()
+    }
+
+    fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.people.read(query::ping).boxed()
+    }
+
+    fn dump(&self, _partition: u16) -> BoxFuture<'_, Result<Dump, StoreError>> {
+        self.people.read(query::dump).boxed()
+    }
+}

@@ -1,0 +1,116 @@
+//! Reads for people: runs, journals and events by id, in pages, and whole. Each answer is one snapshot; its caller holds
+//! that.
+
+use rusqlite::{Connection, params};
+
+use super::load::count;
+use super::rows::{self, Read, all, first};
+use super::sql;
+use crate::model::{Entry, EntryKind, Event, EventId, FunctionId, RunHead, RunId, Text};
+use crate::store::{Dump, EventFilter, EventView, Journal, RunFilter, RunView, StoreError};
+
+fn head(connection: &Connection, id: RunId) -> Read<Option<RunHead>> {
+    first(connection, sql::RUN_BY_ID, [id.to_string()], rows::run)
+}
+
+/// A run with its input and its outcome.
+pub(super) fn run(connection: &Connection, id: RunId) -> Read<Option<RunView>> {
+    let Some(head) = head(connection, id)? else { return Ok(None) };
+    let of_kind = |statement, kind| -> Read<Option<Entry>> {
+        let entry = first(connection, statement, [head.run_no], rows::entry)?;
+        Ok(entry.filter(|entry| entry.kind == kind))
+    };
+    let input = of_kind(sql::ENTRY_FIRST, EntryKind::Input)?;
+    let input = input.ok_or_else(|| StoreError::Corrupt(format!("the run {id} has no input")))?;
+    let outcome = of_kind(sql::ENTRY_LAST, EntryKind::Outcome)?;
+    Ok(Some(RunView { head, input, outcome }))
+}
+
+/// The run that a client named so.
+pub(super) fn run_named(connection: &Connection, function: &FunctionId, name: &Text) -> Read<Option<RunId>> {
+    first(connection, sql::RUN_BY_NAME, params![function.app, function.function, name], |row| row.next())
+}
+
+/// Runs that match, newest first. Statuses are asked for one by one, because each has its own stretch of an index.
+pub(super) fn runs(connection: &Connection, filter: &RunFilter) -> Read<Vec<RunHead>> {
+    let before = filter.before_run_no.unwrap_or(i64::MAX);
+    let (since, until) = (filter.since.map(|at| at.0), filter.until.map(|at| at.0));
+    let (app, function, limit) = (&filter.app, &filter.function, count(filter.limit));
+    if filter.statuses.is_empty() {
+        let statement = match (app, function) {
+            (Some(_), Some(_)) => sql::RUNS_NEWEST_OF_FUNCTION,
+            _ => sql::RUNS_NEWEST,
+        };
+        return all(connection, statement, params![before, app, function, since, until, limit], rows::run);
+    }
+    let mut statuses = filter.statuses.clone();
+    statuses.sort_unstable();
+    statuses.dedup();
+    let mut found = Vec::new();
+    for status in statuses {
+        let row = params![before, app, function, since, until, limit, status.as_str()];
+        found.extend(all(connection, sql::RUNS_NEWEST_OF_STATUS, row, rows::run)?);
+    }
+    found.sort_unstable_by_key(|run: &RunHead| std::cmp::Reverse(run.run_no));
+    found.truncate(filter.limit);
+    Ok(found)
+}
+
+/// A run's whole journal.
+pub(super) fn journal(connection: &Connection, id: RunId) -> Read<Option<Journal>> {
+    let Some(head) = head(connection, id)? else { return Ok(None) };
+    Ok(Some(Journal {
+        entries: all(connection, sql::ENTRIES_OF_RUN, [head.run_no], rows::entry)?,
+        attempts: all(connection, sql::ATTEMPTS_OF_RUN, [head.run_no], rows::attempt)?,
+        signals: all(connection, sql::SIGNALS_OF_RUN, [head.run_no], rows::signal)?,
+        head,
+    }))
+}
+
+/// The runs that a run invoked.
+pub(super) fn children(connection: &Connection, id: RunId, limit: usize) -> Read<Vec<RunHead>> {
+    all(connection, sql::RUNS_OF_PARENT, params![id.to_string(), count(limit)], rows::run)
+}
+
+/// An event and what came of it.
+pub(super) fn event(connection: &Connection, id: EventId) -> Read<Option<EventView>> {
+    let Some(event) = first(connection, sql::EVENT_BY_ID, [id.to_string()], rows::event)? else { return Ok(None) };
+    Ok(Some(EventView {
+        runs: all(connection, sql::RUNS_OF_EVENT, [id.to_string()], rows::run)?,
+        verdicts: all(connection, sql::VERDICTS_OF_EVENT, [event.seq], rows::verdict)?,
+        event,
+    }))
+}
+
+/// Events that match, newest first.
+pub(super) fn events(connection: &Connection, filter: &EventFilter) -> Read<Vec<Event>> {
+    let (before, limit) = (filter.before_seq.unwrap_or(i64::MAX), count(filter.limit));
+    match &filter.name {
+        Some(name) => all(connection, sql::EVENTS_NEWEST_OF_NAME, params![before, limit, name], rows::event),
+        None => all(connection, sql::EVENTS_NEWEST, params![before, limit], rows::event),
+    }
+}
+
+/// Whether the database answers.
+pub(super) fn ping(connection: &Connection) -> Read<()> {
+    first(connection, sql::PING, [], |row| row.next::<i64>()).map(drop)
+}
+
+/// Everything.
+pub(super) fn dump(connection: &Connection) -> Read<Dump> {
+    Ok(Dump {
+        commit_no: first(connection, sql::PARTITION_PROGRESS, [0], |row| row.next())?.unwrap_or(0),
+        runs: all(connection, sql::DUMP_RUNS, [], rows::run)?,
+        entries: all(connection, sql::DUMP_ENTRIES, [], rows::entry)?,
+        attempts: all(connection, sql::DUMP_ATTEMPTS, [], rows::attempt)?,
+        events: all(connection, sql::DUMP_EVENTS, [], rows::event)?,
+        verdicts: all(connection, sql::DUMP_VERDICTS, [], |row| {
+            let event = row.next()?;
+            let (function, verdict) = rows::verdict(row)?;
+            Ok((event, function, verdict))
+        })?,
+        waits: all(connection, sql::DUMP_WAITS, [], rows::wait)?,
+        signals: all(connection, sql::DUMP_SIGNALS, [], rows::signal)?,
+        state: all(connection, sql::DUMP_STATE, [], rows::state)?,
+    })
+}

@@ -1,0 +1,185 @@
+//! Connections and the schema: how a file is opened, which settings every connection has, and the migrations that bring
+//! an older file up to this version. A file of a newer version, or of another program, is refused.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use super::{Durability, sql};
+use crate::limits;
+use crate::store::StoreError;
+
+/// Older versions can corrupt a file when its write-ahead log starts over.
+const SQLITE_VERSION_MIN: i32 = 3_051_003;
+
+/// "Bkst": marks a file as ours.
+const APPLICATION_ID: i32 = 0x426b_7374;
+
+/// Every migration in order; a file's `user_version` says how many it has had.
+const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/sqlite/0001_first.sql")];
+
+fn refused(error: &rusqlite::Error) -> StoreError {
+    StoreError::Open(error.to_string())
+}
+
+/// Refuses a library that is too old to be trusted with a write-ahead log.
+pub(super) fn check_library() -> Result<(), StoreError> {
+    if rusqlite::version_number() >= SQLITE_VERSION_MIN {
+        return Ok(());
+    }
+    Err(StoreError::Open(format!("SQLite {} is too old: 3.51.3 is the first that is safe here", rusqlite::version())))
+}
+
+/// Opens the connection that writes, and migrates the file.
+pub(super) fn open_writer(
+    path: &Path,
+    durability: Durability,
+    pages_max: Option<u32>,
+) -> Result<Connection, StoreError> {
+    let mut connection = writer(path, durability, pages_max).map_err(|error| refused(&error))?;
+    migrate(&mut connection, path)?;
+    Ok(connection)
+}
+
+fn writer(path: &Path, durability: Durability, pages_max: Option<u32>) -> rusqlite::Result<Connection> {
+    let connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    common(&connection, limits::WRITER_CACHE_KIB)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    let synchronous = match durability {
+        Durability::Full => "full",
+        Durability::Relaxed => "off",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    // The writer copies the log into the file itself, between commits.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "journal_size_limit", limits::WAL_FILE_BYTES_MAX)?;
+    if let Some(pages_max) = pages_max {
+        connection.pragma_update(None, "max_page_count", pages_max)?;
+    }
+    Ok(connection)
+}
+
+/// Opens a connection that reads.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+    let open = || {
+        let connection =
+            Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        common(&connection, limits::READER_CACHE_KIB)?;
+        Ok(connection)
+    };
+    open().map_err(|error| refused(&error))
+}
+
+fn common(connection: &Connection, cache_kib: i64) -> rusqlite::Result<()> {
+    connection.busy_timeout(std::time::Duration::from_millis(limits::DATABASE_BUSY_MS))?;
+    connection.set_prepared_statement_cache_capacity(128);
+    connection.pragma_update(None, "cache_size", -cache_kib)?;
+    connection.pragma_update(None, "temp_store", "memory")?;
+    connection.pragma_update(None, "mmap_size", 0)
+}
+
+fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let transaction =
+        connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|error| refused(&error))?;
+    let number = |name| transaction.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+    let application = number("application_id").map_err(|error| refused(&error))?;
+    let version = number("user_version").map_err(|error| refused(&error))?;
+    let tables = transaction.query_row(sql::SCHEMA_TABLES, [], |row| row.get::<_, i64>(0));
+    let tables = tables.map_err(|error| refused(&error))?;
+    let newest = i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX);
+    if application != APPLICATION_ID && tables > 0 {
+        return Err(StoreError::Open(format!(
+            "{} is a database of another program; give the server a directory of its own",
+            path.display()
+        )));
+    }
+    if version > newest {
+        return Err(StoreError::Open(format!(
+            "{} was written by a newer version of Backstitch (schema {version}, this version knows {newest}); start \
+             that version, or restore a backup from before it",
+            path.display()
+        )));
+    }
+    let apply = || {
+        for migration in MIGRATIONS.iter().skip(usize::try_from(version).unwrap_or(0)) {
+            transaction.execute_batch(migration)?;
+        }
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", newest)
+    };
+    if version < newest {
+        apply().map_err(|error| refused(&error))?;
+    }
+    transaction.commit().map_err(|error| refused(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fresh() -> Connection {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection, Path::new("fresh")).unwrap();
+        connection
+    }
+
+    fn files(dir: &str) -> Vec<String> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(dir);
+        let names = std::fs::read_dir(root).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn every_statement_prepares_on_a_fresh_database() {
+        let connection = fresh();
+        for (name, text) in sql::ALL {
+            connection.prepare(text).unwrap_or_else(|error| panic!("{name}.sql: {error}"));
+        }
+    }
+
+    #[test]
+    fn every_file_is_a_statement() {
+        let mut listed: Vec<String> = sql::ALL.iter().map(|(name, _)| format!("{name}.sql")).collect();
+        listed.sort();
+        assert_eq!(files("src/store/sqlite/sql"), listed);
+    }
+
+    #[test]
+    fn migrations_are_numbered_without_gaps_and_all_listed() {
+        let numbered = files("migrations/sqlite");
+        assert_eq!(numbered.len(), MIGRATIONS.len());
+        for (at, name) in numbered.iter().enumerate() {
+            assert!(name.starts_with(&format!("{:04}_", at + 1)), "{name} is out of order");
+        }
+    }
+
+    /// Statements of the hot path, and lists that people page through, must never walk over a table.
+    #[test]
+    fn no_statement_walks_over_a_table_but_those_that_read_all_of_it() {
+        let connection = fresh();
+        for (name, text) in sql::ALL {
+            let whole = name.starts_with("dump_") || ["apps", "deployments", "schema_tables"].contains(name);
+            if whole || name.starts_with("transaction_") {
+                continue;
+            }
+            let mut plan = connection.prepare(&format!("explain query plan {text}")).unwrap();
+            let steps: Vec<String> =
+                plan.raw_query().mapped(|row| row.get::<_, String>(3)).collect::<Result<_, _>>().unwrap();
+            let walks = |step: &String| {
+                (step.starts_with("SCAN") && !step.contains("waits_scanning")) || step.contains("TEMP B-TREE")
+            };
+            assert!(!steps.iter().any(walks), "{name}.sql: {steps:#?}");
+        }
+    }
+
+    #[test]
+    fn views_can_be_read() {
+        let connection = fresh();
+        for view in ["v_runs", "v_steps", "v_waiting"] {
+            connection.prepare(&format!("select * from {view}")).unwrap().raw_query().next().unwrap();
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The statements by name. Each is a file in `sql/`; PostgreSQL will have files of the same names. They are read at
+//! compile time, and a test prepares every one of them on a freshly migrated database.
+
+macro_rules! statements {
+    ($($name:ident = $file:literal,)*) => {
+        $(pub(super) const $name: &str = include_str!(concat!("sql/", $file, ".sql"));)*
+
+        /// Every statement with the name of its file.
+        #[cfg(test)]
+        pub(super) const ALL: &[(&str, &str)] = &[$(($file, $name),)*];
+    };
+}
+
+statements! {
+    APP_DELETE = "app_delete",
+    APP_PUT = "app_put",
+    APPS = "apps",
+    ATTEMPT_INSERT = "attempt_insert",
+    ATTEMPTS_OF_RUN = "attempts_of_run",
+    DEPLOYMENT_PUT = "deployment_put",
+    DEPLOYMENTS = "deployments",
+    DUMP_ATTEMPTS = "dump_attempts",
+    DUMP_ENTRIES = "dump_entries",
+    DUMP_EVENTS = "dump_events",
+    DUMP_RUNS = "dump_runs",
+    DUMP_SIGNALS = "dump_signals",
+    DUMP_STATE = "dump_state",
+    DUMP_VERDICTS = "dump_verdicts",
+    DUMP_WAITS = "dump_waits",
+    ENTRIES_OF_RUN = "entries_of_run",
+    ENTRY_FIRST = "entry_first",
+    ENTRY_INSERT = "entry_insert",
+    ENTRY_LAST = "entry_last",
+    ENTRY_UPDATE = "entry_update",
+    EVENT_BY_ID = "event_by_id",
+    EVENT_INSERT = "event_insert",
+    EVENT_LAST_SEQ = "event_last_seq",
+    EVENTS_NEWEST = "events_newest",
+    EVENTS_NEWEST_OF_NAME = "events_newest_of_name",
+    EVENTS_PAGE = "events_page",
+    OWNERSHIP_EPOCH = "ownership_epoch",
+    OWNERSHIP_TAKE = "ownership_take",
+    PARTITION_ADVANCE = "partition_advance",
+    PARTITION_PROGRESS = "partition_progress",
+    PAYLOAD_INSERT = "payload_insert",
+    PING = "ping",
+    RUN_BY_ID = "run_by_id",
+    RUN_BY_NAME = "run_by_name",
+    RUN_INSERT = "run_insert",
+    RUN_UPDATE = "run_update",
+    RUNS_DUE = "runs_due",
+    RUNS_HELD = "runs_held",
+    RUNS_NEWEST = "runs_newest",
+    RUNS_NEWEST_OF_FUNCTION = "runs_newest_of_function",
+    RUNS_NEWEST_OF_STATUS = "runs_newest_of_status",
+    RUNS_OF_EVENT = "runs_of_event",
+    RUNS_OF_PARENT = "runs_of_parent",
+    SCHEMA_TABLES = "schema_tables",
+    SETTING = "setting",
+    SETTING_PUT_ONCE = "setting_put_once",
+    SIGNAL_CONSUME = "signal_consume",
+    SIGNAL_INSERT = "signal_insert",
+    SIGNALS_OF_RUN = "signals_of_run",
+    STATE_BY_KEY = "state_by_key",
+    STATE_DELETE = "state_delete",
+    STATE_DUE = "state_due",
+    STATE_PUT = "state_put",
+    TRANSACTION_BEGIN = "transaction_begin",
+    TRANSACTION_COMMIT = "transaction_commit",
+    TRANSACTION_ROLLBACK = "transaction_rollback",
+    VERDICT_INSERT = "verdict_insert",
+    VERDICTS_OF_EVENT = "verdicts_of_event",
+    WAIT_DELETE = "wait_delete",
+    WAIT_INSERT = "wait_insert",
+    WAIT_PATHS = "wait_paths",
+    WAIT_UPDATE = "wait_update",
+    WAITS_OF_INDEX = "waits_of_index",
+    WAITS_OF_RUN = "waits_of_run",
+    WAITS_SCANNING = "waits_scanning",
+}

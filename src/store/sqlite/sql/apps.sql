@@ -1,0 +1,2 @@
+-- Every app.
+select name, url, headers, current, created_at, synced_at, sync_error from apps order by name;

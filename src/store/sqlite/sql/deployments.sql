@@ -1,0 +1,2 @@
+-- Every deployment.
+select id, app, url, manifest, created_at from deployments order by id;

@@ -1,0 +1,2 @@
+-- The greatest number of an event name.
+select max(seq) from events where name = ?1;

@@ -1,0 +1,7 @@
+-- Events older than a number, newest first.
+select e.seq, e.id, e.name, coalesce(e.data, p.body) as data, e.at, e.client_id, e.source
+from events e
+left join payloads p on p.payload_no = e.data_no
+where e.seq < ?1
+order by e.seq desc
+limit ?2;

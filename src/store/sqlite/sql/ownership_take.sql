@@ -1,0 +1,3 @@
+-- A takeover: the epoch grows by one.
+update ownership set epoch = epoch + 1 where partition = ?1
+returning epoch;

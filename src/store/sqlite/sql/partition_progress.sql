@@ -1,0 +1,2 @@
+-- How far the partition is.
+select commit_no, now, run_no, event_seq from partitions where partition = ?1;

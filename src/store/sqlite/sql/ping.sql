@@ -1,0 +1,2 @@
+-- Proves that the database answers.
+select commit_no from partitions where partition = 0;

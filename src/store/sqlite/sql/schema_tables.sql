@@ -1,0 +1,2 @@
+-- How many tables and views a file has.
+select count(*) from sqlite_schema;

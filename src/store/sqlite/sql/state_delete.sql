@@ -1,0 +1,2 @@
+-- An entity is gone.
+delete from state where kind = ?1 and key = ?2;

@@ -1,0 +1,2 @@
+-- Durable when this returns.
+commit;

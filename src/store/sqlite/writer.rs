@@ -1,0 +1,244 @@
+//! The one thread that writes. It takes requests in order, answers each exactly once, and copies the write-ahead log
+//! into the file when nobody asks for anything, or when the log has grown enough. A connection that misbehaved is given
+//! up and opened again; a panic costs one request, never the thread.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::wal::CheckpointMode;
+use rusqlite::{Connection, MAIN_DB, Transaction, TransactionBehavior};
+use tokio::sync::oneshot;
+
+use super::Durability;
+use super::commit::Committer;
+use super::error::sorted;
+use super::schema;
+use crate::limits;
+use crate::model::Batch;
+use crate::store::{Commit, StoreError};
+
+/// Something to write besides a batch; it runs in a transaction of its own.
+type Job = Box<dyn FnOnce(Result<&Connection, StoreError>) + Send>;
+
+enum Request {
+    Commit(Arc<Batch>, oneshot::Sender<Commit>),
+    Job(Job),
+}
+
+/// How the writer opens its connection.
+pub(super) struct Opening {
+    /// The database's file.
+    pub(super) path: PathBuf,
+    /// What a commit waits for.
+    pub(super) durability: Durability,
+    /// A bound on the file's pages.
+    pub(super) pages_max: Option<u32>,
+}
+
+/// The handle of the writer's thread. Dropping it finishes what was asked for and closes the file.
+pub(super) struct Writer {
+    requests: Option<SyncSender<Request>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread with its first connection, which the caller has opened.
+    pub(super) fn start(opening: Opening, connection: Connection) -> Result<Writer, StoreError> {
+        let (requests, incoming) = sync_channel(limits::WRITES_WAITING_MAX);
+        let thread = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || serve(&opening, connection, &incoming))
+            .map_err(|error| StoreError::Open(format!("the writer's thread could not be started: {error}")))?;
+        Ok(Writer { requests: Some(requests), thread: Some(thread) })
+    }
+
+    /// Writes a batch.
+    pub(super) async fn commit(&self, batch: Arc<Batch>) -> Commit {
+        let (reply, answer) = oneshot::channel();
+        if let Err(error) = self.send(Request::Commit(batch, reply)) {
+            return Commit::Failed(error);
+        }
+        // The thread took the batch and lost the answer: only the tables know what became of it.
+        answer.await.unwrap_or_else(|_| Commit::Unknown(lost()))
+    }
+
+    /// Runs `write` in a transaction.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let job = move |connection: Result<&Connection, StoreError>| {
+            let done = connection.and_then(|connection| in_transaction(connection, write));
+            // Whoever asked may be gone.
+            let _ = reply.send(done);
+        };
+        self.send(Request::Job(Box::new(job)))?;
+        answer.await.unwrap_or_else(|_| Err(lost()))
+    }
+
+    fn send(&self, request: Request) -> Result<(), StoreError> {
+        let Some(requests) = &self.requests else { return Err(lost()) };
+        requests.try_send(request).map_err(|error| match error {
+            TrySendError::Full(_) => {
+                StoreError::Unavailable(format!("{} writes wait already", limits::WRITES_WAITING_MAX))
+            }
+            TrySendError::Disconnected(_) => lost(),
+        })
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.requests = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn lost() -> StoreError {
+    StoreError::Unavailable("the writer failed inside; its log says why".to_owned())
+}
+
+fn in_transaction<T>(
+    connection: &Connection,
+    write: impl FnOnce(&Connection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate).map_err(sorted)?;
+    let done = write(&transaction)?;
+    transaction.commit().map_err(sorted)?;
+    Ok(done)
+}
+
+/// What ended the work with one connection.
+enum End {
+    Closed,
+    Broken,
+}
+
+fn serve(opening: &Opening, connection: Connection, incoming: &Receiver<Request>) {
+    let mut current = Some(connection);
+    loop {
+        let Some(mut connection) = current.take().or_else(|| reopen(opening, incoming)) else { return };
+        let log = Log::watch(&mut connection);
+        if let End::Closed = serve_with(&connection, &log, incoming) {
+            log.start_over(&connection);
+            return;
+        }
+    }
+}
+
+/// Opens the file again, at every request once, and answers requests with the reason as long as that fails.
+fn reopen(opening: &Opening, incoming: &Receiver<Request>) -> Option<Connection> {
+    loop {
+        let error = match schema::open_writer(&opening.path, opening.durability, opening.pages_max) {
+            Ok(connection) => return Some(connection),
+            Err(error) => StoreError::Unavailable(error.to_string()),
+        };
+        match incoming.recv().ok()? {
+            Request::Commit(_, reply) => drop(reply.send(Commit::Failed(error))),
+            Request::Job(job) => drop(catch_unwind(AssertUnwindSafe(|| job(Err(error))))),
+        }
+    }
+}
+
+fn serve_with(connection: &Connection, log: &Log, incoming: &Receiver<Request>) -> End {
+    let Ok(mut committer) = Committer::new(connection) else { return refuse_one(incoming) };
+    loop {
+        let request = match incoming.recv_timeout(Duration::from_millis(limits::CHECKPOINT_IDLE_MS)) {
+            Ok(request) => request,
+            Err(RecvTimeoutError::Disconnected) => return End::Closed,
+            Err(RecvTimeoutError::Timeout) => {
+                log.copy(connection);
+                let Ok(request) = incoming.recv() else { return End::Closed };
+                request
+            }
+        };
+        if let End::Broken = answer(connection, &mut committer, request) {
+            return End::Broken;
+        }
+        log.copy_if_large(connection);
+    }
+}
+
+/// The schema is not what it was: says so to whoever asks next, and lets the connection be opened again.
+fn refuse_one(incoming: &Receiver<Request>) -> End {
+    let error = StoreError::Corrupt("the tables are not those of this version; was the file replaced?".to_owned());
+    match incoming.recv() {
+        Ok(Request::Commit(_, reply)) => drop(reply.send(Commit::Failed(error))),
+        Ok(Request::Job(job)) => job(Err(error)),
+        Err(_) => return End::Closed,
+    }
+    End::Broken
+}
+
+/// Answers one request. `Broken` when the connection cannot be trusted after it; `Closed` stands for all is well.
+fn answer(connection: &Connection, committer: &mut Committer<'_>, request: Request) -> End {
+    let done = catch_unwind(AssertUnwindSafe(|| match request {
+        Request::Commit(batch, reply) => {
+            let commit = committer.commit(&batch);
+            let doubtful = matches!(commit, Commit::Unknown(_));
+            // Whoever asked may be gone; the tables know.
+            let _ = reply.send(commit);
+            doubtful
+        }
+        Request::Job(job) => {
+            job(Ok(connection));
+            false
+        }
+    }));
+    let trusted = matches!(done, Ok(false)) && connection.is_autocommit();
+    if trusted { End::Closed } else { End::Broken }
+}
+
+/// The write-ahead log of a connection: how many pages it has, and when it is copied.
+struct Log {
+    pages: Arc<AtomicU32>,
+    /// Pages at which the next copy is made without waiting for silence.
+    bound: std::cell::Cell<u32>,
+}
+
+impl Log {
+    fn watch(connection: &mut Connection) -> Log {
+        let pages = Arc::new(AtomicU32::new(0));
+        let seen = pages.clone();
+        let hook = move |_: &mut rusqlite::hooks::Wal, pages: i32| {
+            seen.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
+            Ok(())
+        };
+        // Without the hook the log is copied in silence and at the end only.
+        let _ = connection.wal_hook(Some(hook));
+        Log { pages, bound: std::cell::Cell::new(limits::WAL_PAGES) }
+    }
+
+    fn copy_if_large(&self, connection: &Connection) {
+        let pages = self.pages.load(Ordering::Relaxed);
+        if pages >= self.bound.get() {
+            self.copy(connection);
+            // A reader of an old state keeps the log from starting over: try again only after it has grown as much.
+            self.bound.set(pages.saturating_add(limits::WAL_PAGES));
+        } else if pages < limits::WAL_PAGES {
+            self.bound.set(limits::WAL_PAGES);
+        }
+    }
+
+    /// A copy that fails is made later; the log stays right without it.
+    fn copy(&self, connection: &Connection) {
+        let pages = self.pages.load(Ordering::Relaxed);
+        if pages >= limits::WAL_PAGES_MAX {
+            let _ = connection.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::RESTART);
+        } else if pages > 0 {
+            let _ = connection.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::PASSIVE);
+        }
+    }
+
+    fn start_over(&self, connection: &Connection) {
+        let _ = connection.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::TRUNCATE);
+    }
+}

@@ -1,0 +1,5 @@
+//! The integration tests: one binary whose tree mirrors the product's. They go through public doors only.
+#![cfg(test)]
+
+mod processor;
+mod support;

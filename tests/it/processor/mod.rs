@@ -1,0 +1,6 @@
+//! The loop that owns a partition, over the store in memory and over stores that fail, with handlers that are plain
+//! functions from a snapshot to an answer.
+
+mod failing;
+mod life;
+mod world;

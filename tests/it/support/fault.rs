@@ -1,0 +1,191 @@
+//! A store around a store that fails one call, before or after it is done, and that can hold commits back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use backstitch_server::model::{
+    App, Batch, Deployment, Event, EventId, FunctionId, Key, Loaded, RunHead, RunId, Text, Timestamp, Wait,
+};
+use backstitch_server::store::{
+    Commit, Dump, EventFilter, EventView, Journal, Ownership, RegistryRows, RunFilter, RunView, Store, StoreError,
+    Timer,
+};
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+
+/// Which call fails, and when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fault {
+    /// Counted from 1 over the calls that a partition's loop makes.
+    pub(crate) nth: u64,
+    /// After it was done: the caller cannot know.
+    pub(crate) after: bool,
+}
+
+impl Fault {
+    /// No call fails.
+    pub(crate) fn never() -> Fault {
+        Fault { nth: 0, after: false }
+    }
+}
+
+/// The wrapper.
+pub(crate) struct FaultStore<S> {
+    inner: S,
+    fault: Fault,
+    calls: AtomicU64,
+    held: watch::Sender<bool>,
+}
+
+enum Hit {
+    No,
+    Before,
+    After,
+}
+
+fn error() -> StoreError {
+    StoreError::Unavailable("planted failure".to_owned())
+}
+
+impl<S: Store> FaultStore<S> {
+    pub(crate) fn new(inner: S, fault: Fault) -> FaultStore<S> {
+        FaultStore { inner, fault, calls: AtomicU64::new(0), held: watch::Sender::new(false) }
+    }
+
+    /// Commits wait from now on.
+    pub(crate) fn hold_commits(&self) {
+        self.held.send_replace(true);
+    }
+
+    /// Commits go on.
+    pub(crate) fn let_commits_go(&self) {
+        self.held.send_replace(false);
+    }
+
+    fn hit(&self) -> Hit {
+        let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        match (call == self.fault.nth, self.fault.after) {
+            (false, _) => Hit::No,
+            (true, false) => Hit::Before,
+            (true, true) => Hit::After,
+        }
+    }
+
+    fn faulty<'a, T: Send + 'a>(
+        &'a self,
+        call: impl FnOnce() -> BoxFuture<'a, Result<T, StoreError>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, StoreError>> {
+        Box::pin(async move {
+            match self.hit() {
+                Hit::No => call().await,
+                Hit::Before => Err(error()),
+                Hit::After => {
+                    call().await?;
+                    Err(error())
+                }
+            }
+        })
+    }
+}
+
+impl<S: Store> Store for FaultStore<S> {
+    fn take_ownership(&self, partition: u16) -> BoxFuture<'_, Result<Ownership, StoreError>> {
+        self.faulty(move || self.inner.take_ownership(partition))
+    }
+
+    fn commit(&self, batch: Arc<Batch>) -> BoxFuture<'_, Commit> {
+        Box::pin(async move {
+            let mut held = self.held.subscribe();
+            // The sender lives as long as the store.
+            let _ = held.wait_for(|held| !held).await;
+            match self.hit() {
+                Hit::No => self.inner.commit(batch).await,
+                Hit::Before => Commit::Failed(error()),
+                Hit::After => {
+                    self.inner.commit(batch).await;
+                    Commit::Unknown(error())
+                }
+            }
+        })
+    }
+
+    fn load(&self, partition: u16, keys: Vec<Key>) -> BoxFuture<'_, Result<Vec<Loaded>, StoreError>> {
+        self.faulty(move || self.inner.load(partition, keys))
+    }
+
+    fn due(
+        &self,
+        partition: u16,
+        after: Option<Timer>,
+        until: Timestamp,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<Timer>, StoreError>> {
+        self.faulty(move || self.inner.due(partition, after, until, limit))
+    }
+
+    fn scanning_waits(&self, partition: u16) -> BoxFuture<'_, Result<Vec<Wait>, StoreError>> {
+        self.faulty(move || self.inner.scanning_waits(partition))
+    }
+
+    fn held_runs(
+        &self,
+        partition: u16,
+        app: Text,
+        after: i64,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>> {
+        self.inner.held_runs(partition, app, after, limit)
+    }
+
+    fn secret(&self, fresh: [u8; 32]) -> BoxFuture<'_, Result<[u8; 32], StoreError>> {
+        self.inner.secret(fresh)
+    }
+
+    fn registry(&self) -> BoxFuture<'_, Result<RegistryRows, StoreError>> {
+        self.inner.registry()
+    }
+
+    fn put_app(&self, app: App, deployment: Option<Deployment>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.inner.put_app(app, deployment)
+    }
+
+    fn delete_app(&self, app: Text) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.inner.delete_app(app)
+    }
+
+    fn run(&self, id: RunId) -> BoxFuture<'_, Result<Option<RunView>, StoreError>> {
+        self.inner.run(id)
+    }
+
+    fn run_named(&self, function: FunctionId, name: Text) -> BoxFuture<'_, Result<Option<RunId>, StoreError>> {
+        self.inner.run_named(function, name)
+    }
+
+    fn runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>> {
+        self.inner.runs(filter)
+    }
+
+    fn journal(&self, id: RunId) -> BoxFuture<'_, Result<Option<Journal>, StoreError>> {
+        self.inner.journal(id)
+    }
+
+    fn children(&self, id: RunId, limit: usize) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>> {
+        self.inner.children(id, limit)
+    }
+
+    fn event(&self, id: EventId) -> BoxFuture<'_, Result<Option<EventView>, StoreError>> {
+        self.inner.event(id)
+    }
+
+    fn events(&self, filter: EventFilter) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
+        self.inner.events(filter)
+    }
+
+    fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.inner.ping()
+    }
+
+    fn dump(&self, partition: u16) -> BoxFuture<'_, Result<Dump, StoreError>> {
+        self.inner.dump(partition)
+    }
+}

@@ -1,0 +1,3 @@
+//! What several parts of the tests share.
+
+pub(crate) mod fault;
