@@ -11,8 +11,6 @@ export interface EventDraft<Name extends string = string, Data = unknown> {
   readonly data: Data;
   /** Dedupes: of two events with one id the server takes the first. */
   readonly id?: string;
-  /** Not to be delivered before: RFC 3339. */
-  readonly at?: string;
 }
 
 /** An event as a handler gets it. */
@@ -36,8 +34,6 @@ export interface EventType<Name extends string = string, Input = unknown, Output
 export interface DraftOptions {
   /** Dedupes: of two events with one id the server takes the first. */
   id?: string;
-  /** Not to be delivered before this point in time. */
-  at?: Date | string;
 }
 
 /**
@@ -60,7 +56,6 @@ export function event(name: string, schema?: StandardSchema): EventType<string, 
       name,
       data: data === undefined ? null : data,
       ...(options.id === undefined ? {} : { id: options.id }),
-      ...(options.at === undefined ? {} : { at: pointInTime(options.at, `the time of event \`${name}\``) }),
     };
   };
   Object.defineProperty(make, "name", { value: name });

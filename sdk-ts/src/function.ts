@@ -35,7 +35,7 @@ export interface FunctionTimeouts {
   invocation?: Duration;
 }
 
-/** Starts a function at times: a cron line, with an optional time zone. */
+/** Starts a function at times: a cron line, with an optional time zone. A server without schedules refuses the app and says so. */
 export interface CronTrigger {
   cron: string;
   /** Such as `Europe/Berlin`; UTC if left out. */

@@ -5,12 +5,13 @@
  * code are answers, not problems.
  */
 import { type Backstitch, describeFunction } from "./app.js";
+import { durationMs } from "./duration.js";
 import { execute } from "./execute.js";
 import { Abandoned } from "./replay/replay.js";
 import { type Answer, printAnswer } from "./wire/answer.js";
 import { type Invocation, InvocationError, readInvocation } from "./wire/invocation.js";
 import { readKeys, type VerifyingKey } from "./wire/keys.js";
-import { ANSWER_RESERVE_MS, PROTOCOL, SDK, SLOW_AFTER_MS } from "./wire/limits.js";
+import { ANSWER_RESERVE_MS, INVOCATION_MS_MAX, PROTOCOL, SDK, SLOW_AFTER_MS } from "./wire/limits.js";
 import { type Env, type HostLimits, makeManifest, type Manifest } from "./wire/manifest.js";
 import { Problem } from "./wire/problem.js";
 import { type Claims, verifySignature } from "./wire/signature.js";
@@ -153,10 +154,11 @@ export class HttpHandler {
       throw new Problem(404, "unknown_function", `the app \`${run.app}\` has no function \`${run.function}\`. It has: ${known === "" ? "none" : known}. If it was renamed, keep the old id until its runs are over`);
     }
     const { limits } = this.manifest;
-    const remainingMs = host.remainingMs ?? (limits.seconds === undefined ? undefined : limits.seconds * 1000);
+    const hostMs = host.remainingMs ?? (limits.seconds ?? Number.POSITIVE_INFINITY) * 1000;
+    const ownMs = durationMs(fn.options.timeouts?.invocation ?? INVOCATION_MS_MAX);
     const answer = execute(this.#app, fn, invocation, {
       ...(request.signal === undefined ? {} : { signal: request.signal }),
-      ...(remainingMs === undefined ? {} : { timeoutMs: Math.max(0, remainingMs - ANSWER_RESERVE_MS) }),
+      timeoutMs: Math.max(0, Math.min(hostMs, ownMs) - ANSWER_RESERVE_MS),
       ...(this.#dev ? { warn: (message: string) => this.#app.log.warn(`backstitch: ${message}`, { run: run.id }) } : {}),
     });
     return answer.then((a) => {

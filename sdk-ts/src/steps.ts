@@ -17,6 +17,7 @@ import type { Duration, StandardSchema } from "./types.js";
 import type { EntryKind } from "./wire/answer.js";
 import { fromWireError } from "./wire/error.js";
 import { awakeableToken, join, segment } from "./wire/ids.js";
+import { ATTEMPTS_MAX, FACTOR_MAX } from "./wire/limits.js";
 import type { JournalEntry, RunFacts } from "./wire/invocation.js";
 import { writeJson } from "./wire/json.js";
 
@@ -41,8 +42,8 @@ export function retryParams(retry: RetryOptions | undefined, what: string): Para
   const { attempts, initialInterval, factor, maxInterval, jitter, nonRetryable } = retry;
   const refuse = (field: string, wanted: string): MisuseError =>
     new MisuseError(`failed to read ${what}: \`${field}\` is ${String(retry[field as keyof RetryOptions])}, not ${wanted}.`);
-  if (attempts !== undefined && !(Number.isInteger(attempts) && attempts >= 1)) throw refuse("attempts", "an integer of at least 1");
-  if (factor !== undefined && !(factor >= 1)) throw refuse("factor", "a number of at least 1");
+  if (attempts !== undefined && !(Number.isInteger(attempts) && attempts >= 1 && attempts <= ATTEMPTS_MAX)) throw refuse("attempts", `an integer from 1 to ${ATTEMPTS_MAX}`);
+  if (factor !== undefined && !(factor >= 1 && factor <= FACTOR_MAX)) throw refuse("factor", `a number from 1 to ${FACTOR_MAX}`);
   if (jitter !== undefined && !(jitter >= 0 && jitter <= 1)) throw refuse("jitter", "a number from 0 to 1");
   if (initialInterval !== undefined) durationMs(initialInterval, `\`initialInterval\` of ${what}`);
   if (maxInterval !== undefined) durationMs(maxInterval, `\`maxInterval\` of ${what}`);
@@ -134,7 +135,7 @@ export class Steps implements Step {
   send(id: string, events: EventDraft | readonly EventDraft[]): Promise<string[]> {
     const drafts = (Array.isArray(events) ? events : [events]) as readonly EventDraft[];
     if (drafts.length === 0) throw new MisuseError(`failed to create \`${id}\`: there is no event to send.`);
-    const written = drafts.map(({ name, data, id, at }) => ({ name, data: data === undefined ? null : data, id, at }));
+    const written = drafts.map(({ name, data, id }) => ({ name, data: data === undefined ? null : data, id }));
     return this.#create("send", id, { events: written }, (o) => (valueOf(o) as { ids: string[] }).ids);
   }
 

@@ -91,7 +91,7 @@ describe("node adapter", () => {
     assert.match(lines.join(), /BACKSTITCH_DEV=1/);
     assert.equal((await fetch(new URL("/other", closed.url))).status, 404);
     assert.equal((await fetch(closed.url)).status, 401);
-    await closed.close();
+    await closed.close(100);
   });
 });
 

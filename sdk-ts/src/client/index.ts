@@ -167,7 +167,6 @@ export class Client {
       data: writeJson(`the data of event \`${draft.name}\``, draft.data),
       // An id of our own, so that a repeated request does not send the event twice.
       id: draft.id ?? options.id ?? crypto.randomUUID(),
-      ...(draft.at === undefined ? {} : { at: draft.at }),
     }));
     const { body: answer } = await this.#http.send({ method: "POST", path: "/v1/events", body });
     return idsOf(answer);

@@ -32,3 +32,7 @@ export const ERROR_MESSAGE_CHARS_MAX = 16_384;
 export const ERROR_STACK_CHARS_MAX = 8_192;
 /** How many causes of causes cross the wire. */
 export const ERROR_CAUSES_MAX = 4;
+/** The most attempts of a retry policy that the server takes. */
+export const ATTEMPTS_MAX = 1_000_000;
+/** The steepest growth between two pauses that the server takes. */
+export const FACTOR_MAX = 1_000;
