@@ -110,11 +110,13 @@ fn over_limits(draft: &mut Draft<'_>, run: RunId) -> Part<Option<Failure>> {
 fn suspend(draft: &mut Draft<'_>, turn: &Turn, seen: u32, awaiting: &Awaiting) -> Part<()> {
     let run = draft.run(turn.token.run)?;
     if run.last_seq() > seen || turn.stirred {
+        progress(&mut run.head);
         run.make_ready();
         return Ok(());
     }
     let waits = |status: EntryStatus| matches!(status, EntryStatus::Waiting | EntryStatus::Backoff);
     if run.open().into_iter().any(|idx| waits(run.entry(idx).status)) {
+        progress(&mut run.head);
         run.head.awaiting = awaiting.clone();
         run.rest(RunStatus::Suspended);
         return Ok(());

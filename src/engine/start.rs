@@ -40,15 +40,17 @@ pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Part<Reply> {
     draft.require(keys.into_iter().flatten())?;
     if let Some(name) = &start.name
         && let Some(run) = draft.named(function, name)
+        && let Some(reply) = same_start(draft, start, run, "run id", name)?
     {
-        return same_start(draft, start, run, "run id", name);
+        return Ok(reply);
     }
     if let Some(mark) = &mark
         && let Some(row) = draft.state(&StateKey::Mark(mark.clone()))
         && row.wake_at.is_none_or(|expiry| expiry > draft.now())
         && let Some(run) = marked_run(row)
+        && let Some(reply) = same_start(draft, start, run, "idempotency key", &mark.key)?
     {
-        return same_start(draft, start, run, "idempotency key", &mark.key);
+        return Ok(reply);
     }
     if draft.registry.function(function).is_none() {
         return Err(Refusal::UnknownFunction(function.clone()).into());
@@ -91,16 +93,12 @@ fn marked_run(row: &StateRow) -> Option<RunId> {
     row.value.read::<Mark>().ok().map(|mark| mark.run)
 }
 
-fn same_start(draft: &mut Draft<'_>, start: &Start, run: RunId, what: &'static str, key: &Text) -> Part<Reply> {
-    // A mark may outlive its run: then the run's retention decides, and the start begins anew under the old name.
-    let existing = draft.run(run)?.entry(0);
-    let same = existing
-        .outcome
-        .as_ref()
-        .and_then(Outcome::payload)
-        .is_some_and(|input| digest_of(input) == digest_of(&start.input));
-    if same {
-        return Ok(Reply::Run { id: run, created: false });
+/// The run that the same start made before, unless it is gone: then the start begins anew.
+fn same_start(draft: &mut Draft<'_>, start: &Start, run: RunId, what: &'static str, key: &Text) -> Part<Option<Reply>> {
+    let Some(existing) = draft.find_run(run)? else { return Ok(None) };
+    let input = existing.entry(0).outcome.as_ref().and_then(Outcome::payload);
+    if input.is_some_and(|input| digest_of(input) == digest_of(&start.input)) {
+        return Ok(Some(Reply::Run { id: run, created: false }));
     }
     Err(Refusal::Conflict { function: start.function.clone(), what, key: key.clone(), run }.into())
 }

@@ -254,7 +254,8 @@ impl Turns {
     /// When something here moves by itself.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         let delayed = self.delayed.first().map(|(at, _)| *at);
-        let probes = self.lanes.values().filter(|lane| !lane.queue.is_empty());
+        let room = |lane: &&Lane| self.has_room() && lane.in_flight < IN_FLIGHT_PER_DEPLOYMENT_MAX;
+        let probes = self.lanes.values().filter(|lane| !lane.queue.is_empty()).filter(room);
         let probe =
             probes.filter_map(|lane| lane.outage.as_ref()).filter(|o| o.probe.is_none()).map(|o| o.next_at).min();
         [delayed, probe].into_iter().flatten().min()
