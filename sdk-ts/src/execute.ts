@@ -38,7 +38,8 @@ export function execute(app: Backstitch, fn: FunctionDefinition, invocation: Inv
     const decoded = byEvent ? invocation.input : app.codec.decode(invocation.input);
     const data = byEvent ? await parsedData(fn, received) : decoded;
     const input = fn.options.input === undefined ? (byEvent ? data : decoded) : await parseWith(fn.options.input, "the function's input", decoded);
-    return fn.handler({ event: { ...received, data: byEvent ? data : input }, input, trigger, step, run: step.facts, log, signal: replay.signal } as never);
+    const event = { ...received, data: byEvent ? data : input };
+    return fn.handler({ event, input, trigger, step, run: step.facts, log, get signal() { return replay.signal; } } as never);
   };
   return replay.answer(handler, (result) => writeJson(`the result of \`${fn.function}\``, app.codec.encode(result)));
 }

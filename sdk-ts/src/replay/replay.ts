@@ -36,12 +36,13 @@ export class Abandoned extends Error {
   override readonly name = "Abandoned";
 }
 
+/** The reason of every `signal`. One for all: making an error costs more than the rest of an invocation's end. */
+const ENDED = new Abandoned("the invocation is over");
+
 const never = new Promise<never>(() => undefined);
 
 /** One invocation of one run. */
 export class Replay {
-  /** Fires when the invocation ends for any reason. */
-  readonly signal: AbortSignal;
   /** `at` of the last delivered outcome. */
   lastDeliveredAt: string;
 
@@ -53,7 +54,9 @@ export class Replay {
   readonly #ready = new Set<Entry>();
   readonly #byPromise = new WeakMap<object, Entry>();
   readonly #ops: Op[] = [];
-  readonly #end = new AbortController();
+  /** What marks the bodies of this invocation. It must not lead to the invocation: asynchronous contexts live long. */
+  readonly #marker = {};
+  #end: AbortController | undefined;
   readonly #seen: number;
   #cancelSeq = Number.POSITIVE_INFINITY;
   #deliveredSeq = 0;
@@ -68,7 +71,6 @@ export class Replay {
   constructor(invocation: Invocation, options: ReplayOptions = {}) {
     this.#invocation = invocation;
     this.#options = options;
-    this.signal = this.#end.signal;
     this.lastDeliveredAt = invocation.run.startedAt;
     let seen = 0;
     for (const entry of invocation.journal) {
@@ -77,6 +79,13 @@ export class Replay {
       else this.#journal.set(entry.id, entry);
     }
     this.#seen = seen;
+  }
+
+  /** Fires when the invocation ends for any reason. Made when it is first asked for, since most handlers never do. */
+  get signal(): AbortSignal {
+    this.#end ??= new AbortController();
+    if (this.#closed) this.#end.abort(ENDED);
+    return this.#end.signal;
   }
 
   /** Whether the handler goes over ground that an earlier invocation has covered. */
@@ -91,8 +100,8 @@ export class Replay {
   /** Creates an entry, or finds it in the journal. The promise settles in its turn, or never in this invocation. */
   create<T>(call: Call<T>): Promise<T> {
     if (this.#closed || this.#mismatch !== undefined) return never;
-    const body = bodyContext().current() as { of: Replay["signal"]; entry: string } | undefined;
-    if (body?.of === this.signal) {
+    const body = bodyContext().current() as { of: object; entry: string } | undefined;
+    if (body?.of === this.#marker) {
       const refused = Promise.reject(new NestedStepError(call.name, body.entry));
       refused.catch(() => undefined);
       return refused;
@@ -130,7 +139,7 @@ export class Replay {
     } finally {
       signal?.removeEventListener("abort", stop);
       this.#closed = true;
-      this.#end.abort(new Abandoned("the invocation is over"));
+      this.#end?.abort(ENDED);
     }
   }
 
@@ -228,16 +237,17 @@ export class Replay {
     const startedAt = new Date();
     this.#running++;
     const stop = new AbortController();
-    const stopped = (): void => stop.abort(this.signal.reason);
-    this.signal.addEventListener("abort", stopped, { once: true });
+    const { signal } = this;
+    const stopped = (): void => stop.abort(ENDED);
+    signal.addEventListener("abort", stopped, { once: true });
     const facts = {
       attempt,
       idempotencyKey: `${this.#invocation.run.id}/${id}`,
       signal: stop.signal,
       deadline: timeoutMs === undefined ? undefined : new Date(startedAt.getTime() + timeoutMs),
     };
-    const result = await limited(timeoutMs, name, stop, () => bodyContext().run({ of: this.signal, entry: name }, () => body(facts)));
-    this.signal.removeEventListener("abort", stopped);
+    const result = await limited(timeoutMs, name, stop, () => bodyContext().run({ of: this.#marker, entry: name }, () => body(facts)));
+    signal.removeEventListener("abort", stopped);
     this.#running--;
     const times = { attempt, startedAt: startedAt.toISOString(), endedAt: new Date().toISOString() };
     // After the end of the invocation nobody reads the ops any more: the outcome is dropped.

@@ -9,6 +9,8 @@ import { base64url, hex, sha256 } from "./sha256.js";
 /** The longest wire id, in bytes of UTF-8. */
 export const ENTRY_ID_BYTES_MAX = 256;
 
+/** The digest of `{}`: what most steps have. */
+const EMPTY_DIGEST = "44136fa355b3678a";
 const encoder = new TextEncoder();
 const ESCAPES: Record<string, string> = { "%": "%25", "/": "%2F", ":": "%3A", $: "%24" };
 
@@ -37,7 +39,7 @@ export function join(scope: string, last: string): string {
 
 /** The digest of an op's parameters: the first 16 hexadecimal digits of SHA-256 over their JSON. */
 export function digest(paramsJson: string): string {
-  return hex(sha256(paramsJson).subarray(0, 8));
+  return paramsJson === "{}" ? EMPTY_DIGEST : hex(sha256(paramsJson).subarray(0, 8));
 }
 
 /** The token of an awakeable: whoever holds it may settle the wait. */
