@@ -1,5 +1,6 @@
 //! The integration tests: one binary whose tree mirrors the product's. They go through public doors only.
 #![cfg(test)]
 
+mod dialect;
 mod processor;
 mod support;

@@ -113,10 +113,10 @@ impl Reader<'_> {
     ) -> Option<(Manifest, Option<String>)> {
         let app = self.segment(fields, "", "app");
         let sdk = self.name(fields, "", "sdk");
-        let deployment = self.object(fields, "", "deployment");
         let empty = Map::new();
+        let deployment = self.object(fields, "", "deployment");
+        let version = deployment.and_then(|fields| self.name(fields, "/deployment", "id"));
         let deployment = deployment.unwrap_or(&empty);
-        let version = self.name(deployment, "/deployment", "id");
         let immutable = self.flag(deployment, "/deployment", "immutable", false);
         let url = self.optional_text(deployment, "/deployment", "url");
         let limits = self.limits(fields);

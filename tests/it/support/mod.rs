@@ -1,3 +1,5 @@
 //! What several parts of the tests share.
 
 pub(crate) mod fault;
+pub(crate) mod peer;
+pub(crate) mod runs;
