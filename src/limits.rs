@@ -24,6 +24,9 @@ pub const NAME_BYTES_MAX: usize = 256;
 /// A CEL filter, in bytes.
 pub const FILTER_BYTES_MAX: usize = 4_096;
 
+/// Operators in a CEL filter: a chain of 2,000 overflows a thread's stack.
+pub const FILTER_OPERATORS_MAX: usize = 400;
+
 /// Ops in one answer: no handler does more at once than a run may do in all.
 pub const OPS_MAX: usize = ENTRIES_MAX as usize + 1;
 

@@ -8,7 +8,7 @@ use cel::common::ast::{Expr, IdedExpr, operators};
 use cel::objects::Key as CelKey;
 use cel::{Context, Env, Program, Value};
 
-use crate::limits::FILTER_BYTES_MAX;
+use crate::limits::{FILTER_BYTES_MAX, FILTER_OPERATORS_MAX};
 use crate::model::{Event, Payload, Text, WaitIndex, derive};
 
 /// Why a filter cannot be used, or said nothing.
@@ -17,6 +17,11 @@ pub enum FilterError {
     /// Longer than filters may be.
     #[error("failed to compile the filter: it has {0} bytes, at most {FILTER_BYTES_MAX} are allowed")]
     TooLong(usize),
+    /// Nested deeper than the thread that evaluates it could follow.
+    #[error(
+        "failed to compile the filter: it has more than {FILTER_OPERATORS_MAX} operators; simplify it, or filter in the function"
+    )]
+    TooComplex,
     /// Not CEL.
     #[error("failed to compile the filter: {0}")]
     Syntax(String),
@@ -47,6 +52,11 @@ impl Filter {
     pub fn compile(source: &str) -> Result<Filter, FilterError> {
         if source.len() > FILTER_BYTES_MAX {
             return Err(FilterError::TooLong(source.len()));
+        }
+        // Evaluation recurses once for each operator, and a stack that overflows ends the process.
+        let operators = source.bytes().filter(|byte| b"+-*/%&|?!=<>.[(".contains(byte)).count();
+        if operators > FILTER_OPERATORS_MAX {
+            return Err(FilterError::TooComplex);
         }
         let program = Program::compile(source).map_err(|errors| FilterError::Syntax(one_line(&errors.to_string())))?;
         Ok(Filter { program })
@@ -195,6 +205,9 @@ mod tests {
         let nothing = json!({"data": {}});
         assert!(matches!(Filter::compile("event.data."), Err(FilterError::Syntax(_))));
         assert!(matches!(Filter::compile(&"a".repeat(5_000)), Err(FilterError::TooLong(5_000))));
+        let chain = |operators: usize| format!("1{}", "+1".repeat(operators));
+        assert_eq!(Filter::compile(&chain(FILTER_OPERATORS_MAX + 1)).err(), Some(FilterError::TooComplex));
+        assert!(matches!(matches(&chain(FILTER_OPERATORS_MAX), &nothing, &nothing), Err(FilterError::NotBoolean(_))));
         assert!(matches!(matches("event.data.missing == 1", &nothing, &nothing), Err(FilterError::Evaluation(_))));
         assert!(matches!(matches("1 + 1", &nothing, &nothing), Err(FilterError::NotBoolean(_))));
     }
