@@ -3,4 +3,5 @@
 
 mod dialect;
 mod processor;
+mod store;
 mod support;

@@ -12,7 +12,7 @@ use crate::store::StoreError;
 #[derive(Debug)]
 pub(super) struct DataDirectory {
     dir: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl DataDirectory {
@@ -24,7 +24,7 @@ impl DataDirectory {
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| failed("created", error))?;
         let lock = private(&dir.join("backstitch.lock")).map_err(|error| failed("locked", error))?;
         let lock = locked(lock, dir)?;
-        let held = DataDirectory { dir: dir.to_owned(), _lock: lock };
+        let held = DataDirectory { dir: dir.to_owned(), lock };
         // SQLite gives its side files the rights of the file that it finds.
         private(&held.database()).map_err(|error| failed("written to", error))?;
         Ok(held)
@@ -33,6 +33,13 @@ impl DataDirectory {
     /// The database's file.
     pub(super) fn database(&self) -> PathBuf {
         self.dir.join("backstitch.db")
+    }
+}
+
+impl Drop for DataDirectory {
+    fn drop(&mut self) {
+        // Closing the file alone would not do: a child process that is being started shares it until it has begun.
+        let _ = self.lock.unlock();
     }
 }
 

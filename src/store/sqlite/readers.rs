@@ -85,3 +85,24 @@ fn in_snapshot<T>(
     let snapshot = Transaction::new_unchecked(connection, TransactionBehavior::Deferred).map_err(sorted)?;
     read(&snapshot)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::{Durability, query};
+
+    #[tokio::test]
+    async fn a_panic_costs_one_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("backstitch.db");
+        std::fs::File::create(&path).unwrap();
+        let writer = schema::open_writer(&path, Durability::Relaxed, None).unwrap();
+        let lane = Lane::open(&path, "test").unwrap();
+        for _ in 0..=limits::READERS_PER_LANE {
+            let panicked = lane.read(|_| -> Result<(), StoreError> { panic!("on purpose") }).await;
+            assert!(matches!(panicked, Err(StoreError::Unavailable(_))), "{panicked:?}");
+        }
+        lane.read(query::ping).await.unwrap();
+        drop(writer);
+    }
+}

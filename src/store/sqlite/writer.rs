@@ -242,3 +242,94 @@ impl Log {
         let _ = connection.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::TRUNCATE);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timestamp;
+    use crate::store::sqlite::registry;
+
+    fn opening(dir: &tempfile::TempDir) -> Opening {
+        let path = dir.path().join("backstitch.db");
+        std::fs::File::create(&path).unwrap();
+        Opening { path, durability: Durability::Relaxed, pages_max: None }
+    }
+
+    fn connection(opening: &Opening) -> Connection {
+        schema::open_writer(&opening.path, opening.durability, None).unwrap()
+    }
+
+    fn batch(epoch: u32, commit_no: u64) -> Arc<Batch> {
+        Arc::new(Batch { partition: 0, epoch, commit_no, now: Timestamp(1), changes: Vec::new() })
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_one_request() {
+        let dir = tempfile::tempdir().unwrap();
+        let opening = opening(&dir);
+        let first = connection(&opening);
+        let writer = Writer::start(opening, first).unwrap();
+        let owned = writer.write(|db| registry::take_ownership(db, 0)).await.unwrap();
+        let panicked = writer
+            .write(|db| -> Result<(), StoreError> {
+                registry::take_ownership(db, 0)?;
+                panic!("on purpose")
+            })
+            .await;
+        assert!(matches!(panicked, Err(StoreError::Unavailable(_))), "{panicked:?}");
+        // The half-done takeover is gone, and the next requests find a sound connection.
+        assert!(matches!(writer.commit(batch(owned.epoch, 1)).await, Commit::Done));
+        assert_eq!(writer.write(|db| registry::take_ownership(db, 0)).await.unwrap().epoch, owned.epoch + 1);
+    }
+
+    #[tokio::test]
+    async fn an_error_in_commit_is_unknown_and_the_file_knows() {
+        let dir = tempfile::tempdir().unwrap();
+        let opening = opening(&dir);
+        let mut first = connection(&opening);
+        let epoch = in_transaction(&first, |db| registry::take_ownership(db, 0)).unwrap().epoch;
+        // The first connection turns every COMMIT into an error; the one that is opened in its place does not.
+        first.commit_hook(Some(|| true)).unwrap();
+        let writer = Writer::start(opening, first).unwrap();
+        let commit = writer.commit(batch(epoch, 1)).await;
+        assert!(matches!(commit, Commit::Unknown(_)), "{commit:?}");
+        let owned = writer.write(|db| registry::take_ownership(db, 0)).await.unwrap();
+        assert_eq!((owned.epoch, owned.commit_no), (epoch + 1, 0));
+        assert!(matches!(writer.commit(batch(owned.epoch, 1)).await, Commit::Done));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_opened_again_is_said_at_every_request() {
+        let dir = tempfile::tempdir().unwrap();
+        let opening = opening(&dir);
+        let (path, away) = (opening.path.clone(), dir.path().join("away"));
+        let first = connection(&opening);
+        let writer = Writer::start(opening, first).unwrap();
+        std::fs::rename(&path, &away).unwrap();
+        let lost = writer.write(|_| -> Result<(), StoreError> { panic!("on purpose") }).await;
+        assert!(matches!(lost, Err(StoreError::Unavailable(_))), "{lost:?}");
+        let commit = writer.commit(batch(1, 1)).await;
+        assert!(matches!(commit, Commit::Failed(StoreError::Unavailable(_))), "{commit:?}");
+        std::fs::rename(&away, &path).unwrap();
+        let _ = writer.write(|db| registry::take_ownership(db, 0)).await;
+        writer.write(|db| registry::take_ownership(db, 0)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_log_is_copied_in_silence_and_cut_at_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let opening = opening(&dir);
+        let (path, log) = (opening.path.clone(), opening.path.with_extension("db-wal"));
+        let first = connection(&opening);
+        let (before, reader) = (std::fs::metadata(&path).unwrap().len(), schema::open_reader(&path).unwrap());
+        let writer = Writer::start(opening, first).unwrap();
+        writer.write(|db| registry::secret(db, [7; 32])).await.unwrap();
+        while std::fs::metadata(&path).unwrap().len() == before {
+            tokio::task::yield_now().await;
+        }
+        assert!(std::fs::metadata(&log).unwrap().len() > 0);
+        drop(writer);
+        assert_eq!(std::fs::metadata(&log).unwrap().len(), 0);
+        drop(reader);
+    }
+}

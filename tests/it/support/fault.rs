@@ -52,6 +52,11 @@ impl<S: Store> FaultStore<S> {
         FaultStore { inner, fault, calls: AtomicU64::new(0), held: watch::Sender::new(false) }
     }
 
+    /// How many calls there were that could have failed.
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls.load(Ordering::SeqCst)
+    }
+
     /// Commits wait from now on.
     pub(crate) fn hold_commits(&self) {
         self.held.send_replace(true);

@@ -1,0 +1,479 @@
+//! A world of random but valid changes: it remembers what it made, so that what it makes next follows from it, as the
+//! engine's changes do. All its chance is in the numbers that it is given.
+
+use backstitch_server::limits::PAYLOAD_INLINE_BYTES_MAX;
+use backstitch_server::model::{
+    App, Attempt, Change, Deployment, DeploymentId, DeploymentLimits, Entry, EntryKind, EntryStatus, Event, EventId,
+    FunctionConfig, FunctionId, Hold, HoldKind, Key, Manifest, MarkKey, MarkScope, Outcome, ParentLink, Payload,
+    RetryPolicy, RunHead, RunId, RunStatus, Signal, Span, StateKey, StateRow, Text, Timestamp, TriggerKind, Verdict,
+    Wait, WaitIndex,
+};
+use backstitch_server::store::{EventFilter, RunFilter, Timer, TimerKey};
+
+const APPS: [&str; 3] = ["shop", "billing", "größe/ß"];
+const FUNCTIONS: [&str; 3] = ["order", "bill", "refund %27; drop table runs"];
+const NAMES: [&str; 3] = ["order/created", "order/paid", "тест"];
+const SIGNALS: [&str; 2] = ["approve", "$awakeable/form:1"];
+
+/// One number that stands for many choices.
+pub(super) struct Dice(pub(super) u64);
+
+impl Dice {
+    /// A number below `n`.
+    pub(super) fn below(&mut self, n: usize) -> usize {
+        // SplitMix64: every choice uses up the number and makes the next.
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((z ^ (z >> 31)) % (n as u64)).unwrap()
+    }
+
+    fn coin(&mut self) -> bool {
+        self.below(2) == 0
+    }
+
+    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[self.below(from.len())]
+    }
+
+    fn some<T>(&mut self, make: impl FnOnce(&mut Dice) -> T) -> Option<T> {
+        self.coin().then(|| make(self))
+    }
+
+    fn text(&mut self, from: &[&str]) -> Text {
+        Text::from(*self.pick(from))
+    }
+
+    fn function(&mut self) -> FunctionId {
+        FunctionId::new(self.text(&APPS), self.text(&FUNCTIONS))
+    }
+
+    fn payload(&mut self) -> Payload {
+        let size = match self.below(12) {
+            0 => PAYLOAD_INLINE_BYTES_MAX - 1,
+            1 => PAYLOAD_INLINE_BYTES_MAX,
+            2 => 3 * PAYLOAD_INLINE_BYTES_MAX,
+            n => n,
+        };
+        Payload::trusted(format!("\"{}\"", "x".repeat(size.max(2) - 2)))
+    }
+
+    fn outcome(&mut self) -> Outcome {
+        match self.below(3) {
+            0 => Outcome::Ok(self.payload()),
+            1 => Outcome::Err(self.payload()),
+            _ => Outcome::Timeout,
+        }
+    }
+}
+
+/// Everything that was made.
+#[derive(Default)]
+pub(super) struct World {
+    runs: Vec<RunHead>,
+    entries: Vec<Vec<Entry>>,
+    signals: Vec<Vec<Signal>>,
+    events: Vec<Event>,
+    verdicts: usize,
+    waits: Vec<Wait>,
+    state: Vec<StateKey>,
+    clock: i64,
+}
+
+impl World {
+    fn now(&mut self) -> Timestamp {
+        self.clock += 1;
+        Timestamp(1_700_000_000_000 + self.clock)
+    }
+
+    fn deployment(dice: &mut Dice) -> DeploymentId {
+        DeploymentId::new(Timestamp(1_700_000_000_000), dice.below(3) as u64, 0)
+    }
+
+    fn wake(&mut self, dice: &mut Dice) -> Option<Timestamp> {
+        match dice.below(4) {
+            0 => None,
+            1 => Some(Timestamp::ZERO),
+            n => Some(Timestamp(1_700_000_000_000 + n as i64 % 3)),
+        }
+    }
+
+    /// A new run and its input.
+    pub(super) fn begin_run(&mut self, dice: &mut Dice) -> (RunHead, Entry) {
+        self.create_run(dice);
+        (self.runs[self.runs.len() - 1].clone(), self.entries[self.runs.len() - 1][0].clone())
+    }
+
+    /// The next change or changes, whatever is possible now.
+    pub(super) fn changes(&mut self, dice: &mut Dice) -> Vec<Change> {
+        match dice.below(16) {
+            0 | 1 => self.create_run(dice),
+            2 | 3 => self.change_run(dice),
+            4..=6 => self.add_entry(dice),
+            7 | 8 => self.change_entry(dice),
+            9 => self.attempt(dice),
+            10 => self.accept_event(dice),
+            11 => self.verdict(dice),
+            12 => self.wait(dice),
+            13 | 14 => self.signal(dice),
+            _ => self.state(dice),
+        }
+    }
+
+    fn create_run(&mut self, dice: &mut Dice) -> Vec<Change> {
+        let now = self.now();
+        let run_no = self.runs.len() as i64 + 1;
+        let id = RunId::new(Timestamp(now.0 - dice.below(3) as i64), dice.0, 0);
+        let of_event = if self.events.is_empty() { None } else { dice.some(|dice| dice.pick(&self.events).clone()) };
+        let mother = if self.runs.is_empty() { None } else { dice.some(|dice| dice.pick(&self.runs).clone()) };
+        let mother = mother.filter(|_| of_event.is_none());
+        let run = RunHead {
+            run_no,
+            id,
+            function: dice.function(),
+            name: dice.some(|_| Text::from(format!("order-{run_no}"))),
+            status: *dice.pick(&[RunStatus::Queued, RunStatus::Ready]),
+            trigger: *dice.pick(&TriggerKind::ALL),
+            event: of_event.as_ref().map(|event| event.id),
+            born_seq: self.events.len() as i64,
+            parent: mother.as_ref().map(|mother| ParentLink { run: mother.id, idx: 1 }),
+            root: mother.map_or(id, |mother| mother.root),
+            deployment: dice.some(World::deployment),
+            created_at: now,
+            started_at: now,
+            ended_at: None,
+            failures: 0,
+            losses: 0,
+            last_error: None,
+            awaiting: Vec::new(),
+            hold: None,
+            wake_at: self.wake(dice),
+            cancel_by: None,
+            mismatch_since: None,
+        };
+        // As the engine does, a run takes over the very bytes of its event.
+        let data = of_event.map_or_else(|| dice.payload(), |event| event.data);
+        let input =
+            Entry { outcome: Some(Outcome::Ok(data)), seq: None, ..self.entry(dice, run_no, 0, EntryKind::Input) };
+        self.runs.push(run.clone());
+        self.entries.push(vec![input.clone()]);
+        self.signals.push(Vec::new());
+        vec![Change::RunCreated(run), Change::EntryAdded(input)]
+    }
+
+    fn open_run(&self, dice: &mut Dice) -> Option<usize> {
+        let open: Vec<usize> = (0..self.runs.len()).filter(|at| !self.runs[*at].status.is_terminal()).collect();
+        (!open.is_empty()).then(|| *dice.pick(&open))
+    }
+
+    fn change_run(&mut self, dice: &mut Dice) -> Vec<Change> {
+        let Some(at) = self.open_run(dice) else { return Vec::new() };
+        let now = self.now();
+        let status = *dice.pick(&RunStatus::ALL);
+        let run = RunHead {
+            status,
+            ended_at: status.is_terminal().then_some(now),
+            wake_at: if status.is_terminal() { None } else { self.wake(dice) },
+            started_at: Timestamp(now.0 - dice.below(9) as i64),
+            deployment: dice.some(World::deployment),
+            failures: dice.below(5) as u32,
+            losses: dice.below(5) as u32,
+            last_error: dice.some(Dice::payload),
+            awaiting: dice.some(|_| vec![vec![Text::from("a"), Text::from("b:1")], vec![]]).unwrap_or_default(),
+            hold: (status == RunStatus::Paused).then(|| Hold {
+                kind: HoldKind::Lost,
+                detail: "held\0 by hand".to_owned(),
+                since: now,
+                deployment: dice.some(World::deployment),
+            }),
+            cancel_by: dice.some(|_| now),
+            mismatch_since: dice.some(|_| now),
+            ..self.runs[at].clone()
+        };
+        self.runs[at] = run.clone();
+        let mut changes = vec![Change::RunChanged(run)];
+        if status.is_terminal() {
+            let (run_no, idx) = (self.runs[at].run_no, self.entries[at].len() as u32);
+            let mut entry = self.entry(dice, run_no, idx, EntryKind::Outcome);
+            entry.outcome = Some(Outcome::Ok(dice.payload()));
+            self.entries[at].push(entry.clone());
+            changes.push(Change::EntryAdded(entry));
+        }
+        changes
+    }
+
+    /// A settled entry without its outcome.
+    fn entry(&mut self, dice: &mut Dice, run_no: i64, idx: u32, kind: EntryKind) -> Entry {
+        let now = self.now();
+        Entry {
+            run_no,
+            idx,
+            id: Text::from(format!("{kind}:{idx}")),
+            kind,
+            name: dice.some(|_| Text::from("charge")),
+            params: dice.payload(),
+            status: EntryStatus::Settled,
+            outcome: None,
+            seq: Some(idx),
+            due_at: dice.some(|_| now),
+            failures: 0,
+            last_error: None,
+            deployment: dice.some(World::deployment),
+            child: dice.some(|_| RunId::new(now, 7, 0)),
+            created_at: now,
+            settled_at: Some(now),
+        }
+    }
+
+    fn add_entry(&mut self, dice: &mut Dice) -> Vec<Change> {
+        let Some(at) = self.open_run(dice) else { return Vec::new() };
+        let kind = *dice.pick(&EntryKind::ALL[1..9]);
+        let (run_no, idx) = (self.runs[at].run_no, self.entries[at].len() as u32);
+        let mut entry = self.entry(dice, run_no, idx, kind);
+        if dice.coin() {
+            entry.outcome = Some(dice.outcome());
+        } else {
+            entry.status = *dice.pick(&[EntryStatus::Waiting, EntryStatus::Backoff, EntryStatus::Runnable]);
+            (entry.seq, entry.settled_at) = (None, None);
+        }
+        self.entries[at].push(entry.clone());
+        vec![Change::EntryAdded(entry)]
+    }
+
+    fn change_entry(&mut self, dice: &mut Dice) -> Vec<Change> {
+        let open = |entry: &&Entry| !entry.is_settled();
+        let all: Vec<Entry> = self.entries.iter().flatten().filter(open).cloned().collect();
+        if all.is_empty() {
+            return Vec::new();
+        }
+        let mut entry = dice.pick(&all).clone();
+        entry.failures += 1;
+        entry.last_error = dice.some(Dice::payload);
+        entry.due_at = dice.some(|_| Timestamp(1_700_000_000_000));
+        entry.status = *dice.pick(&EntryStatus::ALL);
+        if entry.is_settled() {
+            (entry.outcome, entry.seq, entry.settled_at) = (Some(dice.outcome()), Some(entry.idx), Some(self.now()));
+            entry.child = None;
+        }
+        let at = usize::try_from(entry.run_no - 1).unwrap();
+        self.entries[at][entry.idx as usize] = entry.clone();
+        vec![Change::EntryChanged(entry)]
+    }
+
+    fn attempt(&mut self, dice: &mut Dice) -> Vec<Change> {
+        let Some(at) = self.open_run(dice) else { return Vec::new() };
+        let (started_at, ended_at) = (self.now(), self.now());
+        let (run_no, number, error) = (self.runs[at].run_no, dice.below(9) as u32, dice.payload());
+        let idx = dice.some(|dice| dice.below(4) as u32);
+        vec![Change::AttemptAdded(Attempt { run_no, idx, number, started_at, ended_at, error })]
+    }
+
+    fn accept_event(&mut self, dice: &mut Dice) -> Vec<Change> {
+        let at = self.now();
+        let event = Event {
+            seq: self.events.len() as i64 + 1,
+            id: EventId::new(at, dice.0, 0),
+            name: dice.text(&NAMES),
+            data: dice.payload(),
+            at,
+            client_id: dice.some(|_| Text::from("client")),
+            source: if self.runs.is_empty() { None } else { dice.some(|dice| dice.pick(&self.runs).id) },
+        };
+        self.events.push(event.clone());
+        vec![Change::EventAdded(event)]
+    }
+
+    fn verdict(&mut self, dice: &mut Dice) -> Vec<Change> {
+        if self.events.is_empty() {
+            return Vec::new();
+        }
+        self.verdicts += 1;
+        let function = FunctionId::new("shop", format!("f{}", self.verdicts));
+        let failed = || Verdict::FilterFailed("no such key: `a\0b`".to_owned());
+        let verdict = if dice.coin() { Verdict::Filtered } else { failed() };
+        vec![Change::VerdictAdded(dice.pick(&self.events).id, function, verdict)]
+    }
+
+    fn index(dice: &mut Dice) -> WaitIndex {
+        let value = *dice.pick(&[0, 1, i64::MIN, i64::MAX]);
+        let path = Text::from(if value == 0 { "" } else { "data.orderId" });
+        WaitIndex { event: dice.text(&NAMES), path, value }
+    }
+
+    fn wait(&mut self, dice: &mut Dice) -> Vec<Change> {
+        if !self.waits.is_empty() && dice.coin() {
+            let at = dice.below(self.waits.len());
+            if dice.coin() {
+                return vec![Change::WaitClosed(self.waits.swap_remove(at))];
+            }
+            self.waits[at].scanned_to = dice.some(|dice| dice.below(100) as i64);
+            return vec![Change::WaitChanged(self.waits[at].clone())];
+        }
+        let Some(at) = self.open_run(dice) else { return Vec::new() };
+        let now = self.now();
+        let wait = Wait {
+            run: self.runs[at].id,
+            run_no: self.runs[at].run_no,
+            // Unique, and no entry's position is asked for.
+            idx: u32::try_from(now.0 - 1_700_000_000_000).unwrap(),
+            index: World::index(dice),
+            after_seq: dice.below(5) as i64,
+            scanned_to: dice.some(|dice| dice.below(5) as i64),
+            scan_end: 5,
+            filter: dice.some(Dice::payload),
+        };
+        self.waits.push(wait.clone());
+        vec![Change::WaitOpened(wait)]
+    }
+
+    fn signal(&mut self, dice: &mut Dice) -> Vec<Change> {
+        let Some(at) = self.open_run(dice) else { return Vec::new() };
+        let early = self.signals[at].iter_mut().find(|signal| signal.consumed_by.is_none());
+        if let Some(signal) = early.filter(|_| dice.coin()) {
+            signal.consumed_by = Some(dice.below(9) as u32);
+            return vec![Change::SignalConsumed(signal.clone())];
+        }
+        let signal = Signal {
+            run_no: self.runs[at].run_no,
+            order: self.signals[at].len() as u32,
+            name: dice.text(&SIGNALS),
+            id: dice.some(|_| Text::from("once")),
+            settle: dice.outcome(),
+            at: self.now(),
+            consumed_by: dice.some(|_| 3).filter(|_| dice.coin()),
+        };
+        self.signals[at].push(signal.clone());
+        vec![Change::SignalAdded(signal)]
+    }
+
+    fn state(&mut self, dice: &mut Dice) -> Vec<Change> {
+        if !self.state.is_empty() && dice.coin() {
+            return vec![Change::StateDeleted(dice.pick(&self.state).clone())];
+        }
+        let key = self.state_key(dice);
+        self.state.push(key.clone());
+        vec![Change::StatePut(StateRow { key, wake_at: self.wake(dice), value: Payload::trusted(r#"{"v":1}"#) })]
+    }
+
+    fn state_key(&mut self, dice: &mut Dice) -> StateKey {
+        match dice.below(3) {
+            0 => StateKey::Fanout(EventId::new(Timestamp(5), dice.below(9) as u64, 0)),
+            1 => StateKey::Mark(World::mark(dice, MarkScope::Event)),
+            _ => {
+                let scope = MarkScope::Start(dice.function());
+                StateKey::Mark(World::mark(dice, scope))
+            }
+        }
+    }
+
+    fn mark(dice: &mut Dice, scope: MarkScope) -> MarkKey {
+        MarkKey { scope, key: Text::from(format!("key {}", dice.below(4))) }
+    }
+
+    /// A key to ask for: mostly one that is there.
+    pub(super) fn key(&mut self, dice: &mut Dice) -> Key {
+        match dice.below(8) {
+            0 | 1 => Key::Run(self.run_id(dice)),
+            2 => match self.runs.iter().find(|run| run.name.is_some()) {
+                Some(run) => Key::RunName(run.function.clone(), run.name.clone().unwrap()),
+                None => Key::RunName(dice.function(), Text::from("nobody")),
+            },
+            3 => match self.state_key(dice) {
+                StateKey::Mark(mark) => Key::Mark(mark),
+                StateKey::Fanout(_) => Key::Mark(World::mark(dice, MarkScope::Event)),
+            },
+            4 => Key::EventName(dice.text(&NAMES)),
+            5 => Key::Waits(World::index(dice)),
+            6 => Key::Event(self.event_id(dice)),
+            _ => Key::Events { name: dice.text(&NAMES), after: dice.below(4) as i64, until: dice.below(9) as i64 },
+        }
+    }
+
+    /// A run's id, or one that nothing has.
+    pub(super) fn run_id(&self, dice: &mut Dice) -> RunId {
+        if self.runs.is_empty() { RunId::new(Timestamp(1), 1, 1) } else { dice.pick(&self.runs).id }
+    }
+
+    /// An event's id, or one that nothing has.
+    pub(super) fn event_id(&self, dice: &mut Dice) -> EventId {
+        if self.events.is_empty() { EventId::new(Timestamp(1), 1, 1) } else { dice.pick(&self.events).id }
+    }
+
+    /// A place in the order of timers.
+    pub(super) fn cursor(&mut self, dice: &mut Dice) -> Option<Timer> {
+        let key = if dice.coin() { TimerKey::Run(self.run_id(dice)) } else { TimerKey::State(self.state_key(dice)) };
+        let at = Timestamp(*dice.pick(&[0, 1_700_000_000_000, 1_700_000_000_002]));
+        dice.some(|_| Timer { at, key })
+    }
+
+    /// What a list of runs may ask for.
+    pub(super) fn run_filter(&self, dice: &mut Dice) -> RunFilter {
+        let statuses = (0..dice.below(3)).map(|_| *dice.pick(&RunStatus::ALL)).collect();
+        let some_time = |dice: &mut Dice| Timestamp(1_700_000_000_000 + dice.below(self.clock as usize + 2) as i64);
+        RunFilter {
+            statuses,
+            app: dice.some(|dice| dice.text(&APPS)),
+            function: dice.some(|dice| dice.text(&FUNCTIONS)),
+            since: dice.some(some_time).filter(|_| dice.coin()),
+            until: dice.some(some_time).filter(|_| dice.coin()),
+            before_run_no: dice.some(|dice| dice.below(self.runs.len() + 2) as i64),
+            limit: dice.below(9) + 1,
+        }
+    }
+
+    /// What a list of events may ask for.
+    pub(super) fn event_filter(&self, dice: &mut Dice) -> EventFilter {
+        EventFilter {
+            name: dice.some(|dice| dice.text(&NAMES)),
+            before_seq: dice.some(|dice| dice.below(self.events.len() + 2) as i64),
+            limit: dice.below(9) + 1,
+        }
+    }
+
+    /// An app that has, or had, something to say.
+    pub(super) fn app(&mut self, dice: &mut Dice) -> (App, Option<Deployment>) {
+        let name = dice.text(&APPS);
+        let deployment = dice.some(|dice| Deployment {
+            id: World::deployment(dice),
+            app: name.clone(),
+            manifest: manifest(&name, dice),
+            url: "https://shop.example/api".to_owned(),
+            created_at: self.now(),
+        });
+        let app = App {
+            name,
+            url: "https://shop.example/api".to_owned(),
+            headers: dice.some(|_| vec![("x-bypass".to_owned(), "s3cret".to_owned())]).unwrap_or_default(),
+            current: deployment.as_ref().map(|deployment| deployment.id),
+            created_at: self.now(),
+            synced_at: dice.some(|_| Timestamp(9)),
+            sync_error: dice.some(|_| "refused".to_owned()),
+        };
+        (app, deployment)
+    }
+
+    /// The name of an app.
+    pub(super) fn app_name(dice: &mut Dice) -> Text {
+        dice.text(&APPS)
+    }
+}
+
+fn manifest(app: &Text, dice: &mut Dice) -> Manifest {
+    let limits = DeploymentLimits {
+        request_bytes: 1,
+        response_bytes: 2,
+        seconds: dice.some(|_| 3),
+        streams: true,
+        outbound: false,
+    };
+    let function = FunctionConfig {
+        id: Text::from("order"),
+        name: dice.some(|_| "Order".to_owned()),
+        triggers: Vec::new(),
+        retry: RetryPolicy { factor: Some(1.5), ..RetryPolicy::default() },
+        invocation_timeout: dice.some(|_| Span::minutes(1)),
+    };
+    let (sdk, version, hash) = ("typescript/0.1.0".to_owned(), "v1".to_owned(), "abc".to_owned());
+    Manifest { app: app.clone(), sdk, version, hash, immutable: dice.coin(), limits, functions: vec![function] }
+}
