@@ -19,6 +19,7 @@ pub mod dispatch;
 pub mod store;
 
 // Ring 3: loops and doors.
+pub mod api;
 pub mod catalog;
 pub mod cluster;
 pub mod processor;

@@ -253,6 +253,45 @@ pub const BODY_READ_MS: u64 = 30_000;
 /// Connections open at the REST door.
 pub const CONNECTIONS_MAX: usize = 10_000;
 
+/// Silence between two requests of a connection until it is closed, in milliseconds: longer than load balancers keep theirs.
+pub const KEEP_ALIVE_MS: u64 = 75_000;
+
+/// Pause after a connection could not be accepted, in milliseconds.
+pub const ACCEPT_PAUSE_MS: u64 = 100;
+
+/// Requests at once in one HTTP/2 connection.
+pub const STREAMS_PER_CONNECTION_MAX: u32 = 256;
+
+/// Headers of one request.
+pub const HEADERS_MAX: usize = 100;
+
+/// Headers of one request with its first line, in bytes.
+pub const HEADER_BYTES_MAX: usize = 64 << 10;
+
+/// A request's id that a client chose, in bytes.
+pub const REQUEST_ID_BYTES_MAX: usize = 128;
+
+/// Body of a request that carries one payload, in bytes: the payload and what stands around it.
+pub const START_BODY_BYTES_MAX: usize = OUTCOME_BYTES_MAX + (64 << 10);
+
+/// Body of a request with events, in bytes: what one batch holds.
+pub const EVENTS_BODY_BYTES_MAX: usize = BATCH_BYTES_MAX;
+
+/// Body of a request without payloads, in bytes.
+pub const SMALL_BODY_BYTES_MAX: usize = 64 << 10;
+
+/// Clients that watch runs at once.
+pub const WATCHES_MAX: usize = 1_000;
+
+/// Pause between a change and the look at it for those who watch, in milliseconds: many changes make one picture.
+pub const WATCH_PAUSE_MS: u64 = 50;
+
+/// Pause between two looks at a run that somebody waits for, in case a wake-up was lost, in milliseconds.
+pub const WATCH_POLL_MS: u64 = 10_000;
+
+/// Pause between two signs of life on a connection that is silent otherwise, in milliseconds.
+pub const HEARTBEAT_MS: u64 = 15_000;
+
 /// How long a graceful stop waits for what is in flight, in milliseconds.
 pub const DRAIN_MS: u64 = 10_000;
 
@@ -263,5 +302,7 @@ const _: () = assert!(PAYLOAD_INLINE_BYTES_MAX < EVENT_BYTES_MAX);
 const _: () = assert!(APPS_MAX <= CATALOG_QUEUE_MAX && RESUME_PARALLEL_MAX < OUTER_QUEUE_MAX);
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX);
 const _: () = assert!(WAL_PAGES < WAL_PAGES_MAX && WAL_FILE_BYTES_MAX >= 4_096 * WAL_PAGES as i64);
+const _: () = assert!(EVENT_BYTES_MAX < EVENTS_BODY_BYTES_MAX && HEADER_READ_MS < KEEP_ALIVE_MS);
+const _: () = assert!(WATCH_PAUSE_MS < WATCH_POLL_MS && HEARTBEAT_MS < KEEP_ALIVE_MS);
 const _: () = assert!(SYNC_DEV_MS <= SYNC_MS && UNREACHED_PAUSE_MS_MAX <= RETRY_AFTER_MS_MAX);
 const _: () = assert!(CANCEL_GRACE_MS < DURATION_MS_MAX && MARK_MS < DURATION_MS_MAX);

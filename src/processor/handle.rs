@@ -54,6 +54,11 @@ impl Processor {
         answer.await.unwrap_or_else(|_| Err(Declined::Unavailable("the server is stopping".to_owned())))
     }
 
+    /// Whether the partition's loop runs: false once it has stopped or halted.
+    pub fn is_open(&self) -> bool {
+        !self.outer.is_closed()
+    }
+
     /// Follows a run: subscribe first, then read, then wait.
     pub fn watch(&self, run: RunId) -> Watch {
         self.watchers.subscribe(run)

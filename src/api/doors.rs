@@ -1,0 +1,88 @@
+//! What the doors of the API open to: everything that a handler of a request may use. Built once by whoever assembles the
+//! server, cheap to clone.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::watch;
+
+use super::error::Problem;
+use super::guard::Guard;
+use crate::auth::RunSecrets;
+use crate::catalog::Catalog;
+use crate::clock::Clock;
+use crate::cluster::Cluster;
+use crate::engine::{Command, Reply};
+use crate::limits::WATCHES_MAX;
+use crate::model::{RunId, Text};
+use crate::store::Store;
+
+/// Everything that requests may use.
+#[derive(Clone)]
+pub struct Doors {
+    /// The ledger, for reads: it knows durable things only.
+    pub store: Arc<dyn Store>,
+    /// The way to whoever decides.
+    pub cluster: Cluster,
+    /// The registry and its keeper.
+    pub catalog: Catalog,
+    /// Opens awakeable tokens.
+    pub secrets: Arc<RunSecrets>,
+    /// Time and chance.
+    pub clock: Arc<dyn Clock>,
+    /// The environment's name.
+    pub environment: Text,
+    /// Who may ask.
+    pub guard: Guard,
+    /// Turns true when the server stops: long waits end early then.
+    pub stop: watch::Receiver<bool>,
+    /// How many clients watch right now.
+    pub watching: Watching,
+}
+
+impl Doors {
+    /// Gives a command about a run to its owner.
+    pub(super) async fn command(&self, run: RunId, command: Command) -> Result<Reply, Problem> {
+        Ok(self.cluster.owner_of(run).submit(command).await?)
+    }
+
+    /// Whether the server is stopping.
+    pub(super) fn stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Returns when the server begins to stop.
+    pub(super) async fn stopped(&self) {
+        let mut stop = self.stop.clone();
+        if stop.wait_for(|stop| *stop).await.is_err() {
+            // Whoever could stop the server is gone, and the server with it.
+        }
+    }
+}
+
+/// An answer of the engine to another question than was asked: a defect.
+pub(super) fn unexpected(reply: &Reply) -> Problem {
+    Problem::internal(format!("the engine answered a command with {reply:?}"))
+}
+
+/// Counts the clients that watch, so that they stay below their bound.
+#[derive(Clone, Debug, Default)]
+pub struct Watching(Arc<AtomicUsize>);
+
+/// One client that watches; leaves when dropped.
+#[derive(Debug)]
+pub(super) struct Place(Watching);
+
+impl Watching {
+    /// Takes a place, if there is one.
+    pub(super) fn enter(&self) -> Option<Place> {
+        let taken = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| (n < WATCHES_MAX).then_some(n + 1));
+        taken.ok().map(|_| Place(self.clone()))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}

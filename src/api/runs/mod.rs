@@ -1,0 +1,42 @@
+//! Runs: lists, single runs, journals, results, changes as they happen, and what can be asked of a run.
+
+mod acts;
+mod explain;
+mod list;
+mod one;
+mod result;
+mod watch;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::doors::Doors;
+use super::error::Problem;
+use crate::engine::Refusal;
+use crate::model::RunId;
+
+pub use acts::StatusJson;
+pub use explain::ExplanationJson;
+pub use result::ResultJson;
+
+pub(super) use list::page_size;
+pub(super) use one::read;
+pub(super) use result::{WaitQuery, finished, wait_for_end};
+
+/// The addresses of runs.
+pub(super) fn routes() -> OpenApiRouter<Doors> {
+    OpenApiRouter::new()
+        .routes(routes!(list::list))
+        .routes(routes!(one::show))
+        .routes(routes!(one::journal))
+        .routes(routes!(result::result))
+        .routes(routes!(watch::watch))
+        .routes(routes!(explain::explain))
+        .routes(routes!(acts::cancel))
+        .routes(routes!(acts::resume))
+}
+
+/// There is no such run.
+fn unknown(run: RunId) -> Problem {
+    Refusal::UnknownRun(run).into()
+}

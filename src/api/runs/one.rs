@@ -1,0 +1,43 @@
+//! `GET /v1/runs/{run}` and its journal.
+
+use axum::Json;
+use axum::extract::State;
+
+use super::unknown;
+use crate::api::body::{self, Params};
+use crate::api::doors::Doors;
+use crate::api::error::Problem;
+use crate::api::view::{JournalJson, RunJson};
+use crate::model::RunId;
+use crate::store::RunView;
+
+/// Reads a run that must exist.
+pub(in crate::api) async fn read(doors: &Doors, id: RunId) -> Result<RunView, Problem> {
+    doors.store.run(id).await?.ok_or_else(|| unknown(id))
+}
+
+/// Show a run with its input and, when it has ended, its outcome.
+#[utoipa::path(
+    get, path = "/v1/runs/{run}", tag = "runs", operation_id = "showRun",
+    params(("run" = String, Path, description = "The run's id")),
+    responses((status = 200, description = "The run", body = RunJson))
+)]
+pub(super) async fn show(State(doors): State<Doors>, Params(run): Params<String>) -> Result<Json<RunJson>, Problem> {
+    let run = body::id("run", &run)?;
+    Ok(Json(RunJson::from(&read(&doors, run).await?)))
+}
+
+/// Show a run's whole journal: entries in order of creation, with their failed attempts.
+#[utoipa::path(
+    get, path = "/v1/runs/{run}/journal", tag = "runs", operation_id = "showJournal",
+    params(("run" = String, Path, description = "The run's id")),
+    responses((status = 200, description = "The journal", body = JournalJson))
+)]
+pub(super) async fn journal(
+    State(doors): State<Doors>,
+    Params(run): Params<String>,
+) -> Result<Json<JournalJson>, Problem> {
+    let run: RunId = body::id("run", &run)?;
+    let journal = doors.store.journal(run).await?.ok_or_else(|| unknown(run))?;
+    Ok(Json(JournalJson::from(&journal)))
+}

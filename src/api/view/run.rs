@@ -1,0 +1,154 @@
+//! A run in JSON.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::there;
+use crate::model::{
+    DeploymentId, EventId, Hold, HoldKind, Outcome, Payload, RunHead, RunId, RunStatus, Text, Timestamp, TriggerKind,
+};
+use crate::store::RunView;
+
+/// A run. In lists without input and outcome.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Run)]
+pub struct RunJson {
+    /// Its id, `run_…`.
+    #[schema(value_type = String)]
+    pub id: RunId,
+    /// The app whose function it executes.
+    #[schema(value_type = String)]
+    pub app: Text,
+    /// The function's id in its app.
+    #[schema(value_type = String)]
+    pub function: Text,
+    /// The name that its client chose (`runId` at its start), unique for the function.
+    #[schema(value_type = Option<String>)]
+    pub name: Option<Text>,
+    /// Where it stands: `queued`, `ready`, `suspended`, `backoff`, `paused`, `completed`, `failed` or `cancelled`.
+    #[schema(value_type = String)]
+    pub status: RunStatus,
+    /// What started it: `event`, `call` or `invoke`.
+    #[schema(value_type = String)]
+    pub trigger: TriggerKind,
+    /// The event that started it.
+    #[schema(value_type = Option<String>)]
+    pub event: Option<EventId>,
+    /// The run that waits for it, and the position of its entry there.
+    pub parent: Option<ParentJson>,
+    /// The first run of its family.
+    #[schema(value_type = String)]
+    pub root: RunId,
+    /// The deployment it is pinned to, when that is immutable.
+    #[schema(value_type = Option<String>)]
+    pub deployment: Option<DeploymentId>,
+    /// When it was created.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    /// When it may first run: its creation, or its delay's end.
+    #[schema(value_type = String, format = DateTime)]
+    pub started_at: Timestamp,
+    /// When it ended.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub ended_at: Option<Timestamp>,
+    /// When it moves by itself, if a timer is all that it needs.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub wake_at: Option<Timestamp>,
+    /// Failed invocations since its last progress.
+    pub failures: u32,
+    /// Invocations lost in flight since its last progress.
+    pub losses: u32,
+    /// The last failed invocation's error, while there is one.
+    #[schema(value_type = Option<Object>)]
+    pub last_error: Option<Payload>,
+    /// Why it is held.
+    pub hold: Option<HoldJson>,
+    /// What it was started with; left out in lists.
+    #[serde(default, deserialize_with = "there", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Value)]
+    pub input: Option<Payload>,
+    /// The value that it ended with; left out in lists.
+    #[serde(default, deserialize_with = "there", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Value)]
+    pub ok: Option<Payload>,
+    /// The error that it ended with, `{name, message, code?, data?, stack?, cause?}`; left out in lists.
+    #[serde(default, deserialize_with = "there", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object)]
+    pub err: Option<Payload>,
+}
+
+/// The parent's entry that a run's outcome settles.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Parent)]
+pub struct ParentJson {
+    /// The parent run.
+    #[schema(value_type = String)]
+    pub run: RunId,
+    /// The position of its entry.
+    pub idx: u32,
+}
+
+/// Why a run is held.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Hold)]
+pub struct HoldJson {
+    /// Why, for programs: `mismatch`, `signature`, `unknownFunction`, `protocol`, `tooLarge`, `lost` or `quarantine`.
+    #[schema(value_type = String)]
+    pub kind: HoldKind,
+    /// Why, and what to do, for people.
+    pub detail: String,
+    /// Since when.
+    #[schema(value_type = String, format = DateTime)]
+    pub since: Timestamp,
+    /// The deployment that was asked.
+    #[schema(value_type = Option<String>)]
+    pub deployment: Option<DeploymentId>,
+}
+
+impl From<&Hold> for HoldJson {
+    fn from(hold: &Hold) -> HoldJson {
+        HoldJson { kind: hold.kind, detail: hold.detail.clone(), since: hold.since, deployment: hold.deployment }
+    }
+}
+
+impl From<&RunHead> for RunJson {
+    fn from(head: &RunHead) -> RunJson {
+        RunJson {
+            id: head.id,
+            app: head.function.app.clone(),
+            function: head.function.function.clone(),
+            name: head.name.clone(),
+            status: head.status,
+            trigger: head.trigger,
+            event: head.event,
+            parent: head.parent.map(|parent| ParentJson { run: parent.run, idx: parent.idx }),
+            root: head.root,
+            deployment: head.deployment,
+            created_at: head.created_at,
+            started_at: head.started_at,
+            ended_at: head.ended_at,
+            // 0 means "now or being worked on" inside, and is no time that people want to see.
+            wake_at: head.wake_at.filter(|at| *at > Timestamp::ZERO),
+            failures: head.failures,
+            losses: head.losses,
+            last_error: head.last_error.clone(),
+            hold: head.hold.as_ref().map(HoldJson::from),
+            input: None,
+            ok: None,
+            err: None,
+        }
+    }
+}
+
+impl From<&RunView> for RunJson {
+    fn from(view: &RunView) -> RunJson {
+        let (ok, err) = match view.outcome.as_ref().and_then(|entry| entry.outcome.as_ref()) {
+            Some(Outcome::Ok(value)) => (Some(value.clone()), None),
+            Some(Outcome::Err(error)) => (None, Some(error.clone())),
+            Some(Outcome::Timeout) | None => (None, None),
+        };
+        let input = view.input.outcome.as_ref().and_then(Outcome::payload).cloned();
+        RunJson { input, ok, err, ..RunJson::from(&view.head) }
+    }
+}
