@@ -23,3 +23,6 @@ pub mod api;
 pub mod catalog;
 pub mod cluster;
 pub mod processor;
+
+// Ring 4: assembly.
+pub mod node;

@@ -54,7 +54,7 @@ impl Ctx {
     ///         .await
     /// }
     /// ```
-    pub fn run<F, Fut, T, E>(&self, id: &str, body: F) -> Run<F, T>
+    pub fn run<F, Fut, T, E>(&self, id: &str, body: F) -> Run<F, Fut, T>
     where
         F: FnOnce(Step) -> Fut,
         Fut: Future<Output = Result<T, E>>,
@@ -186,7 +186,13 @@ impl Ctx {
     ///     .await
     /// }
     /// ```
-    pub fn map<I, K, F, Fut, T, E>(&self, id: &str, items: I, key: impl Fn(&I::Item) -> K, mut body: F) -> Map<Fut>
+    pub fn map<I, K, F, Fut, T, E>(
+        &self,
+        id: &str,
+        items: I,
+        key: impl Fn(&I::Item) -> K,
+        body: F,
+    ) -> Map<I::Item, F, Fut, T>
     where
         I: IntoIterator,
         K: ToString,
@@ -195,12 +201,7 @@ impl Ctx {
         E: Into<Error>,
     {
         let scope = self.scope(id);
-        let begin = |item| {
-            let key = key(&item).to_string();
-            let future = body(scope.scope(&key), item);
-            (key, future)
-        };
-        Map::new(items.into_iter().map(begin).collect())
+        Map::new(items.into_iter().map(|item| (key(&item).to_string(), item)).collect(), &scope, body)
     }
 }
 

@@ -5,42 +5,37 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use futures_util::{StreamExt, TryFuture};
 
+use crate::context::Ctx;
 use crate::error::Error;
 
 /// The future of a fan-out, made by [`Ctx::map`](crate::Ctx::map).
 #[must_use = "a fan-out does nothing unless it is awaited"]
-pub struct Map<Fut: TryFuture> {
-    /// Not begun: futures do nothing before they are polled.
-    waiting: VecDeque<Numbered<Fut>>,
+pub struct Map<I, F, Fut, T> {
+    waiting: VecDeque<(usize, Ctx, I)>,
+    body: F,
     active: FuturesUnordered<Numbered<Fut>>,
-    results: Vec<Option<Fut::Ok>>,
+    results: Vec<Option<T>>,
     at_once_max: usize,
     refused: Option<Error>,
 }
 
 // Nothing is pinned in place: the bodies have boxes of their own.
-impl<Fut: TryFuture> Unpin for Map<Fut> {}
+impl<I, F, Fut, T> Unpin for Map<I, F, Fut, T> {}
 
-impl<Fut: TryFuture> Map<Fut> {
-    /// One future per key, in the order of the items.
-    pub(crate) fn new(bodies: Vec<(String, Fut)>) -> Map<Fut> {
-        let mut keys = HashSet::with_capacity(bodies.len());
-        let doubled = bodies.iter().find(|(key, _)| !keys.insert(key.as_str())).map(|(key, _)| {
+impl<I, F, Fut, T> Map<I, F, Fut, T> {
+    pub(crate) fn new(items: Vec<(String, I)>, scope: &Ctx, body: F) -> Map<I, F, Fut, T> {
+        let mut keys = HashSet::with_capacity(items.len());
+        let doubled = items.iter().find(|(key, _)| !keys.insert(key.as_str())).map(|(key, _)| {
             let message = format!("two items of a map have the key `{key}`: their entries could not be told apart");
             Error::terminal("InvalidIdError", message)
         });
-        let results = bodies.iter().map(|_| None).collect();
-        let numbered = |(position, (_, body))| Numbered { position, body: Box::pin(body) };
-        Map {
-            waiting: bodies.into_iter().enumerate().map(numbered).collect(),
-            active: FuturesUnordered::new(),
-            results,
-            at_once_max: usize::MAX,
-            refused: doubled,
-        }
+        let results = items.iter().map(|_| None).collect();
+        let waiting = items.into_iter().enumerate();
+        let waiting = waiting.map(|(position, (key, item))| (position, scope.scope(&key), item)).collect();
+        Map { waiting, body, active: FuturesUnordered::new(), results, at_once_max: usize::MAX, refused: doubled }
     }
 
     /// At most so many items at once, in their order; without it, all.
@@ -50,9 +45,10 @@ impl<Fut: TryFuture> Map<Fut> {
     }
 }
 
-impl<Fut, T, E> Future for Map<Fut>
+impl<I, F, Fut, T, E> Future for Map<I, F, Fut, T>
 where
-    Fut: Future<Output = Result<T, E>> + TryFuture<Ok = T, Error = E>,
+    F: FnMut(Ctx, I) -> Fut,
+    Fut: Future<Output = Result<T, E>>,
     E: Into<Error>,
 {
     type Output = Result<Vec<T>, Error>;
@@ -64,9 +60,9 @@ where
         }
         loop {
             while this.active.len() < this.at_once_max
-                && let Some(next) = this.waiting.pop_front()
+                && let Some((position, ctx, item)) = this.waiting.pop_front()
             {
-                this.active.push(next);
+                this.active.push(Numbered { position, body: Box::pin((this.body)(ctx, item)) });
             }
             match this.active.poll_next_unpin(cx) {
                 Poll::Pending => return Poll::Pending,

@@ -6,8 +6,7 @@ use backstitch::{App, Ctx};
 use http::{Request, Response};
 use serde_json::Value;
 
-use super::{corpus, matching, read};
-use crate::support::send;
+use crate::{corpus, matching, read, send};
 
 #[tokio::test]
 async fn every_request() {

@@ -1,0 +1,199 @@
+//! The composition root: builds every part, starts them in order, stops them in the reverse order, and joins them all.
+//! Nothing else in the server knows how it is put together.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::api::{self, Doors, Guard, Watching};
+use crate::auth::{RunSecrets, Signer, SigningKey};
+use crate::catalog::{self, Catalog};
+use crate::clock::{Clock, SystemClock};
+use crate::cluster::Cluster;
+use crate::dispatch::{ClientError, Discovery, Drift, Egress, HttpClient, HttpInvoker};
+use crate::limits::{SYNC_DEV_MS, SYNC_MS};
+use crate::model::{Span, Text};
+use crate::processor::{self, Halted};
+use crate::store::sqlite::{Durability, SqliteConfig, SqliteStore};
+use crate::store::{Store, StoreError};
+
+/// The one partition of an embedded server.
+const PARTITION: u16 = 0;
+
+/// What a server is started with.
+pub struct Settings {
+    /// Where the data is; made if it is not there.
+    pub data_dir: PathBuf,
+    /// What an acknowledged write survives.
+    pub durability: Durability,
+    /// Where the server listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The environment's name, as handlers see it in signatures.
+    pub environment: Text,
+    /// The address under which clients and handlers reach the server, when that is not where it listens.
+    pub public_url: Option<String>,
+    /// What requests to handlers are signed with. Nothing means that they are not signed.
+    pub key: Option<SigningKey>,
+    /// Which addresses the server may call.
+    pub egress: Egress,
+    /// Whether apps are asked for changes every other second.
+    pub dev: bool,
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The address is taken, or not this machine's.
+    #[error("failed to listen on {address}: {error}; choose another with --listen, or stop what listens there")]
+    Listen {
+        /// What was asked for.
+        address: SocketAddr,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// Outgoing calls cannot be set up.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+/// Why a server that ran cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// A partition stays down.
+    #[error(transparent)]
+    Halted(#[from] Halted),
+    /// A part ended that should not have.
+    #[error("failed to keep `{0}` running; this is a defect of the server, please report it")]
+    Ended(&'static str),
+}
+
+/// A running server.
+pub struct Node {
+    address: SocketAddr,
+    catalog: Catalog,
+    stop_doors: watch::Sender<bool>,
+    stop_loops: watch::Sender<bool>,
+    api: JoinHandle<()>,
+    keeper: JoinHandle<()>,
+    partition: Option<JoinHandle<Result<(), Halted>>>,
+}
+
+impl Node {
+    /// Starts a server: the ledger, the partition, the catalog, and last the doors. What can fail fails before the
+    /// first request is taken.
+    pub async fn start(settings: Settings) -> Result<Node, StartError> {
+        let listener = TcpListener::bind(settings.listen)
+            .await
+            .map_err(|error| StartError::Listen { address: settings.listen, error })?;
+        let address =
+            listener.local_addr().map_err(|error| StartError::Listen { address: settings.listen, error })?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let store = open_store(&settings).await?;
+        let secrets = Arc::new(RunSecrets::new(&store.secret(fresh_secret(&*clock)).await?));
+        let client = HttpClient::new(settings.egress.clone())?;
+        let signer = Arc::new(Signer::new(settings.environment.to_string(), settings.key.as_ref(), clock.clone()));
+        let (drift, drifted) = Drift::channel(clock.clone());
+        let registry = catalog::load(&*store).await?;
+        let invoker = HttpInvoker::new(
+            client.clone(),
+            signer.clone(),
+            secrets.clone(),
+            registry.subscribe(),
+            drift,
+            clock.clone(),
+        );
+        let (stop_doors, doors_stop) = watch::channel(false);
+        let (stop_loops, loops_stop) = watch::channel(false);
+        let (processor, partition) = processor::open(processor::Parts {
+            partition: PARTITION,
+            store: store.clone(),
+            clock: clock.clone(),
+            invoker: Arc::new(invoker),
+            registry: registry.subscribe(),
+            stop: loops_stop.clone(),
+        })
+        .await?;
+        let cluster = Cluster::single(processor);
+        let (catalog, keeper) = catalog::open(catalog::Parts {
+            store: store.clone(),
+            discovery: Discovery::new(client, signer),
+            cluster: cluster.clone(),
+            partitions: vec![PARTITION],
+            clock: clock.clone(),
+            registry,
+            drift: drifted,
+            every: Span(if settings.dev { SYNC_DEV_MS } else { SYNC_MS }),
+            stop: loops_stop,
+        });
+        let public_url = settings.public_url.as_deref();
+        let local = address.ip().is_loopback();
+        let router = api::router(Doors {
+            store,
+            cluster,
+            catalog: catalog.clone(),
+            secrets,
+            clock,
+            environment: settings.environment,
+            guard: if local { Guard::local(public_url) } else { Guard::anywhere(public_url) },
+            stop: doors_stop.clone(),
+            watching: Watching::default(),
+        });
+        let api = tokio::spawn(api::serve(listener, router, doors_stop));
+        Ok(Node { address, catalog, stop_doors, stop_loops, api, keeper, partition: Some(partition) })
+    }
+
+    /// Where the server listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The registry's keeper.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// Returns when the server cannot go on, with the reason; never while all is well. May be called once.
+    pub async fn failed(&mut self) -> NodeError {
+        let Some(partition) = &mut self.partition else { return std::future::pending().await };
+        let ended = partition.await;
+        self.partition = None;
+        match ended {
+            Ok(Err(halted)) => NodeError::Halted(halted),
+            Ok(Ok(())) | Err(_) => NodeError::Ended("partition"),
+        }
+    }
+
+    /// Stops in order: no new requests, open ones end; then no new invocations, those under way end; all that was
+    /// decided is durable. Returns when everything has ended.
+    pub async fn stop(self) -> Result<(), NodeError> {
+        self.stop_doors.send_replace(true);
+        self.api.await.map_err(|_| NodeError::Ended("api"))?;
+        self.stop_loops.send_replace(true);
+        self.keeper.await.map_err(|_| NodeError::Ended("catalog"))?;
+        match self.partition {
+            Some(partition) => partition.await.map_err(|_| NodeError::Ended("partition"))?.map_err(NodeError::Halted),
+            None => Ok(()),
+        }
+    }
+}
+
+async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, StoreError> {
+    let config = SqliteConfig { durability: settings.durability, ..SqliteConfig::new(settings.data_dir.clone()) };
+    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&config)).await;
+    let store = opened.map_err(|panic| StoreError::Open(format!("opening panicked: {panic}")))??;
+    Ok(Arc::new(store))
+}
+
+fn fresh_secret(clock: &dyn Clock) -> [u8; 32] {
+    let mut secret = [0; 32];
+    secret[..16].copy_from_slice(&clock.entropy().to_be_bytes());
+    secret[16..].copy_from_slice(&clock.entropy().to_be_bytes());
+    secret
+}

@@ -1,0 +1,107 @@
+//! Real handlers: an app of the Rust SDK in this process, and a Node process with the TypeScript SDK. Both keep a log of
+//! every body that they ran, outside of anything that is killed.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use backstitch::prelude::*;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// What ran: (run, step) to the results of every execution.
+pub(super) type Executions = Arc<Mutex<BTreeMap<(String, String), Vec<String>>>>;
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Order {
+    pub(super) id: String,
+}
+
+/// An app that is served from this process until it is dropped.
+pub(super) struct RustApp {
+    pub(super) url: String,
+    pub(super) executions: Executions,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for RustApp {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn record(log: Executions, run: String, step: &'static str) -> Result<String, std::io::Error> {
+    // Long enough that kills fall into bodies too.
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    let mut log = log.lock().expect("nobody panics with the lock");
+    let results = log.entry((run, step.to_owned())).or_default();
+    results.push(format!("{step}#{}", results.len() + 1));
+    Ok(results[results.len() - 1].clone())
+}
+
+/// Charges, naps, waits for approval, ships: `order` of app `shop`, on `order/created`.
+pub(super) async fn rust_app() -> RustApp {
+    let executions = Executions::default();
+    let log = executions.clone();
+    let app = App::new("shop").dev(true).function(
+        backstitch::Function::new("order", move |ctx: Ctx, order: Order| {
+            let log = log.clone();
+            async move {
+                let step = |name: &'static str| record(log.clone(), ctx.id().to_owned(), name);
+                let charge = ctx.run("charge", |_| step("charge")).await?;
+                let (a, b) = backstitch::try_join!(
+                    ctx.run("reserve", |_| step("reserve")),
+                    ctx.run("invoice", |_| step("invoice"))
+                )?;
+                ctx.sleep("nap", Duration::from_millis(30)).await?;
+                let approved = ctx.signal::<bool>("approve").await?;
+                let ship = ctx.run("ship", |_| step("ship")).await?;
+                Ok::<_, Error>(serde_json::json!({
+                    "order": order.id, "charge": charge, "reserve": a, "invoice": b, "approved": approved, "ship": ship,
+                }))
+            }
+        })
+        .on("order/created"),
+    );
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("it listens"));
+    let task = tokio::spawn(async move {
+        axum::serve(listener, app.router()).await.expect("the app is served");
+    });
+    RustApp { url, executions, task }
+}
+
+/// A Node process that serves `tests/it/e2e/app.mjs`.
+pub(super) struct NodeApp {
+    child: Child,
+    pub(super) url: String,
+}
+
+impl NodeApp {
+    pub(super) async fn start(port: u16) -> NodeApp {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/e2e/app.mjs");
+        let mut child = Command::new("node")
+            .arg(script)
+            .env("PORT", port.to_string())
+            .env("BACKSTITCH_DEV", "1")
+            .env_remove("BACKSTITCH_KEY")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("node is installed, and sdk-ts is built: `make sdk-ts`");
+        let mut lines = BufReader::new(child.stdout.take().expect("standard output is piped")).lines();
+        let line = tokio::time::timeout(Duration::from_secs(20), lines.next_line()).await;
+        let line = line.expect("the app says where it listens").expect("it can be read").expect("it says something");
+        let url = line.trim().to_owned();
+        assert!(url.starts_with("http://"), "the app said `{line}`");
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        NodeApp { child, url }
+    }
+
+    pub(super) async fn kill(mut self) {
+        self.child.kill().await.expect("the app runs until it is killed");
+    }
+}

@@ -1,0 +1,7 @@
+//! End to end: the real binary as a process, real handlers over real HTTP, real signals to kill with.
+
+mod broken;
+mod handlers;
+mod kill;
+mod server;
+mod whole;
