@@ -43,7 +43,9 @@ impl fmt::Display for ConnectError {
             ConnectError::Unresolved { host, error } => write!(f, "the name {host} cannot be resolved ({error})"),
             ConnectError::Refused { at } => write!(f, "connection refused by {at}; is the app running?"),
             ConnectError::Failed { at, error } => write!(f, "no connection to {at} ({error})"),
-            ConnectError::TimedOut { host } => write!(f, "no connection to {host} within {} s", CONNECT_MS / 1_000),
+            ConnectError::TimedOut { host } => {
+                write!(f, "no connection to {host} within {} s, TLS included", CONNECT_MS / 1_000)
+            }
         }
     }
 }

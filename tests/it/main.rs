@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod dialect;
+mod dispatch;
 mod processor;
 mod store;
 mod support;

@@ -39,6 +39,9 @@ impl From<FieldProblem> for OpError {
     }
 }
 
+/// The ops that make entries.
+const ENTRY_OPS: [&str; 7] = ["step", "sleep", "waitSignal", "waitEvent", "invoke", "send", "marker"];
+
 /// How a value of the answer is kept.
 pub(super) type Keep<'a> = dyn Fn(&RawValue) -> Payload + 'a;
 
@@ -94,6 +97,9 @@ impl WireOp<'_> {
 
     /// What the op makes of an entry.
     pub(super) fn entry_op(&self, keep: &Keep<'_>) -> Result<HandlerOp, OpError> {
+        if !ENTRY_OPS.contains(&&*self.op) {
+            return Err(OpError::UnknownKind(super::reader::shown(&self.op, 60)));
+        }
         let id = self.entry_id()?;
         let name = self.name.clone();
         if let Some(name) = &name {
@@ -124,8 +130,7 @@ impl WireOp<'_> {
                 let events = send(raw, keep).map_err(within)?;
                 HandlerOp::Send { id, name, params, events }
             }
-            "marker" => HandlerOp::Marker { id, name, params },
-            other => return Err(OpError::UnknownKind(super::reader::shown(other, 60))),
+            _ => HandlerOp::Marker { id, name, params },
         })
     }
 

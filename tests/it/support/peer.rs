@@ -1,6 +1,7 @@
 //! Something that listens where a handler should be, and says what the test tells it to, byte by byte.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -56,6 +57,7 @@ type Script = dyn Fn(&Received) -> Vec<Say> + Send + Sync;
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     received: Arc<Mutex<Vec<Received>>>,
+    connections: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -65,17 +67,25 @@ impl Peer {
         let address = listener.local_addr().expect("a bound port");
         let received = Arc::new(Mutex::new(Vec::new()));
         let (script, seen): (Arc<Script>, _) = (Arc::new(script), received.clone());
+        let connections = Arc::new(AtomicUsize::new(0));
+        let count = connections.clone();
         let task = tokio::spawn(async move {
             let mut open = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::SeqCst);
                 open.spawn(serve(stream, script.clone(), seen.clone()));
             }
         });
-        Peer { address, received, task }
+        Peer { address, received, connections, task }
     }
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}/api/backstitch", self.address)
+    }
+
+    /// How many connections were made so far.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
     }
 
     /// The requests that came so far.

@@ -1,0 +1,7 @@
+//! Invocations and discovery over real sockets, against peers that behave, misbehave and die.
+
+mod answers;
+mod discovery;
+mod guard;
+mod requests;
+mod world;
