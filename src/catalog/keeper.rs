@@ -185,14 +185,11 @@ impl Keeper {
         };
         let fresh = known.and_then(|row| row.synced_at).is_some_and(|at| now.since(at).0 < SYNC_MS);
         let deployment = Arc::new(deployment);
-        let rests = same && fresh;
-        if !rests {
+        if !(same && fresh) {
             self.parts.store.put_app(app.clone(), Some(Deployment::clone(&deployment))).await?;
             self.publish(registry.with(app.clone(), Some(deployment.clone())));
         }
-        if !rests || news == News::Asked {
-            self.healer.heal(name.clone(), news, deployment.clone());
-        }
+        self.healer.heal(name.clone(), news, deployment.clone());
         if !same {
             log_change(&deployment, &found.warnings);
         }

@@ -213,3 +213,57 @@ fn causes(error: &dyn std::error::Error) -> String {
 fn shown(time: Duration) -> String {
     crate::model::Span(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)).to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Calls something that says `first` at once, then one newline after `pause`, and then nothing more.
+    async fn silent_after(first: &'static str, pause: Duration, bounds: Bounds) -> CallError {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let serving = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = [0; 1_024];
+            let _ = stream.read(&mut head).await.unwrap();
+            stream.write_all(first.as_bytes()).await.unwrap();
+            tokio::time::sleep(pause).await;
+            let _ = stream.write_all(b"1\r\n\n\r\n").await;
+            std::future::pending::<()>().await;
+        });
+        let client = HttpClient::new(Egress::Open).unwrap();
+        let request = Request::get(url).body(Full::default()).unwrap();
+        let error = client.call(request, bounds, |_, _| true).await.unwrap_err();
+        serving.abort();
+        error
+    }
+
+    const HEAD: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+
+    #[tokio::test]
+    async fn silence_ends_a_call_and_signs_of_life_prolong_it() {
+        let bounds = |silence: u64| Bounds {
+            total: Duration::from_secs(20),
+            silence: Some(Duration::from_millis(silence)),
+            bytes: 1_000,
+        };
+        for first in ["", HEAD] {
+            let error = silent_after(first, Duration::from_secs(20), bounds(150)).await;
+            assert!(matches!(&error, CallError::Lost(reason) if reason.starts_with("silent for 150ms")), "{error:?}");
+        }
+        // A newline within the silence that is allowed begins it anew: now the whole takes too long first.
+        let bounds = Bounds { total: Duration::from_millis(550), ..bounds(400) };
+        let error = silent_after(HEAD, Duration::from_millis(300), bounds).await;
+        assert_eq!(error, CallError::Lost("no complete answer within 550ms".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn where_no_life_is_promised_only_the_whole_is_timed() {
+        let bounds = Bounds { total: Duration::from_millis(200), silence: None, bytes: 1_000 };
+        let error = silent_after(HEAD, Duration::from_millis(10), bounds).await;
+        assert_eq!(error, CallError::Lost("no complete answer within 200ms".to_owned()));
+    }
+}

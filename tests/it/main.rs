@@ -1,6 +1,8 @@
 //! The integration tests: one binary whose tree mirrors the product's. They go through public doors only.
 #![cfg(test)]
 
+mod auth;
+mod catalog;
 mod dialect;
 mod dispatch;
 mod processor;

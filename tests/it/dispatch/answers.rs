@@ -33,6 +33,8 @@ async fn a_slow_answer_begins_with_newlines() {
     assert!(matches!(answer, Answer::Ops { end: Some(_), .. }), "{answer:?}");
 }
 
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
 /// Status, headers and body of a response, and what must be said of it.
 #[tokio::test]
 async fn responses_are_told_apart() {
@@ -41,7 +43,7 @@ async fn responses_are_told_apart() {
     let html: &str = "<!DOCTYPE html>\n<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>";
     let sdk = SDK.as_slice();
     let page = [("content-type", "text/html; charset=utf-8")];
-    let cases: Vec<(u16, &[(&str, &str)], String, Vec<&str>)> = vec![
+    let cases: Vec<(u16, Headers<'_>, String, Vec<&str>)> = vec![
         // With the SDK's header: typed problems.
         (401, sdk, problem("signature"), vec!["problem Signature: do this"]),
         (404, sdk, problem("unknown_function"), vec!["problem UnknownFunction: do this"]),

@@ -16,7 +16,9 @@ fn manifest() -> Value {
     })
 }
 
-async fn error_of(status: u16, headers: &'static [(&str, &str)], body: String) -> DiscoveryError {
+type Headers = &'static [(&'static str, &'static str)];
+
+async fn error_of(status: u16, headers: Headers, body: String) -> DiscoveryError {
     let peer = Peer::start(move |_| response(status, headers, &body)).await;
     open().discovery.discover(&peer.url(), &[], Some("shop")).await.expect_err("it is no app")
 }
@@ -54,7 +56,7 @@ async fn each_failure_has_its_own_words() {
     other["app"] = json!("billing");
     let mut faulty = manifest();
     faulty["functions"][0]["triggers"] = json!([{"cron": "nonsense"}]);
-    let cases: Vec<(u16, &'static [(&str, &str)], String, &str)> = vec![
+    let cases: Vec<(u16, Headers, String, &str)> = vec![
         (200, PAGE, "<html><title>My shop</title>".to_owned(), "an HTML page titled \"My shop\""),
         (404, PAGE, "<html>not found".to_owned(), "This is a web page, not a Backstitch endpoint"),
         (404, &[], "no".to_owned(), "This is not a Backstitch endpoint: is the address right?"),
