@@ -88,6 +88,16 @@ describe("client", () => {
     await assert.rejects(client.run(RUN).result({ wait: 0 }), (e) => e instanceof RunNotFinishedError && /is suspended/.test(e.message));
   });
 
+  test("whoever waits for a result sits out a restart of the server; other requests give up sooner", async () => {
+    let calls = 0;
+    const away = (failures: number) => new Client({ url: "http://127.0.0.1:1", fetch: async () => (++calls > failures ? Response.json({ id: RUN, status: "completed", ok: 1 }) : Promise.reject(new TypeError("refused"))) });
+    assert.equal(await away(4).run(RUN).result(), 1);
+    assert.equal(calls, 5);
+    calls = 0;
+    await assert.rejects(away(4).run(RUN).status(), (e: ClientError) => e.status === 0);
+    assert.equal(calls, 4);
+  });
+
   test("awakeables are resolved and rejected; a name that nobody has is null", async () => {
     replies = [{ status: 202, body: {} }, { status: 202, body: {} }, { status: 404, body: { title: "no such run" } }];
     await client.resolve("awk_1.a.b", { yes: true });

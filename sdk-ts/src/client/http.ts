@@ -22,6 +22,8 @@ export class ClientError extends Error {
 const ATTEMPTS = 4;
 /** The first pause between two, in milliseconds; it doubles. */
 const PAUSE_MS = 200;
+/** The longest of these pauses, in milliseconds. */
+const PAUSE_MS_MAX = 1_000;
 /** The longest pause that a server may ask for, in milliseconds. */
 const RETRY_AFTER_MS_MAX = 10_000;
 /** Characters of an unexpected body that are shown. */
@@ -34,6 +36,8 @@ export interface ClientRequest {
   body?: unknown;
   headers?: Record<string, string>;
   signal?: AbortSignal | undefined;
+  /** For how long a server that is away is tried again, in milliseconds, where that is longer than a request's usual attempts. */
+  outageMs?: number;
 }
 
 /** What the server answered. */
@@ -52,13 +56,15 @@ export class Http {
 
   /** Resolves for 2xx. Throws `ClientError` otherwise. */
   async send(request: ClientRequest): Promise<ClientResponse> {
+    const begun = Date.now();
     for (let attempt = 1; ; attempt++) {
       const outcome = await this.#once(request);
       if (!(outcome instanceof ClientError)) return outcome;
       const again = outcome.status === 0 || outcome.status === 429 || outcome.status === 503;
-      if (!again || attempt === ATTEMPTS || request.signal?.aborted) throw outcome;
+      const patience = attempt < ATTEMPTS || Date.now() - begun < (request.outageMs ?? 0);
+      if (!again || !patience || request.signal?.aborted) throw outcome;
       const asked = (outcome as { retryAfterMs?: number }).retryAfterMs;
-      await pause(Math.min(asked ?? PAUSE_MS * 2 ** (attempt - 1) * (0.8 + Math.random() * 0.4), RETRY_AFTER_MS_MAX));
+      await pause(Math.min(asked ?? Math.min(PAUSE_MS * 2 ** (attempt - 1), PAUSE_MS_MAX) * (0.8 + Math.random() * 0.4), RETRY_AFTER_MS_MAX));
     }
   }
 

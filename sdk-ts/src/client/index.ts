@@ -84,6 +84,8 @@ export class RunNotFinishedError extends Error {
 
 /** The longest that one request waits, in milliseconds: proxies cut what is silent for longer. */
 const POLL_MS = 30_000;
+/** For how long whoever waits for a result puts up with a server that is away, in milliseconds: a restart, a deployment. */
+const OUTAGE_MS = 60_000;
 
 /** A run, for whoever started it or knows its id. */
 export class RunHandle<Out = Json> {
@@ -101,12 +103,16 @@ export class RunHandle<Out = Json> {
     this.#codec = codec;
   }
 
-  /** Waits for the result. Throws `RunFailedError` if the run failed or was cancelled, `RunNotFinishedError` if `wait` is over. */
+  /**
+   * Waits for the result, also through a minute in which the server is away. Throws `RunFailedError` if the run failed or was cancelled,
+   * `RunNotFinishedError` if `wait` is over.
+   */
   async result(options: ResultOptions = {}): Promise<Out> {
     const until = options.wait === undefined ? Number.POSITIVE_INFINITY : Date.now() + durationMs(options.wait, "`wait`");
     for (;;) {
       const waitMs = Math.max(0, Math.min(POLL_MS, until - Date.now()));
-      const { status, body } = await this.#http.send({ method: "GET", path: `/v1/runs/${this.id}/result?wait=${waitMs}ms`, signal: options.signal });
+      const path = `/v1/runs/${this.id}/result?wait=${waitMs}ms`;
+      const { status, body } = await this.#http.send({ method: "GET", path, signal: options.signal, outageMs: Math.min(OUTAGE_MS, until - Date.now()) });
       if (status !== 202) return outcome(this.id, body, this.#codec) as Out;
       if (Date.now() >= until) throw new RunNotFinishedError(this.id, String(body?.status), options.wait ?? 0);
     }
