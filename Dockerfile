@@ -11,6 +11,8 @@ COPY Cargo.toml Cargo.lock rust-toolchain.toml ./
 COPY src src
 COPY migrations migrations
 COPY sdk-rust sdk-rust
+# Members of the workspace: cargo wants them there, and builds none of them.
+COPY examples/rust examples/rust
 RUN cargo build --release --locked --bin backstitch
 
 FROM debian:bookworm-slim
