@@ -24,7 +24,7 @@ help: ## Show this list
 		| while IFS=$$'\t' read -r target text; do printf '  %-10s %s\n' "$$target" "$$text"; done
 
 .PHONY: demo
-demo: tools sdk-ts examples ## Watch an order survive a killed handler and a killed server
+demo: tools sdk-ts-build examples ## Watch an order survive a killed handler and a killed server
 	cargo build --bin backstitch
 	node examples/demo/demo.mjs
 
@@ -35,7 +35,7 @@ dev: tools ## Run the server for local development (port 8484, data in .backstit
 .PHONY: test
 test: ## Run everything CI runs: format, lints, SDKs, examples, tests
 	@rm -f $(PHASES)
-	@$(MAKE) --no-print-directory tools format clippy rust
+	@$(MAKE) --no-print-directory tools format clippy sdk-ts examples examples-test rust
 	@echo; echo "== all passed"; cat $(PHASES)
 
 .PHONY: lint
@@ -80,13 +80,21 @@ clippy:
 rust:
 	$(call phase,rust: tests,cargo test --workspace --locked)
 
+.PHONY: sdk-ts-build
+sdk-ts-build: sdk-ts/node_modules/.installed
+	$(call phase,sdk-ts: build,npm --prefix sdk-ts run build)
+
 .PHONY: sdk-ts
-sdk-ts: sdk-ts/node_modules/.installed
-	$(call phase,sdk-ts: build and test,npm --prefix sdk-ts run build && npm --prefix sdk-ts test)
+sdk-ts: sdk-ts-build
+	$(call phase,sdk-ts: test,npm --prefix sdk-ts test)
 
 .PHONY: examples
 examples: $(NODE_EXAMPLES:%=%/node_modules/.installed)
 	$(foreach dir,$(NODE_EXAMPLES),$(call phase,$(dir): build,npm --prefix $(dir) run build --if-present)$(newline))
+
+.PHONY: examples-test
+examples-test:
+	$(foreach dir,$(NODE_EXAMPLES),$(call phase,$(dir): test,npm --prefix $(dir) test)$(newline))
 
 # The stamp is as old as the installation, and older than the lock file when that has changed.
 %/node_modules/.installed: %/package-lock.json
