@@ -92,8 +92,7 @@ impl Node {
         let listener = TcpListener::bind(settings.listen)
             .await
             .map_err(|error| StartError::Listen { address: settings.listen, error })?;
-        let address =
-            listener.local_addr().map_err(|error| StartError::Listen { address: settings.listen, error })?;
+        let address = listener.local_addr().map_err(|error| StartError::Listen { address: settings.listen, error })?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let store = open_store(&settings).await?;
         let secrets = Arc::new(RunSecrets::new(&store.secret(fresh_secret(&*clock)).await?));

@@ -17,7 +17,7 @@ use super::drift::Drift;
 use super::response::{Asked, answer, is_answer};
 use crate::auth::{Claims, RunSecrets, Signer};
 use crate::clock::Clock;
-use crate::dialect::native::{DeploymentHeader, Invocation, VERSION, encode, headers};
+use crate::dialect::native::{DeploymentHeader, EncodeError, Invocation, VERSION, encode, headers};
 use crate::limits::{ANSWER_BYTES_MAX, INVOCATION_MS, SILENCE_MS_MAX};
 use crate::model::{Answer, Deployment, Problem, ProblemCode, Registry, Snapshot, Span, Token, derive};
 
@@ -66,7 +66,8 @@ impl Shared {
         let secret = self.secrets.of(snapshot.head.id);
         let invocation = match encode(snapshot, &secret, limits.request_bytes) {
             Ok(invocation) => invocation,
-            Err(error) => return problem(ProblemCode::TooLarge, error.to_string()),
+            Err(error @ EncodeError::TooLarge { .. }) => return problem(ProblemCode::TooLarge, error.to_string()),
+            Err(error @ EncodeError::Corrupt(_)) => return problem(ProblemCode::Protocol, error.to_string()),
         };
         let seen = invocation.seen;
         let request = match self.request(snapshot, deployment, invocation) {
