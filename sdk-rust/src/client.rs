@@ -82,13 +82,13 @@ impl Client {
     /// Sends events; gives their ids.
     pub async fn send_all(&self, events: impl IntoIterator<Item = impl Into<Outgoing>>) -> Result<Vec<String>, Error> {
         let events: Vec<Outgoing> = events.into_iter().map(Into::into).collect();
-        let sent: Value =
-            self.request(Method::POST, &["events"], None, Some(event::write_all(&events)?), REQUEST).await?.1;
-        let ids = sent.get("ids").cloned().or_else(|| {
-            let events = sent.get("events")?.as_array()?;
-            Some(events.iter().filter_map(|event| event.get("id").cloned()).collect())
-        });
-        serde_json::from_value(ids.unwrap_or_default()).map_err(|_| unexpected("the server gave no ids"))
+        #[derive(Deserialize)]
+        struct Accepted {
+            events: Vec<Started>,
+        }
+        let body = event::write_all(&events)?;
+        let (_, accepted): (_, Accepted) = self.request(Method::POST, &["events"], None, Some(body), REQUEST).await?;
+        Ok(accepted.events.into_iter().map(|event| event.id).collect())
     }
 
     /// Prepares a run of a function; [`Starting::send`] starts it.
@@ -169,6 +169,12 @@ impl Client {
     }
 }
 
+/// What the server says of something that it has taken.
+#[derive(Deserialize)]
+struct Started {
+    id: String,
+}
+
 /// A run that is about to be started.
 #[must_use = "nothing is started before `send`"]
 pub struct Starting<T> {
@@ -208,10 +214,6 @@ impl<T: DeserializeOwned> Starting<T> {
 
     /// Starts the run; returns once the server has it durably.
     pub async fn send(self) -> Result<RunHandle<T>, Error> {
-        #[derive(Deserialize)]
-        struct Started {
-            id: String,
-        }
         let body = ObjectWriter::new()
             .raw("input", &self.input?)
             .optional_text("runId", self.options.run_id.as_deref())

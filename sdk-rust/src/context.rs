@@ -54,7 +54,7 @@ impl Ctx {
     ///         .await
     /// }
     /// ```
-    pub fn run<F, Fut, T, E>(&self, id: &str, body: F) -> Run<F, Fut, T>
+    pub fn run<F, Fut, T, E>(&self, id: &str, body: F) -> Run<F, T>
     where
         F: FnOnce(Step) -> Fut,
         Fut: Future<Output = Result<T, E>>,
@@ -186,13 +186,7 @@ impl Ctx {
     ///     .await
     /// }
     /// ```
-    pub fn map<I, K, F, Fut, T, E>(
-        &self,
-        id: &str,
-        items: I,
-        key: impl Fn(&I::Item) -> K,
-        body: F,
-    ) -> Map<I::Item, F, Fut, T>
+    pub fn map<I, K, F, Fut, T, E>(&self, id: &str, items: I, key: impl Fn(&I::Item) -> K, mut body: F) -> Map<Fut>
     where
         I: IntoIterator,
         K: ToString,
@@ -201,7 +195,12 @@ impl Ctx {
         E: Into<Error>,
     {
         let scope = self.scope(id);
-        Map::new(items.into_iter().map(|item| (key(&item).to_string(), item)).collect(), &scope, body)
+        let begin = |item| {
+            let key = key(&item).to_string();
+            let future = body(scope.scope(&key), item);
+            (key, future)
+        };
+        Map::new(items.into_iter().map(begin).collect())
     }
 }
 

@@ -5,37 +5,42 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{StreamExt, TryFuture};
 
-use crate::context::Ctx;
 use crate::error::Error;
 
 /// The future of a fan-out, made by [`Ctx::map`](crate::Ctx::map).
 #[must_use = "a fan-out does nothing unless it is awaited"]
-pub struct Map<I, F, Fut, T> {
-    waiting: VecDeque<(usize, Ctx, I)>,
-    body: F,
+pub struct Map<Fut: TryFuture> {
+    /// Not begun: futures do nothing before they are polled.
+    waiting: VecDeque<Numbered<Fut>>,
     active: FuturesUnordered<Numbered<Fut>>,
-    results: Vec<Option<T>>,
+    results: Vec<Option<Fut::Ok>>,
     at_once_max: usize,
     refused: Option<Error>,
 }
 
 // Nothing is pinned in place: the bodies have boxes of their own.
-impl<I, F, Fut, T> Unpin for Map<I, F, Fut, T> {}
+impl<Fut: TryFuture> Unpin for Map<Fut> {}
 
-impl<I, F, Fut, T> Map<I, F, Fut, T> {
-    pub(crate) fn new(items: Vec<(String, I)>, scope: &Ctx, body: F) -> Map<I, F, Fut, T> {
-        let mut keys = HashSet::with_capacity(items.len());
-        let doubled = items.iter().find(|(key, _)| !keys.insert(key.as_str())).map(|(key, _)| {
+impl<Fut: TryFuture> Map<Fut> {
+    /// One future per key, in the order of the items.
+    pub(crate) fn new(bodies: Vec<(String, Fut)>) -> Map<Fut> {
+        let mut keys = HashSet::with_capacity(bodies.len());
+        let doubled = bodies.iter().find(|(key, _)| !keys.insert(key.as_str())).map(|(key, _)| {
             let message = format!("two items of a map have the key `{key}`: their entries could not be told apart");
             Error::terminal("InvalidIdError", message)
         });
-        let results = items.iter().map(|_| None).collect();
-        let waiting = items.into_iter().enumerate();
-        let waiting = waiting.map(|(position, (key, item))| (position, scope.scope(&key), item)).collect();
-        Map { waiting, body, active: FuturesUnordered::new(), results, at_once_max: usize::MAX, refused: doubled }
+        let results = bodies.iter().map(|_| None).collect();
+        let numbered = |(position, (_, body))| Numbered { position, body: Box::pin(body) };
+        Map {
+            waiting: bodies.into_iter().enumerate().map(numbered).collect(),
+            active: FuturesUnordered::new(),
+            results,
+            at_once_max: usize::MAX,
+            refused: doubled,
+        }
     }
 
     /// At most so many items at once, in their order; without it, all.
@@ -45,10 +50,9 @@ impl<I, F, Fut, T> Map<I, F, Fut, T> {
     }
 }
 
-impl<I, F, Fut, T, E> Future for Map<I, F, Fut, T>
+impl<Fut, T, E> Future for Map<Fut>
 where
-    F: FnMut(Ctx, I) -> Fut,
-    Fut: Future<Output = Result<T, E>>,
+    Fut: Future<Output = Result<T, E>> + TryFuture<Ok = T, Error = E>,
     E: Into<Error>,
 {
     type Output = Result<Vec<T>, Error>;
@@ -60,9 +64,9 @@ where
         }
         loop {
             while this.active.len() < this.at_once_max
-                && let Some((position, ctx, item)) = this.waiting.pop_front()
+                && let Some(next) = this.waiting.pop_front()
             {
-                this.active.push(Numbered { position, body: Box::pin((this.body)(ctx, item)) });
+                this.active.push(next);
             }
             match this.active.poll_next_unpin(cx) {
                 Poll::Pending => return Poll::Pending,

@@ -85,7 +85,7 @@ pub use serve::Service;
 pub use child::{Invoke, Sending, Start};
 pub use context::Ctx;
 pub use fan_out::Map;
-pub use step::{Run, Step};
+pub use step::{Body, Run, Step};
 pub use wait::{Awakeable, EventWait, Signal, Sleep};
 
 // Values.
@@ -128,3 +128,8 @@ pub mod __private {
         type Err = E;
     }
 }
+
+/// The README's example compiles.
+#[cfg(all(doctest, feature = "axum"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

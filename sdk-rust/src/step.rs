@@ -55,14 +55,43 @@ impl Step {
     }
 }
 
+/// What a step runs: a function of [`Step`] that gives a future of a result.
+///
+/// Implemented for closures. It ties the future's type to the closure's, so that a step whose body borrows can be joined
+/// with others in a handler that must be `Send`: with the two as separate parameters the compiler cannot see that they
+/// borrow the same.
+pub trait Body<T> {
+    /// The body's future.
+    type Future: Future<Output = Result<T, Self::Error>>;
+    /// What it fails with.
+    type Error: Into<Error>;
+
+    /// Makes the future; what this does itself belongs to the body.
+    fn begin(self, step: Step) -> Self::Future;
+}
+
+impl<F, Fut, T, E> Body<T> for F
+where
+    F: FnOnce(Step) -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+    E: Into<Error>,
+{
+    type Future = Fut;
+    type Error = E;
+
+    fn begin(self, step: Step) -> Fut {
+        self(step)
+    }
+}
+
 /// The future of a step, made by [`Ctx::run`](crate::Ctx::run).
 #[must_use = "a step does nothing unless it is awaited"]
-pub struct Run<F, Fut, T> {
+pub struct Run<F: Body<T>, T> {
     call: Call,
     retry: Option<Retry>,
     timeout: Option<Duration>,
     body: Option<F>,
-    running: Option<Running<Fut>>,
+    running: Option<Running<F::Future>>,
     value: PhantomData<fn() -> T>,
 }
 
@@ -74,10 +103,10 @@ struct Running<Fut> {
 }
 
 // Nothing is pinned in place: the body has a box of its own.
-impl<F, Fut, T> Unpin for Run<F, Fut, T> {}
+impl<F: Body<T>, T> Unpin for Run<F, T> {}
 
-impl<F, Fut, T> Run<F, Fut, T> {
-    pub(crate) fn new(call: Call, body: F) -> Run<F, Fut, T> {
+impl<F: Body<T>, T> Run<F, T> {
+    pub(crate) fn new(call: Call, body: F) -> Run<F, T> {
         Run { call, retry: None, timeout: None, body: Some(body), running: None, value: PhantomData }
     }
 
@@ -94,13 +123,7 @@ impl<F, Fut, T> Run<F, Fut, T> {
     }
 }
 
-impl<F, Fut, T, E> Future for Run<F, Fut, T>
-where
-    F: FnOnce(Step) -> Fut,
-    Fut: Future<Output = Result<T, E>>,
-    T: Serialize + DeserializeOwned,
-    E: Into<Error>,
-{
+impl<F: Body<T>, T: Serialize + DeserializeOwned> Future for Run<F, T> {
     type Output = Result<T, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -118,13 +141,7 @@ where
     }
 }
 
-impl<F, Fut, T, E> Run<F, Fut, T>
-where
-    F: FnOnce(Step) -> Fut,
-    Fut: Future<Output = Result<T, E>>,
-    T: Serialize + DeserializeOwned,
-    E: Into<Error>,
-{
+impl<F: Body<T>, T: Serialize + DeserializeOwned> Run<F, T> {
     fn start(&mut self, attempt: u32, last_error: Option<Failure>) {
         let Some(body) = self.body.take() else { return };
         let replay = Arc::clone(&self.call.replay);
@@ -139,8 +156,9 @@ where
             last_error,
         };
         let timeout = self.timeout;
-        let begun =
-            inside(&replay, || (Box::pin(body(step)), timeout.map(|timeout| Box::pin(tokio::time::sleep(timeout)))));
+        let begun = inside(&replay, || {
+            (Box::pin(body.begin(step)), timeout.map(|timeout| Box::pin(tokio::time::sleep(timeout))))
+        });
         match begun {
             Ok((body, limit)) => self.running = Some(Running { body, limit, attempt, started_at }),
             Err(panic) => self.end(Err(panic), attempt, started_at),

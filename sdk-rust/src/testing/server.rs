@@ -268,8 +268,9 @@ impl Server {
         }
         if app.is_none_or(|app| app == self.app.id) && self.app.functions.contains_key(&function) {
             let outcome = self.run_child(&function, &input).await;
-            self.settle(index, outcome);
+            return self.settle(index, outcome);
         }
+        self.entries[index].due = params.get("timeout").and_then(as_duration).map(|timeout| self.now() + timeout);
     }
 
     /// Runs a child to its end, with this run's stubs for steps of its ids.

@@ -6,7 +6,8 @@ use backstitch::{App, Ctx};
 use http::{Request, Response};
 use serde_json::Value;
 
-use crate::{corpus, matching, read, send};
+use super::{corpus, matching, read};
+use crate::support::send;
 
 #[tokio::test]
 async fn every_request() {

@@ -3,12 +3,6 @@
 //! `interpreter` turns the corpus' programs into calls of the public surface, `matching` compares answers, `http` runs the
 //! whole requests. What the corpus says is the norm: a case that fails here is a bug of the SDK.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that cannot go on should stop, and its output belongs to whoever runs it"
-)]
-
 mod http;
 mod interpreter;
 mod matching;
@@ -18,10 +12,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::Body;
-use backstitch::{App, Service};
-use http_body_util::BodyExt;
+use backstitch::App;
 use serde_json::Value;
-use tower_service::Service as _;
+
+use crate::support::send;
 
 /// What this SDK does not have by design.
 const LACKS: [&str; 0] = [];
@@ -33,14 +27,6 @@ fn corpus(file: &str) -> PathBuf {
 fn read(path: &PathBuf) -> Value {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-/// Sends a request to an app; gives its status, headers and body.
-async fn send(service: &mut Service, request: ::http::Request<Body>) -> ::http::Response<Vec<u8>> {
-    let response = service.call(request).await.unwrap();
-    let (head, body) = response.into_parts();
-    let body = body.collect().await.unwrap().to_bytes().to_vec();
-    ::http::Response::from_parts(head, body)
 }
 
 #[tokio::test]

@@ -9,10 +9,10 @@ use futures_util::future::{BoxFuture, select_all, try_join_all};
 use serde_json::{Value, json};
 
 /// The ids of the bodies that have begun.
-pub(crate) type Begun = Arc<Mutex<Vec<String>>>;
+pub(super) type Begun = Arc<Mutex<Vec<String>>>;
 
 /// A function that interprets `program`.
-pub(crate) fn function(program: Value, begun: &Begun) -> Function {
+pub(super) fn function(program: Value, begun: &Begun) -> Function {
     let begun = Arc::clone(begun);
     Function::new("main", move |ctx: Ctx, input: Value| {
         let (program, begun) = (program.clone(), Arc::clone(&begun));
@@ -411,7 +411,7 @@ fn instant(value: &Value) -> SystemTime {
 }
 
 /// A duration of the corpus.
-pub(crate) fn duration(value: &Value) -> Duration {
+pub(super) fn duration(value: &Value) -> Duration {
     if let Some(ms) = value.as_u64() {
         return ms.milliseconds();
     }

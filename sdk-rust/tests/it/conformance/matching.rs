@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use crate::interpreter::duration;
+use super::interpreter::duration;
 
 const DURATIONS: [&str; 5] = ["for", "timeout", "retryAfter", "initialInterval", "maxInterval"];
 const TIMES: [&str; 2] = ["until", "at"];
 
 /// Whether `got` answers as `expected` says, the token aside.
-pub(crate) fn answer(expected: &Value, got: &Value) -> Result<(), String> {
+pub(super) fn answer(expected: &Value, got: &Value) -> Result<(), String> {
     if expected["seen"] != got["seen"] {
         return Err(format!("seen is {} instead of {}", got["seen"], expected["seen"]));
     }
@@ -34,14 +34,14 @@ pub(crate) fn answer(expected: &Value, got: &Value) -> Result<(), String> {
 }
 
 /// Whether the ops that must stand in an order do.
-pub(crate) fn order(transcript: &Value, got: &Value) -> Result<(), String> {
+pub(super) fn order(transcript: &Value, got: &Value) -> Result<(), String> {
     let Some(ordered) = transcript.get("ordered").and_then(Value::as_array) else { return Ok(()) };
     let found: Vec<Value> = ops(got).into_iter().map(|op| op["id"].clone()).filter(|id| ordered.contains(id)).collect();
     if &found == ordered { Ok(()) } else { Err(format!("the order is {found:?} instead of {ordered:?}")) }
 }
 
 /// Whether the bodies that have begun are those that had to.
-pub(crate) fn bodies(transcript: &Value, begun: &[String]) -> Result<(), String> {
+pub(super) fn bodies(transcript: &Value, begun: &[String]) -> Result<(), String> {
     let wanted: Vec<String> = match transcript.get("bodies") {
         Some(Value::Null) => return Ok(()),
         Some(bodies) => bodies.as_array().unwrap().iter().map(|body| id(body).to_owned()).collect(),

@@ -1,0 +1,11 @@
+//! The SDK from outside: its surface, its HTTP side, its conformance.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
+
+#[cfg(feature = "client")]
+mod client;
+mod conformance;
+mod handlers;
+mod serve;
+mod support;
+mod testing;
