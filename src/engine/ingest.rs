@@ -57,6 +57,7 @@ fn accept(draft: &mut Draft<'_>, incoming: &EventDraft, source: Option<RunId>) -
         client_id: incoming.client_id.clone(),
         source,
     };
+    draft.add_event(event.clone());
     let runs = trigger(draft, &event);
     let awaited = draft.event_name(&event.name).is_some_and(|facts| !facts.paths.is_empty());
     if awaited || draft.opened_wait_for(&event.name) {
@@ -64,7 +65,6 @@ fn accept(draft: &mut Draft<'_>, incoming: &EventDraft, source: Option<RunId>) -
         draft.put_state(StateRow { key, wake_at: Some(Timestamp::ZERO), value: Payload::trusted(r#"{"format":1}"#) });
         draft.follow_up(Command::Fanout { event: id, after: None });
     }
-    draft.add_event(event);
     AcceptedEvent { id, fresh: true, runs }
 }
 
@@ -76,17 +76,26 @@ fn marked_event(row: &StateRow) -> Option<EventId> {
     row.value.read::<Mark>().ok().map(|mark| mark.event)
 }
 
+/// Starts the functions of which one trigger says yes; of the others it keeps why the first said no.
 fn trigger(draft: &mut Draft<'_>, event: &Event) -> Vec<(FunctionId, RunId)> {
     let registry = draft.registry;
     let mut started: Vec<(FunctionId, RunId)> = Vec::new();
+    let mut refused: Vec<(FunctionId, Verdict)> = Vec::new();
     for (function, trigger) in registry.triggered_by(&event.name) {
         if started.iter().any(|(other, _)| other == function) {
             continue;
         }
         match verdict(draft, trigger, event) {
-            None => started.push((function.clone(), start_by_event(draft, function, event))),
-            Some(verdict) => draft.add_verdict(event.id, function.clone(), verdict),
+            None => {
+                refused.retain(|(other, _)| other != function);
+                started.push((function.clone(), start_by_event(draft, function, event)));
+            }
+            Some(_) if refused.iter().any(|(other, _)| other == function) => {}
+            Some(verdict) => refused.push((function.clone(), verdict)),
         }
+    }
+    for (function, verdict) in refused {
+        draft.add_verdict(event.id, function, verdict);
     }
     started
 }
