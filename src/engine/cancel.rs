@@ -43,7 +43,7 @@ pub(super) fn force(draft: &mut Draft<'_>, id: RunId) -> Part<()> {
 
 /// Cancels the next awaited child of a run that ended, and comes back for the one after.
 pub(super) fn close(draft: &mut Draft<'_>, id: RunId, after: u32) -> Part<Reply> {
-    let Some(run) = draft.find_run(id)? else { return Ok(Reply::Done) };
+    let Some(run) = draft.find_run(id)?.filter(|run| run.head.status.is_terminal()) else { return Ok(Reply::Done) };
     let next = run.open().into_iter().filter(|idx| *idx > after).find_map(|idx| Some((idx, run.entry(idx).child?)));
     let Some((idx, child)) = next else {
         run.head.wake_at = None;

@@ -56,6 +56,12 @@ pub(super) struct Plan<'a> {
     pub(super) event_seq: i64,
 }
 
+/// Of a run that has ended, what is left to do after it may still come to its end; nothing else.
+fn may_follow(old: &RunHead, new: &RunHead) -> bool {
+    let finished = || RunHead { wake_at: old.wake_at, ..new.clone() } == *old;
+    old.id == new.id && (!old.status.is_terminal() || finished())
+}
+
 impl<'a> Plan<'a> {
     /// Sorts a batch. Refuses changes that follow the last possible one of a row.
     pub(super) fn of(batch: &'a Batch) -> Result<Plan<'a>, StoreError> {
@@ -76,7 +82,7 @@ impl<'a> Plan<'a> {
                     runs.insert(head.run_no, head)?;
                 }
                 Change::RunChanged(head) => {
-                    runs.update(head.run_no, head, |old| !old.status.is_terminal() && old.id == head.id)?;
+                    runs.update(head.run_no, head, |old| may_follow(old, head))?;
                 }
                 Change::EntryAdded(entry) => entries.insert((entry.run_no, entry.idx), entry)?,
                 Change::EntryChanged(entry) => {

@@ -24,6 +24,7 @@ async fn check(store: &dyn Store) {
     let good = || Change::EntryAdded(Entry { idx: 9, id: Text::from("good"), ..input.clone() });
     let settled =
         Entry { status: EntryStatus::Settled, outcome: Some(Outcome::Timeout), seq: Some(1), ..waiting.clone() };
+    let later = RunHead { status: RunStatus::Failed, ended_at: Some(Timestamp(6)), ..run.clone() };
     let ended = RunHead { status: RunStatus::Failed, ended_at: Some(Timestamp(5)), ..run.clone() };
     let other = RunHead { run_no: 2, id: backstitch_server::model::RunId(77), name: None, root: run.id, ..run.clone() };
     let begin =
@@ -49,6 +50,7 @@ async fn check(store: &dyn Store) {
         ("a run that is not there", vec![Change::RunChanged(other.clone())]),
         ("a run that becomes another", vec![Change::RunChanged(RunHead { id: other.id, ..run.clone() })]),
         ("a run after its end", vec![Change::RunChanged(ended.clone()), Change::RunChanged(run.clone())]),
+        ("the end of a run that ended", vec![Change::RunChanged(ended.clone()), Change::RunChanged(later.clone())]),
         ("an entry twice", vec![Change::EntryAdded(waiting.clone())]),
         ("an entry that is not there", vec![Change::EntryChanged(Entry { idx: 5, ..waiting.clone() })]),
         ("a settled entry", vec![Change::EntryChanged(input.clone())]),
