@@ -32,6 +32,7 @@ pub(super) fn resume(draft: &mut Draft<'_>, id: RunId) -> Part<Reply> {
     run.head.hold = None;
     run.head.failures = 0;
     run.head.losses = 0;
+    run.head.last_error = None;
     run.head.mismatch_since = None;
     run.make_ready();
     Ok(Reply::Status(RunStatus::Ready))
