@@ -103,6 +103,8 @@ impl Tables {
             Change::StatePut(row) => {
                 self.states.insert(row.key.clone(), Some(row.clone()));
             }
+            // No one asks for a delivery by its key: once it is over, nothing needs to know that it is gone.
+            Change::StateDeleted(key @ StateKey::Fanout(_)) => drop(self.states.remove(key)),
             Change::StateDeleted(key) => {
                 self.states.insert(key.clone(), None);
             }
