@@ -106,7 +106,8 @@ impl Partition {
         match change {
             Change::RunCreated(head) => self.touch_run(head.id),
             Change::RunChanged(head) => {
-                if head.status.is_terminal() {
+                // What a handler answers to a run that has ended, or was held meanwhile, comes too late.
+                if head.status.is_terminal() || head.status == RunStatus::Paused {
                     self.turns.revoke(head.id);
                 }
                 self.touch_run(head.id);
