@@ -250,8 +250,8 @@ impl Partition {
                 self.turns.enqueue(run);
             }
         }
-        let token = self.turns.begin(id, deployment.id, now);
         let run = self.tables.runs.get(&id).and_then(Option::as_ref).expect("a run that gets its turn is resident");
+        let token = self.turns.begin(id, deployment.id, now, run.last_seq);
         let snapshot = Snapshot {
             token,
             head: run.head.clone(),

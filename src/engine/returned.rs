@@ -39,6 +39,11 @@ fn ops_answer(
     awaiting: &Awaiting,
 ) -> Part<()> {
     let run = turn.token.run;
+    if seen > turn.shown {
+        let detail = format!("the handler says it has seen {seen} outcomes, and was given {}", turn.shown);
+        let failure = Failure::new(names::PROTOCOL, detail);
+        return failed(draft, turn, &failure, failure.payload(), turn.started_at, true);
+    }
     for op in ops {
         let existing = draft.run(run)?.find(op.id());
         if let Some(idx) = existing {

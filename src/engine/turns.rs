@@ -13,6 +13,8 @@ pub(super) struct Turn {
     pub(super) token: Token,
     pub(super) deployment: Option<DeploymentId>,
     pub(super) started_at: Timestamp,
+    /// The greatest `seq` that the handler was given.
+    pub(super) shown: u32,
     /// A step became due while the handler was told to leave it alone: the run is invoked again even if it rests.
     pub(super) stirred: bool,
 }
@@ -171,12 +173,13 @@ impl Turns {
     }
 
     /// A run gets its turn.
-    pub(super) fn begin(&mut self, run: RunId, deployment: DeploymentId, now: Timestamp) -> Token {
+    pub(super) fn begin(&mut self, run: RunId, deployment: DeploymentId, now: Timestamp, shown: u32) -> Token {
         self.counter += 1;
         let token = Token { epoch: self.epoch, counter: self.counter, run };
         self.queued.remove(&run);
-        let before =
-            self.turns.insert(run, Turn { token, deployment: Some(deployment), started_at: now, stirred: false });
+        let before = self
+            .turns
+            .insert(run, Turn { token, deployment: Some(deployment), started_at: now, shown, stirred: false });
         assert!(before.is_none(), "a run has at most one current token: {run}");
         self.calls.insert(token, deployment);
         let lane = self.lanes.entry(deployment).or_default();
