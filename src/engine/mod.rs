@@ -291,9 +291,15 @@ impl Partition {
     /// Timers up to here are kept in memory from now on. Set before the tables are asked for them.
     pub fn set_horizon(&mut self, horizon: Timestamp) {
         self.residence.set_horizon(horizon);
+        // The tables are asked for the others: of what is resident, memory knows better.
+        let runs: Vec<RunId> = self.tables.runs.keys().copied().collect();
+        runs.into_iter().for_each(|id| self.index(id));
+        for row in self.tables.states.values().flatten() {
+            self.residence.set_state_timer(&row.key, row.wake_at.filter(|at| *at > Timestamp::ZERO));
+        }
     }
 
-    /// A run that the tables have as due. What is resident knows better.
+    /// A run that the tables have, or had when they were asked, as due. Memory knows better.
     pub fn add_run_timer(&mut self, id: RunId, at: Timestamp) {
         if self.tables.runs.contains_key(&id) {
             return;
@@ -301,7 +307,7 @@ impl Partition {
         if at == Timestamp::ZERO {
             self.turns.enqueue(id);
         } else {
-            self.residence.set_run_timer(id, Some(at));
+            self.residence.remind_run(id, at);
         }
     }
 

@@ -75,6 +75,12 @@ impl Residence {
         self.set_timer(Due::Run(run), at);
     }
 
+    /// A run's timer as the tables had it. The run may have been in memory since and have set an earlier one.
+    pub(super) fn remind_run(&mut self, run: RunId, at: Timestamp) {
+        let known = self.timer_of.get(&Due::Run(run)).copied();
+        self.set_run_timer(run, Some(known.map_or(at, |known| known.min(at))));
+    }
+
     pub(super) fn set_state_timer(&mut self, key: &StateKey, at: Option<Timestamp>) {
         self.set_timer(Due::State(key.clone()), at);
     }
