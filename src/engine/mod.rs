@@ -328,6 +328,11 @@ impl Partition {
         self.residence.begin_batch(batch);
     }
 
+    /// Other bounds of what rests in memory than the usual ones: less forgets sooner, and changes no answer.
+    pub fn keep_at_most(&mut self, idle_runs: usize, names: usize) {
+        self.residence.keep_at_most(idle_runs, names);
+    }
+
     /// Everything up to this batch is durable: what is not being worked on may be forgotten.
     pub fn durable(&mut self, batch: u64) {
         for key in self.residence.forgettable(batch, &self.tables, &self.turns) {

@@ -16,8 +16,10 @@ enum Due {
 }
 
 /// Timers and ages.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Residence {
+    idle_max: usize,
+    names_max: usize,
     batch: u64,
     horizon: Timestamp,
     timers: BTreeSet<(Timestamp, Due)>,
@@ -29,7 +31,31 @@ pub(super) struct Residence {
     loading: BTreeSet<Key>,
 }
 
+impl Default for Residence {
+    fn default() -> Residence {
+        Residence {
+            idle_max: RESIDENT_IDLE_RUNS_MAX,
+            names_max: RESIDENT_NAMES_MAX,
+            batch: 0,
+            horizon: Timestamp::ZERO,
+            timers: BTreeSet::new(),
+            timer_of: BTreeMap::new(),
+            touched: BTreeMap::new(),
+            ages: VecDeque::new(),
+            idle: VecDeque::new(),
+            looked_at: BTreeSet::new(),
+            loading: BTreeSet::new(),
+        }
+    }
+}
+
 impl Residence {
+    /// Other bounds than the usual ones.
+    pub(super) fn keep_at_most(&mut self, idle_runs: usize, names: usize) {
+        self.idle_max = idle_runs;
+        self.names_max = names;
+    }
+
     pub(super) fn begin_batch(&mut self, batch: u64) {
         self.batch = batch;
     }
@@ -167,8 +193,8 @@ impl Residence {
                 Some(Some(_)) => {}
                 Some(None) | None => keys.push(key),
             },
-            Key::EventName(_) if tables.event_names.len() <= RESIDENT_NAMES_MAX => {}
-            Key::Waits(_) if tables.waits.len() <= RESIDENT_NAMES_MAX => {}
+            Key::EventName(_) if tables.event_names.len() <= self.names_max => {}
+            Key::Waits(_) if tables.waits.len() <= self.names_max => {}
             _ => keys.push(key),
         }
     }
@@ -176,9 +202,8 @@ impl Residence {
     /// Idle runs stay while there is room. Of those in line for their turn the foremost stay longest.
     fn trim_idle(&mut self, batch: u64, tables: &Tables, turns: &Turns, keys: &mut Vec<Key>) {
         let bytes = |id: &RunId| tables.runs.get(id).and_then(Option::as_ref).map_or(0, |run| run.bytes);
-        let mut total: usize =
-            if self.idle.len() > RESIDENT_IDLE_RUNS_MAX / 8 { self.idle.iter().map(bytes).sum() } else { 0 };
-        while self.idle.len() > RESIDENT_IDLE_RUNS_MAX || total > RESIDENT_IDLE_BYTES_MAX {
+        let mut total: usize = if self.idle.len() > self.idle_max / 8 { self.idle.iter().map(bytes).sum() } else { 0 };
+        while self.idle.len() > self.idle_max || total > RESIDENT_IDLE_BYTES_MAX {
             let ready = |id: &RunId| {
                 tables.runs.get(id).and_then(Option::as_ref).is_some_and(|run| run.head.status == RunStatus::Ready)
             };
