@@ -5,6 +5,7 @@ mod auth;
 mod catalog;
 mod dialect;
 mod dispatch;
+mod engine;
 mod processor;
 mod store;
 mod support;

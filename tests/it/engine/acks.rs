@@ -1,0 +1,147 @@
+//! What callers and handlers were told, and that it stays true: nothing acknowledged is ever lost, and no step runs
+//! again after its handler's answer was taken.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use backstitch_server::engine::{Command, Refusal, Reply, Transition};
+use backstitch_server::limits::{LOSSES_MAX, MARK_MS};
+use backstitch_server::model::{
+    Answer, Change, EventId, FunctionId, HandlerOp, Payload, ProblemCode, RunHead, RunId, RunStatus, Span, StepResult,
+    Terminal, Text, Timestamp, Token, Undelivered,
+};
+
+use super::book::Book;
+use super::harness::Item;
+use super::registry::ATTEMPTS;
+
+/// Promises.
+#[derive(Default)]
+pub(super) struct Acks {
+    runs: BTreeSet<RunId>,
+    events: BTreeSet<EventId>,
+    signals: Vec<Payload>,
+    names: HashMap<(FunctionId, Text), RunId>,
+    starts: HashMap<(FunctionId, Text), (RunId, Timestamp)>,
+    clients: HashMap<Text, (EventId, Timestamp)>,
+    steps: BTreeSet<(RunId, String)>,
+    heads: BTreeMap<RunId, RunHead>,
+}
+
+impl Acks {
+    /// A reply left the house at `now`; `safe` is what was durable then.
+    pub(super) fn told(&mut self, item: &Item, answer: &Result<Reply, Refusal>, now: Timestamp, safe: &Book) {
+        if !item.caller {
+            return;
+        }
+        match (&item.command, answer) {
+            (Command::Start(start), Ok(Reply::Run { id, created })) => {
+                let head = safe.head(*id).expect("an acknowledged run is durable");
+                assert_eq!(head.function, start.function);
+                self.runs.insert(*id);
+                if let Some(name) = &start.name {
+                    let known = self.names.insert((start.function.clone(), name.clone()), *id);
+                    assert!(known.is_none_or(|known| known == *id), "a name leads to two runs: {name}");
+                }
+                if let (Some(key), None) = (&start.idempotency_key, &start.name) {
+                    let slot = (start.function.clone(), key.clone());
+                    if let Some((known, at)) = self.starts.get(&slot).copied() {
+                        let valid = head.created_at < at.after(Span(MARK_MS));
+                        assert_eq!(known == *id, valid, "key {key}: {known} at {at}, now {id} at {now}");
+                    }
+                    if *created {
+                        self.starts.insert(slot, (*id, head.created_at));
+                    }
+                }
+            }
+            (Command::Ingest(drafts), Ok(Reply::Accepted(accepted))) => {
+                assert_eq!(drafts.len(), accepted.len());
+                for (draft, accepted) in drafts.iter().zip(accepted) {
+                    let event = safe.events.values().find(|event| event.id == accepted.id).expect("is durable");
+                    self.events.insert(accepted.id);
+                    let Some(key) = &draft.client_id else { continue };
+                    if let Some((known, at)) = self.clients.get(key).copied() {
+                        let valid = event.at < at.after(Span(MARK_MS));
+                        assert_eq!(known == accepted.id, valid, "client id {key}");
+                    }
+                    if accepted.fresh {
+                        self.clients.insert(key.clone(), (accepted.id, event.at));
+                    }
+                }
+            }
+            (Command::Signal { settle, .. }, Ok(Reply::Signalled { .. })) => {
+                self.signals.extend(settle.payload().cloned());
+            }
+            (Command::Returned { token, answer: Answer::Ops { ops, .. }, .. }, Ok(Reply::Status(status))) => {
+                // An answer that contradicts the journal is refused as a whole.
+                let taken = *status != RunStatus::Paused && *status != RunStatus::Backoff;
+                let settled = |op: &HandlerOp| match op {
+                    HandlerOp::Step(report) => {
+                        matches!(report.result, StepResult::Ok(_)).then(|| report.id.to_string())
+                    }
+                    _ => None,
+                };
+                if taken {
+                    self.steps.extend(ops.iter().filter_map(settled).map(|id| (token.run, id)));
+                }
+            }
+            _ => {}
+        }
+        let _ = now;
+        self.check(safe);
+    }
+
+    /// A step's body runs.
+    pub(super) fn ran(&self, run: RunId, id: &str) {
+        let again = self.steps.contains(&(run, id.to_owned()));
+        assert!(!again, "step {id} of {run} runs again after its outcome was acknowledged");
+    }
+
+    /// Everything that was promised is in the tables, and runs that ended stay as they ended.
+    pub(super) fn check(&mut self, safe: &Book) {
+        for run in &self.runs {
+            assert!(safe.head(*run).is_some(), "the acknowledged run {run} is lost");
+        }
+        for event in &self.events {
+            assert!(safe.events.values().any(|kept| kept.id == *event), "the acknowledged event {event} is lost");
+        }
+        for signal in &self.signals {
+            assert!(safe.has_signal(signal), "the acknowledged signal {signal:?} is lost");
+        }
+        for (run, id) in &self.steps {
+            let entry = safe.entries_of(*run).iter().find(|entry| *entry.id == **id);
+            assert!(entry.is_some_and(|entry| entry.outcome.is_some()), "step {id} of {run} lost its outcome");
+        }
+        for head in safe.runs.values().filter(|head| head.status.is_terminal()) {
+            let old = self.heads.entry(head.id).or_insert_with(|| head.clone());
+            let same = RunHead { wake_at: old.wake_at, ..head.clone() };
+            assert_eq!(*old, same, "a run changed after its end");
+        }
+    }
+
+    /// What an answer leads to, where the rules are simple: failures and losses are counted, a suspension has seen
+    /// everything.
+    pub(super) fn check_returned(&self, book: &Book, token: Token, answer: &Answer, transition: &Transition) {
+        let after = book.head(token.run).expect("a run that answers exists");
+        let before = transition.changes.iter().any(|change| matches!(change, Change::RunChanged(_)));
+        match answer {
+            Answer::Ops { seen, .. } if after.status == RunStatus::Suspended => {
+                let newest = book.last_seq(after.run_no);
+                assert!(newest <= *seen, "run {} rests on {seen} although {newest} settled", after.id);
+            }
+            Answer::Ops { end: Some(Terminal::Done(_)), .. } if after.status != RunStatus::Completed => {
+                assert!(matches!(after.status, RunStatus::Paused | RunStatus::Backoff), "{after:?}");
+            }
+            Answer::Undelivered(Undelivered::NotReached { .. }) => assert!(!before, "nothing is written"),
+            Answer::Undelivered(Undelivered::Lost { .. }) => {
+                let fits = after.status == RunStatus::Backoff && (1..LOSSES_MAX).contains(&after.losses);
+                assert!(fits || after.status == RunStatus::Paused, "{after:?}");
+            }
+            Answer::Problem(problem) if problem.code == ProblemCode::Sdk => {
+                let fits = after.status == RunStatus::Backoff && (1..ATTEMPTS).contains(&after.failures);
+                assert!(fits || after.status == RunStatus::Failed, "{after:?}");
+            }
+            Answer::Problem(_) => assert_eq!(after.status, RunStatus::Paused, "{after:?}"),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,450 @@
+//! The book: everything that was ever decided, kept by naive means, and the invariants of the engine checked on every
+//! transition. It shares no code with the engine, so that both would have to be wrong in the same way.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use backstitch_server::engine::{Command, Transition};
+use backstitch_server::model::{
+    Attempt, Change, Entry, EntryKind, EntryStatus, Event, EventId, Failure, FunctionId, Outcome, Payload, Registry,
+    RunHead, RunId, RunStatus, Signal, StateKey, StateRow, StoredRun, Timestamp, TriggerKind, Verdict, Wait, names,
+};
+use backstitch_server::store::Dump;
+
+use super::program::WaitFilter;
+use super::registry::{ATTEMPTS, INITIAL_MS};
+
+/// All rows, and which signal came when.
+#[derive(Clone, Default)]
+pub(super) struct Book {
+    pub(super) runs: BTreeMap<i64, RunHead>,
+    pub(super) numbers: BTreeMap<RunId, i64>,
+    pub(super) entries: BTreeMap<i64, Vec<Entry>>,
+    pub(super) attempts: Vec<Attempt>,
+    pub(super) events: BTreeMap<i64, Event>,
+    pub(super) verdicts: BTreeMap<(EventId, FunctionId), Verdict>,
+    pub(super) waits: BTreeMap<(i64, u32), Wait>,
+    pub(super) signals: BTreeMap<(i64, u32), Signal>,
+    pub(super) state: BTreeMap<StateKey, StateRow>,
+    /// Payloads of accepted signals in order of acceptance.
+    arrivals: HashMap<Payload, usize>,
+    /// Which entry each signal settled.
+    consumed: HashMap<Payload, (i64, u32)>,
+    /// The newest signal that was consumed under a name.
+    newest: BTreeMap<(i64, String), usize>,
+}
+
+/// What a run was before a transition.
+struct Before {
+    head: Option<RunHead>,
+    last_seq: u32,
+    settled: BTreeMap<u32, u32>,
+    stirred: bool,
+}
+
+impl Book {
+    pub(super) fn head(&self, id: RunId) -> Option<&RunHead> {
+        self.runs.get(self.numbers.get(&id)?)
+    }
+
+    pub(super) fn entries_of(&self, id: RunId) -> &[Entry] {
+        self.numbers.get(&id).and_then(|no| self.entries.get(no)).map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn last_seq(&self, run_no: i64) -> u32 {
+        self.entries.get(&run_no).into_iter().flatten().filter_map(|entry| entry.seq).max().unwrap_or(0)
+    }
+
+    /// The rows in the form in which a store gives them.
+    pub(super) fn stored(&self, id: RunId) -> Option<StoredRun> {
+        let run_no = *self.numbers.get(&id)?;
+        Some(StoredRun {
+            head: self.runs[&run_no].clone(),
+            entries: self.entries.get(&run_no).cloned().unwrap_or_default(),
+            signals: self.signals.range((run_no, 0)..=(run_no, u32::MAX)).map(|(_, signal)| signal.clone()).collect(),
+            waits: self.waits.range((run_no, 0)..=(run_no, u32::MAX)).map(|(_, wait)| wait.clone()).collect(),
+        })
+    }
+
+    /// Everything that a store must have after the same batches.
+    pub(super) fn dump(&self, commit_no: u64) -> Dump {
+        Dump {
+            commit_no,
+            runs: self.runs.values().cloned().collect(),
+            entries: self.entries.values().flatten().cloned().collect(),
+            attempts: self.attempts.clone(),
+            events: self.events.values().cloned().collect(),
+            verdicts: self.verdicts.iter().map(|((event, f), verdict)| (*event, f.clone(), verdict.clone())).collect(),
+            waits: self.waits.values().cloned().collect(),
+            signals: self.signals.values().cloned().collect(),
+            state: self.state.values().cloned().collect(),
+        }
+    }
+
+    /// Takes what was decided at `now`, and checks it.
+    pub(super) fn take(&mut self, now: Timestamp, command: &Command, transition: &Transition, registry: &Registry) {
+        let mut touched: BTreeMap<i64, Before> = BTreeMap::new();
+        for change in &transition.changes {
+            if let Some(run_no) = run_of(change) {
+                touched.entry(run_no).or_insert_with(|| Before {
+                    head: self.runs.get(&run_no).cloned(),
+                    last_seq: self.last_seq(run_no),
+                    settled: BTreeMap::new(),
+                    stirred: false,
+                });
+            }
+            if let Change::EntryAdded(entry) | Change::EntryChanged(entry) = change {
+                let before = touched.get_mut(&entry.run_no).expect("an entry belongs to a run");
+                if let Some(seq) = entry.seq {
+                    let twice = before.settled.insert(seq, entry.idx);
+                    assert_eq!(twice, None, "two entries of run {} have seq {seq}", entry.run_no);
+                }
+                before.stirred |= entry.status == EntryStatus::Runnable;
+            }
+            self.fold(now, change, command);
+        }
+        if let (Command::Signal { settle, .. }, false) = (command, transition.changes.is_empty()) {
+            let payload = settle.payload().cloned().expect("signals of these tests carry payloads");
+            let order = self.arrivals.len();
+            assert_eq!(self.arrivals.insert(payload, order), None, "a repeated signal was accepted as new");
+        }
+        self.check_events(transition, registry);
+        for (run_no, before) in &touched {
+            self.check_run(now, *run_no, before);
+        }
+        self.check_signals(&touched);
+    }
+
+    fn fold(&mut self, now: Timestamp, change: &Change, command: &Command) {
+        match change {
+            Change::RunCreated(head) => {
+                let last = self.runs.last_key_value().map_or(0, |(no, _)| *no);
+                assert!(head.run_no > last, "run numbers grow: {} after {last}", head.run_no);
+                assert_eq!(self.numbers.insert(head.id, head.run_no), None, "{} was made twice", head.id);
+                self.runs.insert(head.run_no, head.clone());
+            }
+            Change::RunChanged(head) => self.change_run(now, head),
+            Change::EntryAdded(entry) => self.add_entry(entry),
+            Change::EntryChanged(entry) => self.change_entry(now, entry, command),
+            Change::AttemptAdded(attempt) => self.attempts.push(attempt.clone()),
+            Change::EventAdded(event) => {
+                let last = self.events.last_key_value().map_or(0, |(seq, _)| *seq);
+                assert!(event.seq > last, "event numbers grow: {} after {last}", event.seq);
+                self.events.insert(event.seq, event.clone());
+            }
+            Change::VerdictAdded(event, function, verdict) => {
+                let old = self.verdicts.insert((*event, function.clone()), verdict.clone());
+                assert_eq!(old, None, "{function} has two verdicts on {event}");
+            }
+            Change::WaitOpened(wait) => {
+                assert_eq!(self.waits.insert((wait.run_no, wait.idx), wait.clone()), None, "a wait opened twice");
+            }
+            Change::WaitChanged(wait) => {
+                assert!(self.waits.insert((wait.run_no, wait.idx), wait.clone()).is_some(), "no such wait to change");
+            }
+            Change::WaitClosed(wait) => {
+                assert!(self.waits.remove(&(wait.run_no, wait.idx)).is_some(), "a wait closed twice: {wait:?}");
+            }
+            Change::SignalAdded(signal) => {
+                let old = self.signals.insert((signal.run_no, signal.order), signal.clone());
+                assert_eq!(old, None, "two signals have order {}", signal.order);
+            }
+            Change::SignalConsumed(signal) => {
+                let old = self.signals.insert((signal.run_no, signal.order), signal.clone()).expect("kept before");
+                assert_eq!(old.consumed_by, None, "signal {} was consumed twice", signal.order);
+                assert!(signal.consumed_by.is_some());
+            }
+            Change::StatePut(row) => {
+                self.state.insert(row.key.clone(), row.clone());
+            }
+            Change::StateDeleted(key) => {
+                if let (StateKey::Mark(_), Some(row)) = (key, self.state.remove(key)) {
+                    assert!(row.wake_at.is_some_and(|at| at <= now), "a mark was forgotten early: {row:?}");
+                }
+            }
+        }
+    }
+
+    fn change_run(&mut self, now: Timestamp, head: &RunHead) {
+        let old = &self.runs[&head.run_no];
+        if old.status.is_terminal() {
+            let expected = RunHead { wake_at: None, ..old.clone() };
+            assert_eq!(*head, expected, "a run that has ended only forgets the work it had left");
+        }
+        let started = old.status == RunStatus::Queued && head.status == RunStatus::Ready;
+        assert!(!started || now >= old.started_at, "run {} started before its delay was over", head.id);
+        self.runs.insert(head.run_no, head.clone());
+    }
+
+    fn add_entry(&mut self, entry: &Entry) {
+        let entries = self.entries.entry(entry.run_no).or_default();
+        assert_eq!(entry.idx as usize, entries.len(), "entries are dense: {entry:?}");
+        assert!(entries.iter().all(|other| other.id != entry.id), "the id of {entry:?} is taken");
+        let ended = entries.iter().any(|other| other.kind == EntryKind::Outcome);
+        assert!(!ended, "an entry after the outcome: {entry:?}");
+        entries.push(entry.clone());
+    }
+
+    fn change_entry(&mut self, now: Timestamp, entry: &Entry, command: &Command) {
+        let ended = self.runs[&entry.run_no].status.is_terminal();
+        let entries = self.entries.get_mut(&entry.run_no).expect("the run has entries");
+        let old = std::mem::replace(&mut entries[entry.idx as usize], entry.clone());
+        assert!(!old.is_settled(), "a settled entry changed: {old:?} to {entry:?}");
+        let outcome_comes = !entries.iter().any(|other| other.kind == EntryKind::Outcome);
+        assert!(outcome_comes, "an entry of a run that has ended changed ({ended}): {entry:?}");
+        assert_eq!((&old.id, old.kind, &old.params), (&entry.id, entry.kind, &entry.params));
+        let due = old.due_at.is_some_and(|due| due <= now);
+        match (entry.kind, &entry.outcome) {
+            (EntryKind::Sleep, Some(_)) => assert!(due, "a sleep ended early: {old:?} at {now}"),
+            (_, Some(Outcome::Timeout)) => assert!(due, "a wait timed out early: {old:?} at {now}"),
+            _ => {}
+        }
+        let retried = old.status == EntryStatus::Backoff && entry.status == EntryStatus::Runnable;
+        assert!(!retried || due, "a step was to run before its pause was over: {old:?} at {now}");
+        let failed = matches!(command, Command::Returned { .. }) && entry.failures > 0 && !retried;
+        if entry.kind == EntryKind::Step && failed && matches!(entry.outcome, None | Some(Outcome::Err(_))) {
+            assert_eq!(entry.failures, old.failures + 1, "a failed attempt counts once: {entry:?}");
+        }
+    }
+
+    fn check_events(&self, transition: &Transition, registry: &Registry) {
+        for change in &transition.changes {
+            let Change::EventAdded(event) = change else { continue };
+            let functions: BTreeSet<_> = registry.triggered_by(&event.name).iter().map(|(id, _)| id).collect();
+            for function in functions {
+                let verdicts = usize::from(self.verdicts.contains_key(&(event.id, function.clone())));
+                let started = |head: &&RunHead| head.event == Some(event.id) && head.function == *function;
+                let runs = self.runs.values().filter(started).count();
+                assert_eq!(verdicts + runs, 1, "{function} needs one verdict or run for {event:?}: {verdicts}+{runs}");
+            }
+        }
+    }
+
+    fn check_run(&self, now: Timestamp, run_no: i64, before: &Before) {
+        let head = &self.runs[&run_no];
+        let entries = &self.entries[&run_no];
+        for (at, seq) in before.settled.keys().enumerate() {
+            assert_eq!(*seq, before.last_seq + 1 + at as u32, "settlements of {} are numbered without gaps", head.id);
+        }
+        for entry in entries {
+            assert_eq!(entry.is_settled(), entry.outcome.is_some(), "{entry:?}");
+            assert_eq!(entry.is_settled() && entry.kind != EntryKind::Input, entry.seq.is_some(), "{entry:?}");
+            assert!(!entry.is_settled() || entry.due_at.is_none(), "a settled entry has a timer: {entry:?}");
+            if entry.kind == EntryKind::Step {
+                check_step(entry, now);
+            }
+            if entry.kind == EntryKind::Invoke && entry.child.is_some() {
+                self.check_child(head, entry);
+            }
+        }
+        self.check_waits(head, entries);
+        check_head(head, entries, before);
+    }
+
+    /// A parent's entry and its child agree.
+    fn check_child(&self, head: &RunHead, entry: &Entry) {
+        let child = self.head(entry.child.expect("has a child")).expect("a child exists");
+        assert_eq!(child.parent.map(|link| (link.run, link.idx)), Some((head.id, entry.idx)));
+        assert_eq!(child.root, head.root);
+        if !entry.is_settled() {
+            let unfinished = !child.status.is_terminal() || head.status.is_terminal();
+            assert!(unfinished, "child {} ended and its parent's entry did not settle", child.id);
+        }
+        let last = &self.entries[&child.run_no].last().expect("has its input").outcome;
+        match &entry.outcome {
+            Some(Outcome::Ok(value)) => {
+                assert_eq!(child.status, RunStatus::Completed);
+                assert_eq!(*last, Some(Outcome::Ok(value.clone())));
+            }
+            Some(Outcome::Err(error)) => {
+                let expected = match child.status {
+                    RunStatus::Failed => names::CHILD_FAILED,
+                    RunStatus::Cancelled => names::CHILD_CANCELLED,
+                    status => panic!("a child that is {status} failed its parent's entry"),
+                };
+                assert_eq!(Failure::from_payload(error).name, expected);
+            }
+            Some(Outcome::Timeout) | None => {}
+        }
+    }
+
+    /// Open waits for events have their rows, and nothing else has.
+    fn check_waits(&self, head: &RunHead, entries: &[Entry]) {
+        let rows = self.waits.range((head.run_no, 0)..=(head.run_no, u32::MAX)).map(|((_, idx), _)| *idx);
+        let open = entries.iter().filter(|entry| entry.kind == EntryKind::WaitEvent && !entry.is_settled());
+        let open = open.filter(|_| !head.status.is_terminal()).map(|entry| entry.idx);
+        assert!(rows.eq(open), "the open waits of {} are not its rows", head.id);
+        for entry in entries {
+            if let (EntryKind::WaitEvent, Some(Outcome::Ok(value))) = (entry.kind, &entry.outcome) {
+                let value: serde_json::Value = value.read().expect("an event as JSON");
+                let id: EventId = value["id"].as_str().and_then(|id| id.parse().ok()).expect("has an id");
+                let event = self.events.values().find(|event| event.id == id).expect("the event is kept");
+                let params: serde_json::Value = entry.params.read().expect("JSON");
+                assert_eq!(params["event"].as_str(), Some(&*event.name), "the wait is for another event");
+            }
+        }
+    }
+
+    /// Each signal settles one wait, and those of a name do so in the order in which they came.
+    fn check_signals(&mut self, touched: &BTreeMap<i64, Before>) {
+        for (run_no, before) in touched {
+            for idx in before.settled.values() {
+                let entry = self.entries[run_no][*idx as usize].clone();
+                let (EntryKind::WaitSignal, Some(payload)) =
+                    (entry.kind, entry.outcome.as_ref().and_then(Outcome::payload))
+                else {
+                    continue;
+                };
+                let other = self.consumed.insert(payload.clone(), (*run_no, *idx));
+                assert_eq!(other, None, "a signal settled two waits: {entry:?}");
+                let order = *self.arrivals.get(payload).expect("a wait settles with a signal that was sent");
+                let name = entry.params.bytes().to_vec();
+                let slot = (*run_no, format!("{}{:?}", String::from_utf8_lossy(&name), awakeable_of(&entry)));
+                let older = self.newest.insert(slot, order);
+                assert!(older.is_none_or(|older| older < order), "a later signal was consumed first: {entry:?}");
+            }
+            for signal in self.signals.range((*run_no, 0)..=(*run_no, u32::MAX)).map(|(_, signal)| signal) {
+                let by = signal.consumed_by.map(|idx| self.entries[run_no][idx as usize].outcome.clone());
+                let fits = by.as_ref().is_none_or(|outcome| *outcome == Some(signal.settle.clone()));
+                assert!(fits, "the entry that consumed a signal has another outcome: {signal:?} {by:?}");
+            }
+        }
+    }
+
+    /// Whether an accepted signal is still to be found: kept with its run, or in an entry.
+    pub(super) fn has_signal(&self, payload: &Payload) -> bool {
+        self.consumed.contains_key(payload)
+            || self.signals.values().any(|signal| signal.settle.payload() == Some(payload))
+    }
+
+    /// No open wait has missed an event, and no kept signal has a wait.
+    pub(super) fn check_nothing_missed(&self) {
+        for wait in self.waits.values() {
+            let source: Option<String> = wait.filter.as_ref().map(|filter| filter.read().expect("a string"));
+            let run_key = key_of(self.entries[&wait.run_no][0].outcome.as_ref().and_then(Outcome::payload));
+            let missed = self.events.range(wait.after_seq + 1..).map(|(_, event)| event).find(|event| {
+                let key = key_of(Some(&event.data));
+                event.name == wait.index.event && WaitFilter::says(source.as_deref(), run_key, key)
+            });
+            assert_eq!(missed, None, "a wait missed an event: {wait:?}");
+            assert_eq!(wait.scanned_to, None, "a wait never looked through all older events: {wait:?}");
+        }
+        for signal in self.signals.values().filter(|signal| signal.consumed_by.is_none()) {
+            if self.runs[&signal.run_no].status.is_terminal() {
+                continue;
+            }
+            let waits = |entry: &&Entry| {
+                let params: serde_json::Value = entry.params.read().unwrap_or_default();
+                let by_name = params["signal"].as_str() == Some(&*signal.name);
+                let by_token = params["awakeable"] == true && *signal.name == format!("$awakeable/{}", entry.id);
+                entry.kind == EntryKind::WaitSignal && !entry.is_settled() && (by_name || by_token)
+            };
+            let waiting = self.entries[&signal.run_no].iter().find(waits);
+            assert_eq!(waiting, None, "a kept signal has a wait: {signal:?}");
+        }
+        let left: Vec<_> = self.state.keys().filter(|key| matches!(key, StateKey::Fanout(_))).collect();
+        assert!(left.is_empty(), "events were never delivered in full: {left:?}");
+    }
+
+    /// The attempts of every step are numbered from 1 without gaps, as many as the entry has failures.
+    pub(super) fn check_attempts(&self) {
+        for entry in self.entries.values().flatten().filter(|entry| entry.kind == EntryKind::Step) {
+            let own = |attempt: &&Attempt| attempt.run_no == entry.run_no && attempt.idx == Some(entry.idx);
+            let numbers: Vec<u32> = self.attempts.iter().filter(own).map(|attempt| attempt.number).collect();
+            assert!(numbers.iter().copied().eq(1..=entry.failures), "attempts {numbers:?} of {entry:?}");
+        }
+    }
+}
+
+fn awakeable_of(entry: &Entry) -> Option<&str> {
+    entry.params.bytes().windows(9).any(|text| text == b"awakeable").then_some(&*entry.id)
+}
+
+fn key_of(payload: Option<&Payload>) -> i64 {
+    let value: serde_json::Value = payload.and_then(|payload| payload.read().ok()).unwrap_or_default();
+    value["key"].as_i64().unwrap_or(-1)
+}
+
+fn run_of(change: &Change) -> Option<i64> {
+    match change {
+        Change::RunCreated(head) | Change::RunChanged(head) => Some(head.run_no),
+        Change::EntryAdded(entry) | Change::EntryChanged(entry) => Some(entry.run_no),
+        Change::WaitOpened(wait) | Change::WaitChanged(wait) | Change::WaitClosed(wait) => Some(wait.run_no),
+        Change::SignalAdded(signal) | Change::SignalConsumed(signal) => Some(signal.run_no),
+        _ => None,
+    }
+}
+
+/// A failed step is tried again as often as the policy says, after the pause that it says.
+fn check_step(entry: &Entry, now: Timestamp) {
+    let fatal = |error: &Payload| Failure::from_payload(error).retryable == Some(false);
+    match (&entry.outcome, entry.status) {
+        (Some(Outcome::Err(error)), _) => {
+            assert!(entry.failures == ATTEMPTS || fatal(error), "a step gave up with attempts left: {entry:?}");
+        }
+        (None, EntryStatus::Backoff) => {
+            let error = entry.last_error.as_ref().expect("a step that failed says why");
+            assert!(entry.failures < ATTEMPTS && !fatal(error), "a step is tried too often: {entry:?}");
+            let due = entry.due_at.expect("a step in back-off has a timer");
+            let plain = (INITIAL_MS << (entry.failures - 1)) as f64;
+            assert!((due.since(now).0 as f64) <= plain * 1.2 + 1.0, "a step's pause is too long: {entry:?} at {now}");
+        }
+        (None, status) => assert_eq!(status, EntryStatus::Runnable, "{entry:?}"),
+        (Some(_), _) => {}
+    }
+}
+
+/// The row follows from the entries.
+fn check_head(head: &RunHead, entries: &[Entry], before: &Before) {
+    let open = || entries.iter().filter(|entry| !entry.is_settled());
+    let first_due = open().filter_map(|entry| entry.due_at).min();
+    let timer = [first_due, head.cancel_by].into_iter().flatten().min();
+    let context = || format!("{head:#?}\n{entries:#?}");
+    let ended = head.status.is_terminal();
+    let outcome = entries.last().is_some_and(|entry| entry.kind == EntryKind::Outcome);
+    assert_eq!(ended, outcome, "a run has an outcome exactly when it has ended: {}", context());
+    assert_eq!(ended, head.ended_at.is_some());
+    assert_eq!(
+        head.hold.is_some(),
+        head.status == RunStatus::Paused,
+        "a run is held exactly when paused: {}",
+        context()
+    );
+    let cancelled = entries.iter().any(|entry| entry.kind == EntryKind::Cancel);
+    assert_eq!(head.cancel_by.is_some(), cancelled && !ended, "a grace without a cancellation: {}", context());
+    assert!(head.awaiting.is_empty() || head.status == RunStatus::Suspended, "{}", context());
+    match head.status {
+        RunStatus::Ready => assert_eq!(head.wake_at, Some(Timestamp::ZERO), "{}", context()),
+        RunStatus::Queued => assert_eq!(head.wake_at, Some(head.started_at), "{}", context()),
+        RunStatus::Backoff => assert!(head.wake_at.is_some_and(|at| at > Timestamp::ZERO), "{}", context()),
+        RunStatus::Suspended => {
+            assert_eq!(head.wake_at, timer, "a suspended run's timer is its earliest: {}", context());
+            let waits = |entry: &Entry| matches!(entry.status, EntryStatus::Waiting | EntryStatus::Backoff);
+            assert!(open().any(waits), "a run is suspended on nothing: {}", context());
+        }
+        RunStatus::Paused => assert_eq!(head.wake_at, timer, "a held run keeps its timers: {}", context()),
+        _ => assert!(head.wake_at.is_none_or(|at| at == Timestamp::ZERO), "{}", context()),
+    }
+    assert!(head.failures < ATTEMPTS && head.losses < backstitch_server::limits::LOSSES_MAX, "{}", context());
+    if head.trigger == TriggerKind::Invoke && before.head.is_none() {
+        assert!(head.root != head.id, "a child has its parent's root: {}", context());
+    }
+    check_wake_up(head, entries, before, &context);
+}
+
+/// A suspended run goes on exactly when something that it awaited settled.
+fn check_wake_up(head: &RunHead, entries: &[Entry], before: &Before, context: &dyn Fn() -> String) {
+    let Some(old) = before.head.as_ref().filter(|old| old.status == RunStatus::Suspended) else { return };
+    if before.settled.is_empty() || head.status.is_terminal() {
+        return;
+    }
+    let found = |id: &str| entries.iter().find(|entry| &*entry.id == id).expect("programs await what they made");
+    let failed = |id: &str| matches!(found(id).outcome, Some(Outcome::Err(_)));
+    let satisfied = old.awaiting.is_empty()
+        || entries.last().is_some_and(|entry| entry.kind == EntryKind::Cancel)
+        || old
+            .awaiting
+            .iter()
+            .any(|group| group.iter().all(|id| found(id).is_settled()) || group.iter().any(|id| failed(id)));
+    let expected = if satisfied || before.stirred { RunStatus::Ready } else { RunStatus::Suspended };
+    assert_eq!(head.status, expected, "awaiting {:?}: {}", old.awaiting, context());
+}

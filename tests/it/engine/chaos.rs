@@ -1,0 +1,395 @@
+//! Random programs, random commands and random faults, against every invariant; then the faults stop, and everything
+//! must end or say why not. `BACKSTITCH_CASES` sets how many cases there are.
+
+use backstitch_server::engine::{Command, Start, awakeable_signal};
+use backstitch_server::model::{
+    Answer, EventDraft, Failure, HandlerOp, Key, Mismatch, Outcome, Payload, Problem, ProblemCode, RunId, RunStatus,
+    Span, StateKey, Undelivered,
+};
+use proptest::prelude::*;
+
+use super::harness::{Fate, World};
+use super::program::{Node, OnCancel, Program, WaitFilter};
+use super::registry::{FUNCTIONS, function, redeployed};
+
+/// What happens next.
+#[derive(Clone, Debug)]
+pub(super) enum Act {
+    Start { function: u8, key: u8, name: Option<u8>, idempotency: Option<u8>, delay: Option<u64> },
+    Ingest(Vec<(u8, u8, Option<u8>)>),
+    Signal { run: u8, name: u8, id: Option<u8> },
+    SettleAwakeable { run: u8, err: bool },
+    Cancel(u8),
+    Resume(u8),
+    Explain(u8),
+    Quarantine(u8),
+    Advance(u64),
+    Work(u8),
+    Poll(u8),
+    Load(bool),
+    Commit,
+    Committed(Fate),
+    Answer(u8, How),
+    Stale(u8),
+    Crash,
+    Rescan,
+    Redeploy { immutable: bool },
+    Withdraw,
+    Hint(u8),
+    Flow(u8),
+}
+
+/// How a handler answers.
+#[derive(Clone, Debug)]
+pub(super) enum How {
+    Honestly,
+    Lost,
+    NotReached(Option<u64>),
+    Problem(u8),
+    Mismatch,
+    /// The ops of the program, and one that contradicts the journal.
+    Contradiction,
+    /// Nothing finished and nothing new.
+    Empty,
+    /// Honestly, and the same answer once more.
+    Twice,
+}
+
+/// One case: handlers, what happens, and how many runs rest in memory.
+#[derive(Clone, Debug)]
+pub(super) struct Case {
+    pub(super) programs: Vec<Program>,
+    pub(super) acts: Vec<Act>,
+    pub(super) idle: usize,
+}
+
+fn leaf(index: u8) -> BoxedStrategy<Node> {
+    let timeout = || prop_oneof![2 => Just(None), 2 => (1u64..5_000).prop_map(Some), 1 => Just(Some(2_000_000))];
+    let filter = || {
+        prop_oneof![
+            3 => Just(WaitFilter::None),
+            4 => Just(WaitFilter::SameKey),
+            3 => Just(WaitFilter::KeyAtLeast),
+            1 => Just(WaitFilter::Broken),
+            1 => Just(WaitFilter::Invalid),
+        ]
+    };
+    let mut choices = vec![
+        (8, (0u32..4, proptest::bool::weighted(0.1)).prop_map(|(throws, fatal)| Node::Step { throws, fatal }).boxed()),
+        (3, prop_oneof![4 => 1u64..3_000, 1 => Just(900_000u64)].prop_map(Node::Sleep).boxed()),
+        (4, (0u8..2, timeout()).prop_map(|(name, timeout)| Node::Signal(name, timeout)).boxed()),
+        (2, timeout().prop_map(Node::Awakeable).boxed()),
+        (1, Just(Node::Marker).boxed()),
+        (5, {
+            let parts = (0u8..3, filter(), timeout(), proptest::bool::weighted(0.7));
+            parts
+                .prop_map(|(name, filter, timeout, since_run)| Node::Event { name, filter, timeout, since_run })
+                .boxed()
+        }),
+    ];
+    if index + 1 < FUNCTIONS {
+        let parts = (index + 1..FUNCTIONS + 1, timeout(), proptest::bool::weighted(0.2));
+        let child = parts.prop_map(|(function, timeout, detached)| Node::Child { function, timeout, detached });
+        choices.push((4, child.boxed()));
+    }
+    if index < 2 {
+        let parts = (0u8..3, 0u8..5, proptest::option::weighted(0.3, 0u8..3));
+        let send = parts.prop_map(|(name, key, client_id)| Node::Send { name, key, client_id });
+        choices.push((4, send.boxed()));
+    }
+    proptest::strategy::Union::new_weighted(choices).boxed()
+}
+
+fn node(index: u8) -> impl Strategy<Value = Node> {
+    let branches = || proptest::collection::vec(proptest::collection::vec(leaf(index), 1..3), 2..4);
+    prop_oneof![6 => leaf(index), 2 => branches().prop_map(Node::All), 1 => branches().prop_map(Node::Race)]
+}
+
+fn program(index: u8) -> impl Strategy<Value = Program> {
+    let on_cancel = prop_oneof![Just(OnCancel::Stop), Just(OnCancel::Compensate), Just(OnCancel::Ignore)];
+    let flaky = prop_oneof![6 => Just(0u32), 1 => 1u32..4];
+    (proptest::collection::vec(node(index), 0..6), flaky, on_cancel, any::<bool>(), any::<bool>())
+        .prop_map(|(nodes, flaky, on_cancel, catches, hints)| Program { nodes, flaky, on_cancel, catches, hints })
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let some = |max: u8| proptest::option::weighted(0.4, 0..max);
+    let delay = proptest::option::weighted(0.2, prop_oneof![1u64..3_000, Just(1_200_000)]);
+    let start = (0..FUNCTIONS + 1, 0u8..3, some(3), some(3), delay)
+        .prop_map(|(function, key, name, idempotency, delay)| Act::Start { function, key, name, idempotency, delay });
+    let fate = prop_oneof![
+        12 => Just(Fate::Done), 1 => Just(Fate::Failed), 1 => Just(Fate::UnknownDone), 1 => Just(Fate::UnknownLost)
+    ];
+    let how = prop_oneof![
+        12 => Just(How::Honestly),
+        2 => Just(How::Lost),
+        1 => proptest::option::of(0u64..100_000).prop_map(How::NotReached),
+        1 => (0u8..5).prop_map(How::Problem),
+        1 => Just(How::Mismatch),
+        1 => Just(How::Contradiction),
+        1 => Just(How::Empty),
+        1 => Just(How::Twice),
+    ];
+    let length = prop_oneof![6 => 1u64..4_000, 2 => Just(60_000u64), 1 => Just(700_000), 1 => Just(86_400_000)];
+    prop_oneof![
+        8 => start,
+        6 => proptest::collection::vec((0u8..3, 0u8..5, some(3)), 1..3).prop_map(Act::Ingest),
+        6 => (any::<u8>(), 0u8..2, some(4)).prop_map(|(run, name, id)| Act::Signal { run, name, id }),
+        3 => (any::<u8>(), any::<bool>()).prop_map(|(run, err)| Act::SettleAwakeable { run, err }),
+        2 => any::<u8>().prop_map(Act::Cancel),
+        2 => any::<u8>().prop_map(Act::Resume),
+        1 => any::<u8>().prop_map(Act::Explain),
+        1 => any::<u8>().prop_map(Act::Quarantine),
+        6 => length.prop_map(Act::Advance),
+        8 => (1u8..5).prop_map(Act::Work),
+        8 => (1u8..4).prop_map(Act::Poll),
+        8 => any::<bool>().prop_map(Act::Load),
+        8 => Just(Act::Commit),
+        8 => fate.prop_map(Act::Committed),
+        12 => (any::<u8>(), how).prop_map(|(call, how)| Act::Answer(call, how)),
+        2 => any::<u8>().prop_map(Act::Stale),
+        2 => Just(Act::Crash),
+        1 => Just(Act::Rescan),
+        1 => any::<bool>().prop_map(|immutable| Act::Redeploy { immutable }),
+        1 => Just(Act::Withdraw),
+        2 => any::<u8>().prop_map(Act::Hint),
+        10 => (1u8..8).prop_map(Act::Flow),
+    ]
+}
+
+pub(super) fn case() -> impl Strategy<Value = Case> {
+    let programs = (program(0), program(1), program(2), program(3)).prop_map(|(a, b, c, d)| vec![a, b, c, d]);
+    let idle = prop_oneof![1 => Just(0usize), 1 => Just(2), 1 => Just(4_096)];
+    (programs, proptest::collection::vec(act(), 1..120), idle).prop_map(|(programs, acts, idle)| Case {
+        programs,
+        acts,
+        idle,
+    })
+}
+
+/// A world with what the acts need to remember.
+struct Chaos {
+    world: World,
+    signals: u64,
+    deployments: u128,
+}
+
+impl Chaos {
+    fn run_at(&self, index: u8) -> RunId {
+        let runs: Vec<RunId> = self.world.book.runs.values().map(|head| head.id).collect();
+        if runs.is_empty() { RunId(7) } else { runs[index as usize % runs.len()] }
+    }
+
+    fn act(&mut self, act: &Act) {
+        match act.clone() {
+            Act::Start { function: index, key, name, idempotency, delay } => {
+                let input = Payload::trusted(format!(r#"{{"key":{key}}}"#));
+                let start = Start {
+                    function: function(index),
+                    input,
+                    name: name.map(|name| format!("n{name}").into()),
+                    idempotency_key: idempotency.map(|key| format!("k{key}").into()),
+                    delay: delay.map(Span),
+                };
+                self.world.submit(Command::Start(start));
+            }
+            Act::Ingest(events) => {
+                let draft = |(name, key, client_id): &(u8, u8, Option<u8>)| EventDraft {
+                    name: format!("e{name}").into(),
+                    data: Payload::trusted(format!(r#"{{"key":{key}}}"#)),
+                    client_id: client_id.map(|id| format!("c{id}").into()),
+                };
+                self.world.submit(Command::Ingest(events.iter().map(draft).collect()));
+            }
+            Act::Signal { run, name, id } => {
+                let run = self.run_at(run);
+                let id = id.map(|id| format!("i{id}").into());
+                self.signals += 1;
+                let payload = match &id {
+                    Some(id) => format!("\"{run} {id}\""),
+                    None => self.signals.to_string(),
+                };
+                let settle = Outcome::Ok(Payload::trusted(payload));
+                self.world.submit(Command::Signal { run, name: format!("s{name}").into(), id, settle });
+            }
+            Act::SettleAwakeable { run, err } => {
+                let run = self.run_at(run);
+                self.signals += 1;
+                let settle = if err {
+                    let failure = Failure::new("Refused", self.signals.to_string());
+                    Outcome::Err(failure.payload())
+                } else {
+                    Outcome::Ok(Payload::trusted(self.signals.to_string()))
+                };
+                let entries = self.world.book.entries_of(run).iter();
+                let awakeable = entries.rev().find(|entry| entry.params.bytes().starts_with(b"{\"awakeable"));
+                let name = awakeable.map_or("0".to_owned(), |entry| entry.id.to_string());
+                self.world.submit(Command::Signal { run, name: awakeable_signal(&name), id: None, settle });
+            }
+            Act::Cancel(run) => self.world.submit(Command::Cancel { run: self.run_at(run) }),
+            Act::Resume(run) => self.world.submit(Command::Resume { run: self.run_at(run) }),
+            Act::Explain(run) => self.world.submit(Command::Explain { run: self.run_at(run) }),
+            Act::Quarantine(run) => {
+                self.world.submit(Command::Quarantine { run: self.run_at(run), detail: "planted".to_owned() });
+            }
+            Act::Advance(ms) => self.world.advance(ms),
+            Act::Work(n) => drop(self.world.work(n.into())),
+            Act::Poll(n) => drop(self.world.poll(n.into())),
+            Act::Load(newest) => drop(self.world.finish_load(newest)),
+            Act::Commit => drop(self.world.commit()),
+            Act::Committed(fate) => drop(self.world.committed(fate)),
+            Act::Answer(call, how) => self.answer(call, &how),
+            Act::Stale(at) => {
+                if !self.world.stale.is_empty() {
+                    let token = self.world.stale[at as usize % self.world.stale.len()];
+                    self.world.returned_stale(token);
+                }
+            }
+            Act::Crash => self.world.crash(),
+            Act::Rescan => self.world.rescan(),
+            Act::Redeploy { immutable } => self.redeploy(immutable),
+            Act::Withdraw => self.world.register(self.world.registry.without("shop")),
+            Act::Hint(run) => self.hints(run),
+            Act::Flow(rounds) => self.world.flow(rounds.into()),
+        }
+    }
+
+    fn redeploy(&mut self, immutable: bool) {
+        self.deployments += 1;
+        self.world.register(redeployed(&self.world.registry, self.deployments, immutable));
+    }
+
+    /// Hints that nobody asked for: they change nothing that is not due.
+    fn hints(&mut self, run: u8) {
+        let run = self.run_at(run);
+        self.world.submit(Command::Wake { run });
+        self.world.submit(Command::Close { run, after: 0 });
+        let page = Key::Events { name: "e0".into(), after: 0, until: 0 };
+        self.world.submit(Command::Scan { run, idx: 1, page });
+        if let Some(event) = self.world.book.events.values().next_back().map(|event| event.id) {
+            self.world.submit(Command::WakeState { key: StateKey::Fanout(event) });
+        }
+    }
+
+    fn answer(&mut self, call: u8, how: &How) {
+        if self.world.calls.is_empty() {
+            return;
+        }
+        let at = call as usize % self.world.calls.len();
+        if let How::Honestly = how {
+            return self.world.answer(at);
+        }
+        let call = self.world.calls.swap_remove(at);
+        let seen = super::program::seen(&call.snapshot);
+        let problem = |code| Answer::Problem(Problem { code, detail: "planted".to_owned() });
+        let reason = "planted".to_owned();
+        let answer = match how {
+            How::Lost => Answer::Undelivered(Undelivered::Lost { reason }),
+            How::NotReached(after) => {
+                Answer::Undelivered(Undelivered::NotReached { reason, retry_after: after.map(Span) })
+            }
+            How::Problem(0) => problem(ProblemCode::Signature),
+            How::Problem(1) => problem(ProblemCode::UnknownFunction),
+            How::Problem(2) => problem(ProblemCode::Protocol),
+            How::Problem(3) => problem(ProblemCode::TooLarge),
+            How::Problem(_) => problem(ProblemCode::Sdk),
+            How::Mismatch => Answer::Mismatch(Mismatch {
+                id: call.snapshot.entries.last().expect("has its input").id.clone(),
+                journal: "step".to_owned(),
+                code: "sleep".to_owned(),
+            }),
+            How::Empty => Answer::Ops { seen, ops: Vec::new(), end: None, awaiting: Vec::new() },
+            How::Contradiction | How::Twice | How::Honestly => {
+                let mut answer = self.world.handle(&call.snapshot);
+                let wrong = call.snapshot.entries.iter().find(|entry| entry.seq.is_some());
+                if let (How::Contradiction, Answer::Ops { ops, .. }, Some(entry)) = (how, &mut answer, wrong) {
+                    let params = Payload::trusted("{}");
+                    let (id, name) = (entry.id.clone(), None);
+                    ops.push(if params == entry.params {
+                        HandlerOp::Sleep { id, name, params, length: Some(Span(1)), until: None }
+                    } else {
+                        HandlerOp::Marker { id, name, params }
+                    });
+                }
+                if let How::Twice = how {
+                    self.world.returned(&call, answer.clone());
+                }
+                return self.world.returned(&call, answer);
+            }
+        };
+        self.world.returned(&call, answer);
+    }
+
+    /// The faults stop. Everything that can end, ends; held runs are let go; the clock moves on.
+    fn heal(&mut self) {
+        self.redeploy(false);
+        for _ in 0..20_000 {
+            self.world.flow(10_000);
+            self.world.check_overdue();
+            let held = self.world.safe.runs.values().find(|head| head.status == RunStatus::Paused);
+            if let Some(run) = held.map(|head| head.id) {
+                self.world.submit(Command::Resume { run });
+                continue;
+            }
+            match self.world.next_at() {
+                Some(at) => self.world.advance(at.since(self.world.now).0),
+                None => return,
+            }
+        }
+        panic!("the world never comes to rest");
+    }
+
+    /// Every run that has not ended says why.
+    fn check_rest(&mut self) {
+        self.world.check_reload();
+        let book = &self.world.safe;
+        book.check_nothing_missed();
+        book.check_attempts();
+        for head in book.runs.values().filter(|head| !head.status.is_terminal()) {
+            assert_eq!(head.status, RunStatus::Suspended, "a run does not move: {head:#?}");
+            let open: Vec<_> = book.entries_of(head.id).iter().filter(|entry| !entry.is_settled()).collect();
+            let timers = open.iter().any(|entry| entry.due_at.is_some());
+            assert!(!timers, "a timer is left: {open:#?}");
+            for child in open.iter().filter_map(|entry| entry.child) {
+                let status = book.head(child).expect("exists").status;
+                assert!(!status.is_terminal(), "the child {child} is {status} and its parent waits");
+            }
+        }
+    }
+}
+
+/// Executes a case from its beginning to its rest.
+pub(super) fn execute(case: &Case) {
+    let mut chaos = Chaos { world: World::new(case.programs.clone(), case.idle), signals: 0, deployments: 1 };
+    for act in &case.acts {
+        chaos.act(act);
+    }
+    chaos.world.commit();
+    chaos.world.committed(Fate::Done);
+    chaos.world.check_reload();
+    chaos.heal();
+    chaos.check_rest();
+    let rest = chaos.world.safe.dump(0);
+    chaos.world.crash();
+    chaos.heal();
+    assert_eq!(rest, chaos.world.safe.dump(0), "a restart changed a world at rest");
+}
+
+/// How many cases there are.
+#[expect(clippy::disallowed_methods, reason = "how long to look is up to whoever runs the tests")]
+fn cases(default: u32) -> u32 {
+    std::env::var("BACKSTITCH_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(default)
+}
+
+#[test]
+fn invariants_hold_through_chaos_and_everything_heals() {
+    let config =
+        ProptestConfig { max_shrink_iters: 4_000, failure_persistence: None, ..ProptestConfig::with_cases(cases(150)) };
+    let mut runner = proptest::test_runner::TestRunner::new(config);
+    if let Err(error) = runner.run(&case(), |case| {
+        execute(&case);
+        Ok(())
+    }) {
+        panic!("{error}");
+    }
+}

@@ -1,0 +1,9 @@
+//! The engine over the store in memory, driven by hand: every order of events, every fault, every invariant.
+
+mod acks;
+mod book;
+mod chaos;
+mod harness;
+mod program;
+mod registry;
+mod regressions;

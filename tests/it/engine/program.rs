@@ -1,0 +1,373 @@
+//! Random handlers: small programs, and the interpreter that answers an invocation as an SDK would. It replays the
+//! journal strictly by `seq`, one outcome at a time, so a program asks for the same entries at every invocation.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use backstitch_server::engine::awakeable_signal;
+use backstitch_server::model::{
+    Answer, Awaiting, EntryKind, EntryStatus, EventDraft, Failure, HandlerOp, InvokeOp, Outcome, Payload, RetryPolicy,
+    Snapshot, Span, StepReport, StepResult, Terminal, WaitEventOp, WaitSignalOp, names,
+};
+
+/// What a handler does with one entry, or with several at once.
+#[derive(Clone, Debug)]
+pub(super) enum Node {
+    /// A step that throws so many times first.
+    Step { throws: u32, fatal: bool },
+    /// A timer.
+    Sleep(u64),
+    /// A wait for the signal `s{0}`.
+    Signal(u8, Option<u64>),
+    /// A wait that a token settles.
+    Awakeable(Option<u64>),
+    /// A wait for the event `e{name}`.
+    Event { name: u8, filter: WaitFilter, timeout: Option<u64>, since_run: bool },
+    /// A run of `f{function}`.
+    Child { function: u8, timeout: Option<u64>, detached: bool },
+    /// The event `e{name}`.
+    Send { name: u8, key: u8, client_id: Option<u8> },
+    /// A fact.
+    Marker,
+    /// All of these side by side; goes on when all are done.
+    All(Vec<Vec<Node>>),
+    /// All of these side by side; goes on when one is done.
+    Race(Vec<Vec<Node>>),
+}
+
+/// The filters that programs wait with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WaitFilter {
+    /// Every event of the name.
+    None,
+    /// The event with the run's own key: looked up by the index.
+    SameKey,
+    /// Events with the run's key or a greater one: every such wait is evaluated.
+    KeyAtLeast,
+    /// Cannot be evaluated on any event.
+    Broken,
+    /// Cannot be compiled.
+    Invalid,
+}
+
+impl WaitFilter {
+    pub(super) fn source(self) -> Option<&'static str> {
+        match self {
+            WaitFilter::None => None,
+            WaitFilter::SameKey => Some("async.data.key == event.data.key"),
+            WaitFilter::KeyAtLeast => Some("async.data.key >= event.data.key"),
+            WaitFilter::Broken => Some("async.data.nope.x > 1"),
+            WaitFilter::Invalid => Some("async.data."),
+        }
+    }
+
+    /// What the filter says, by this test's own lights.
+    pub(super) fn says(source: Option<&str>, run_key: i64, event_key: i64) -> bool {
+        match source {
+            None => true,
+            Some(source) if source.contains("==") => event_key == run_key,
+            Some(source) if source.contains(">=") => event_key >= run_key,
+            Some(_) => false,
+        }
+    }
+}
+
+/// What a handler does when it is told to stop.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum OnCancel {
+    /// It stops.
+    Stop,
+    /// It runs one more step, then stops.
+    Compensate,
+    /// It goes on.
+    Ignore,
+}
+
+/// A handler.
+#[derive(Clone, Debug)]
+pub(super) struct Program {
+    /// What it does, in order.
+    pub(super) nodes: Vec<Node>,
+    /// How many invocations fail before one succeeds, after each progress.
+    pub(super) flaky: u32,
+    /// What it does when it is cancelled.
+    pub(super) on_cancel: OnCancel,
+    /// Whether errors of entries are caught.
+    pub(super) catches: bool,
+    /// Whether it says what it awaits.
+    pub(super) hints: bool,
+}
+
+/// What came of one invocation.
+pub(super) struct Handled {
+    pub(super) answer: Answer,
+    /// Ids of the steps whose bodies ran.
+    pub(super) ran: Vec<String>,
+}
+
+/// Executes a handler on one invocation.
+pub(super) fn handle(program: &Program, snapshot: &Snapshot) -> Handled {
+    let seen = seen(snapshot);
+    if snapshot.attempt <= program.flaky {
+        let end = Some(fail("Flaky", None));
+        return Handled { answer: Answer::Ops { seen, ops: Vec::new(), end, awaiting: Vec::new() }, ran: Vec::new() };
+    }
+    let mut walk = Walk { program, snapshot, ..Walk::new(program, snapshot) };
+    let state = walk.replay();
+    let end = match state {
+        State::Done => Some(Terminal::Done(Payload::trusted("\"done\""))),
+        State::Failed(name) => Some(fail(name, Some(false))),
+        State::Blocked => None,
+    };
+    let awaiting = if program.hints && end.is_none() { walk.groups.clone() } else { Vec::new() };
+    Handled { answer: Answer::Ops { seen, ops: walk.ops, end, awaiting }, ran: walk.ran }
+}
+
+/// The greatest `seq` that an invocation shows.
+pub(super) fn seen(snapshot: &Snapshot) -> u32 {
+    snapshot.entries.iter().filter_map(|entry| entry.seq).max().unwrap_or(0)
+}
+
+fn fail(name: &str, retryable: Option<bool>) -> Terminal {
+    let mut failure = Failure::new(name, "thrown by the program");
+    failure.retryable = retryable;
+    let raw = failure.payload();
+    Terminal::Fail(Box::new(failure), raw)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Done,
+    Blocked,
+    Failed(&'static str),
+}
+
+struct Walk<'a> {
+    program: &'a Program,
+    snapshot: &'a Snapshot,
+    by_id: BTreeMap<&'a str, usize>,
+    delivered: BTreeSet<&'a str>,
+    created: BTreeSet<String>,
+    winners: BTreeSet<String>,
+    cancelled: bool,
+    ops: Vec<HandlerOp>,
+    ran: Vec<String>,
+    groups: Awaiting,
+}
+
+impl<'a> Walk<'a> {
+    fn new(program: &'a Program, snapshot: &'a Snapshot) -> Walk<'a> {
+        Walk {
+            program,
+            snapshot,
+            by_id: snapshot.entries.iter().enumerate().map(|(at, entry)| (&*entry.id, at)).collect(),
+            delivered: BTreeSet::new(),
+            created: BTreeSet::new(),
+            winners: BTreeSet::new(),
+            cancelled: false,
+            ops: Vec::new(),
+            ran: Vec::new(),
+            groups: Vec::new(),
+        }
+    }
+
+    fn replay(&mut self) -> State {
+        let mut settled: Vec<_> = self.snapshot.entries.iter().filter(|entry| entry.seq.is_some()).collect();
+        settled.sort_by_key(|entry| entry.seq);
+        let mut state = self.root();
+        for entry in settled {
+            if state != State::Blocked {
+                return state;
+            }
+            self.delivered.insert(&entry.id);
+            self.cancelled |= entry.kind == EntryKind::Cancel;
+            state = self.root();
+        }
+        state
+    }
+
+    fn root(&mut self) -> State {
+        let program = self.program;
+        if self.cancelled {
+            match program.on_cancel {
+                OnCancel::Stop => return State::Failed(names::CANCELLED),
+                OnCancel::Compensate => {
+                    self.groups.clear();
+                    return match self.leaf(&Node::Step { throws: 0, fatal: false }, "undo".to_owned()) {
+                        State::Blocked => State::Blocked,
+                        _ => State::Failed(names::CANCELLED),
+                    };
+                }
+                OnCancel::Ignore => {}
+            }
+        }
+        self.groups.clear();
+        for (at, node) in program.nodes.iter().enumerate() {
+            let state = self.node(node, at.to_string());
+            if state != State::Done {
+                return state;
+            }
+        }
+        State::Done
+    }
+
+    fn node(&mut self, node: &Node, id: String) -> State {
+        match node {
+            Node::All(branches) => self.all(branches, &id),
+            Node::Race(branches) => self.race(branches, &id),
+            leaf => {
+                let state = self.leaf(leaf, id.clone());
+                if state == State::Blocked {
+                    self.groups = vec![vec![id.into()]];
+                }
+                state
+            }
+        }
+    }
+
+    /// Walks one branch; says where it is blocked, and whether on its last node.
+    fn branch(&mut self, nodes: &[Node], path: &str) -> (State, Option<(String, bool)>) {
+        for (at, node) in nodes.iter().enumerate() {
+            let id = format!("{path}.{at}");
+            match self.leaf(node, id.clone()) {
+                State::Done => {}
+                state => return (state, Some((id, at + 1 == nodes.len()))),
+            }
+        }
+        (State::Done, None)
+    }
+
+    fn all(&mut self, branches: &[Vec<Node>], path: &str) -> State {
+        let mut together = Vec::new();
+        let mut groups = Vec::new();
+        let mut result = State::Done;
+        for (at, nodes) in branches.iter().enumerate() {
+            let (state, place) = self.branch(nodes, &format!("{path}.{at}"));
+            match (state, place) {
+                (State::Blocked, Some((id, last))) => {
+                    if last {
+                        together.push(id.into())
+                    } else {
+                        groups.push(vec![id.into()])
+                    }
+                    if result == State::Done {
+                        result = State::Blocked;
+                    }
+                }
+                (State::Failed(name), _) => result = State::Failed(name),
+                _ => {}
+            }
+        }
+        if !together.is_empty() {
+            groups.push(together);
+        }
+        self.groups = groups;
+        result
+    }
+
+    fn race(&mut self, branches: &[Vec<Node>], path: &str) -> State {
+        if self.winners.contains(path) {
+            return State::Done;
+        }
+        let mut groups = Vec::new();
+        let mut result = State::Blocked;
+        for (at, nodes) in branches.iter().enumerate() {
+            let (state, place) = self.branch(nodes, &format!("{path}.{at}"));
+            match (state, place) {
+                (State::Done, _) => result = State::Done,
+                (State::Failed(name), _) if result == State::Blocked => result = State::Failed(name),
+                (_, Some((id, _))) => groups.push(vec![id.into()]),
+                _ => {}
+            }
+        }
+        if result == State::Done {
+            self.winners.insert(path.to_owned());
+        }
+        self.groups = groups;
+        result
+    }
+
+    fn leaf(&mut self, node: &Node, id: String) -> State {
+        let entry = self.by_id.get(&*id).map(|at| &self.snapshot.entries[*at]);
+        if self.delivered.contains(&*id) {
+            let failed = entry.is_some_and(|entry| matches!(entry.outcome, Some(Outcome::Err(_))));
+            return if failed && !self.program.catches { State::Failed("Thrown") } else { State::Done };
+        }
+        let failures = match entry {
+            None => 0,
+            Some(entry) if entry.status == EntryStatus::Runnable => entry.failures,
+            Some(_) => return State::Blocked,
+        };
+        if self.created.insert(id.clone()) {
+            let op = self.op(node, &id, failures);
+            self.ops.push(op);
+        }
+        State::Blocked
+    }
+
+    fn op(&mut self, node: &Node, id: &str, failures: u32) -> HandlerOp {
+        let name = None;
+        let no_params = || Payload::trusted("{}");
+        match node {
+            Node::Step { throws, fatal } => {
+                self.ran.push(id.to_owned());
+                HandlerOp::Step(step_report(id, failures + 1, *throws, *fatal))
+            }
+            Node::Sleep(ms) => {
+                let params = Payload::trusted(format!(r#"{{"for":{ms}}}"#));
+                HandlerOp::Sleep { id: id.into(), name, params, length: Some(Span(*ms)), until: None }
+            }
+            Node::Signal(signal, timeout) => {
+                let signal = format!("s{signal}");
+                let params = Payload::trusted(format!(r#"{{"signal":"{signal}"}}"#));
+                let (signal, timeout) = (signal.into(), timeout.map(Span));
+                HandlerOp::WaitSignal(WaitSignalOp { id: id.into(), name, params, signal, timeout })
+            }
+            Node::Awakeable(timeout) => {
+                let params = Payload::trusted(r#"{"awakeable":true}"#);
+                let (signal, timeout) = (awakeable_signal(id), timeout.map(Span));
+                HandlerOp::WaitSignal(WaitSignalOp { id: id.into(), name, params, signal, timeout })
+            }
+            Node::Event { name: event, filter, timeout, since_run } => HandlerOp::WaitEvent(WaitEventOp {
+                id: id.into(),
+                name,
+                params: Payload::trusted(format!(r#"{{"event":"e{event}"}}"#)),
+                event: format!("e{event}").into(),
+                filter: filter.source().map(Into::into),
+                timeout: timeout.map(Span),
+                since_run: *since_run,
+            }),
+            Node::Child { function, timeout, detached } => HandlerOp::Invoke(InvokeOp {
+                id: id.into(),
+                name,
+                params: Payload::trusted(format!(r#"{{"function":"f{function}"}}"#)),
+                app: None,
+                function: format!("f{function}").into(),
+                input: Payload::trusted(r#"{"key":1}"#),
+                timeout: timeout.map(Span),
+                detached: *detached,
+            }),
+            Node::Send { name: event, key, client_id } => {
+                let data = Payload::trusted(format!(r#"{{"key":{key}}}"#));
+                let client_id = client_id.map(|id| format!("c{id}").into());
+                let events = vec![EventDraft { name: format!("e{event}").into(), data, client_id }];
+                HandlerOp::Send { id: id.into(), name, params: no_params(), events }
+            }
+            Node::Marker => HandlerOp::Marker { id: id.into(), name, params: no_params() },
+            Node::All(_) | Node::Race(_) => unreachable!("branches hold leaves only"),
+        }
+    }
+}
+
+/// The result of one attempt of a step that throws so many times first.
+pub(super) fn step_report(id: &str, attempt: u32, throws: u32, fatal: bool) -> StepReport {
+    let result = if attempt <= throws {
+        let mut failure = Failure::new("Thrown", format!("attempt {attempt}"));
+        failure.retryable = fatal.then_some(false);
+        let raw = failure.payload();
+        StepResult::Err(Box::new(failure), raw)
+    } else {
+        StepResult::Ok(Payload::trusted(format!("\"{id}\"")))
+    };
+    let (params, retry) = (Payload::trusted("{}"), RetryPolicy::default());
+    StepReport { id: id.into(), name: None, params, retry, result, attempt, started_at: None, ended_at: None }
+}

@@ -1,0 +1,85 @@
+//! What is registered in the engine's tests: one app, `shop`, whose functions `f0` to `f3` execute random programs.
+
+use backstitch_server::model::{
+    App, Deployment, DeploymentId, DeploymentLimits, FunctionConfig, FunctionId, Manifest, Registry, RetryPolicy, Span,
+    Timestamp, Trigger,
+};
+
+/// How many functions there are. One invokes only later ones, so that families end.
+pub(super) const FUNCTIONS: u8 = 4;
+
+/// Attempts of steps and invocations, in all.
+pub(super) const ATTEMPTS: u32 = 3;
+
+/// Pause after a first failure, in milliseconds.
+pub(super) const INITIAL_MS: u64 = 1_000;
+
+pub(super) fn function(index: u8) -> FunctionId {
+    FunctionId::new("shop", format!("f{index}"))
+}
+
+/// Registers a deployment with this number.
+pub(super) fn registry(number: u128, immutable: bool) -> Registry {
+    Registry::default().with(app(number), Some(deployment(number, immutable).into()))
+}
+
+/// Makes another deployment the newest; older ones stay for runs that are pinned to them.
+pub(super) fn redeployed(registry: &Registry, number: u128, immutable: bool) -> Registry {
+    registry.with(app(number), Some(deployment(number, immutable).into()))
+}
+
+fn app(number: u128) -> App {
+    App {
+        name: "shop".into(),
+        url: "http://127.0.0.1:1/".to_owned(),
+        headers: Vec::new(),
+        current: Some(DeploymentId(number)),
+        created_at: Timestamp(0),
+        synced_at: None,
+        sync_error: None,
+    }
+}
+
+fn deployment(number: u128, immutable: bool) -> Deployment {
+    let limits = DeploymentLimits {
+        request_bytes: 1 << 25,
+        response_bytes: 1 << 25,
+        seconds: None,
+        streams: true,
+        outbound: true,
+    };
+    let manifest = Manifest {
+        app: "shop".into(),
+        sdk: "test/0".to_owned(),
+        version: number.to_string(),
+        hash: "h".to_owned(),
+        immutable,
+        limits,
+        functions: (0..FUNCTIONS).map(config).collect(),
+    };
+    let (app, url) = ("shop".into(), "http://127.0.0.1:1/".to_owned());
+    Deployment { id: DeploymentId(number), app, manifest, url, created_at: Timestamp(0) }
+}
+
+/// `e0` starts `f3` by either of two triggers; `e1` starts `f2` when its key is great enough; the filter on `e2` cannot
+/// be evaluated.
+fn config(index: u8) -> FunctionConfig {
+    let trigger = |event: &str, filter: Option<&str>| Trigger { event: event.into(), filter: filter.map(Into::into) };
+    let triggers = match index {
+        3 => vec![trigger("e0", Some("event.data.key > 2")), trigger("e0", Some("event.data.key == 1"))],
+        2 => vec![trigger("e1", Some("event.data.key > 2")), trigger("e0", None)],
+        1 => vec![trigger("e2", Some("event.data.missing == 1"))],
+        _ => Vec::new(),
+    };
+    FunctionConfig {
+        id: format!("f{index}").into(),
+        name: None,
+        triggers,
+        retry: RetryPolicy {
+            attempts: Some(ATTEMPTS),
+            initial_interval: Some(Span(INITIAL_MS)),
+            ..RetryPolicy::default()
+        },
+        invocation_timeout: None,
+    }
+}
