@@ -17,6 +17,7 @@ pub mod engine;
 pub mod auth;
 pub mod dispatch;
 pub mod store;
+pub mod telemetry;
 
 // Ring 3: loops and doors.
 pub mod api;

@@ -295,6 +295,54 @@ pub const HEARTBEAT_MS: u64 = 15_000;
 /// How long a graceful stop waits for what is in flight, in milliseconds.
 pub const DRAIN_MS: u64 = 10_000;
 
+/// File with settings, in bytes.
+pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
+
+/// File with a key, in bytes.
+pub const KEY_FILE_BYTES_MAX: u64 = 4_096;
+
+/// Time for a command to connect to the server, in milliseconds.
+pub const CLIENT_CONNECT_MS: u64 = 5_000;
+
+/// Longest silence of the server in an answer to a command, in milliseconds: longer than its waits and heartbeats.
+pub const CLIENT_READ_MS: u64 = 60_000;
+
+/// Pause before a command that follows a run connects again, in milliseconds.
+pub const WATCH_RETRY_MS: u64 = 1_000;
+
+/// Times that a command that follows a run connects again without an answer.
+pub const WATCH_RETRIES_MAX: u32 = 60;
+
+/// Pause between two pictures of a run on a terminal, in milliseconds.
+pub const PICTURE_MS: u64 = 1_000;
+
+/// Columns of a line where there is no terminal.
+pub const TERMINAL_COLUMNS: usize = 160;
+
+/// Columns of the narrowest terminal that is taken into account.
+pub const TERMINAL_COLUMNS_MIN: usize = 40;
+
+/// Pause between two looks for apps on this machine in dev, in milliseconds.
+pub const FIND_MS: u64 = 1_000;
+
+/// Time for an app on this machine to say what it is, in milliseconds.
+pub const FIND_ANSWER_MS: u64 = 5_000;
+
+/// Longest pause between two questions to a port that did not answer as an app, in looks.
+pub const FIND_PAUSE_LOOKS_MAX: u32 = 30;
+
+/// Time for the app that `dev` started to end by itself, in milliseconds.
+pub const CHILD_STOP_MS: u64 = 5_000;
+
+/// Line of the app's output that is passed on in one piece, in bytes.
+pub const CHILD_LINE_BYTES_MAX: usize = 64 << 10;
+
+/// Difference between two machines' clocks that nobody notices, in milliseconds.
+pub const CLOCK_SKEW_MS_MAX: u64 = 5_000;
+
+/// Functions of an app that `dev` names.
+pub const FUNCTIONS_SHOWN: usize = 20;
+
 const _: () = assert!(EVENT_BYTES_MAX <= OUTCOME_BYTES_MAX && OUTCOME_BYTES_MAX <= ANSWER_BYTES_MAX);
 const _: () = assert!(ANSWER_BYTES_MAX <= JOURNAL_BYTES_MAX);
 const _: () = assert!(IN_FLIGHT_PER_DEPLOYMENT_MAX <= IN_FLIGHT_MAX);

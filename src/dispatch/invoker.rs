@@ -85,7 +85,7 @@ impl Shared {
             self.watch_for_drift(&response.headers, deployment);
         }
         if let Err(CallError::NotReached(reason) | CallError::Lost(reason)) = &called {
-            tracing::debug!(run = %snapshot.head.id, deployment = %deployment.id, reason, "an invocation had no answer");
+            tracing::debug!(run.id = %snapshot.head.id, deployment = %deployment.id, reason, "an invocation had no answer");
         }
         let asked = Asked { token: snapshot.token, seen, url: &deployment.url, bytes_max, now: self.clock.wall() };
         answer(called, &asked)

@@ -239,7 +239,7 @@ impl Owner {
             }
             Err(panic) => {
                 let detail = panic_text(&*panic);
-                tracing::error!(command.run = ?envelope.command.run(), error = detail, "deciding a command panicked");
+                tracing::error!(run.id = ?envelope.command.run(), error = detail, "deciding a command panicked");
                 if let (Some(run), false) =
                     (envelope.command.run(), matches!(envelope.command, Command::Quarantine { .. }))
                 {

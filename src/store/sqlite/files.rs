@@ -22,7 +22,7 @@ impl DataDirectory {
             StoreError::Open(format!("the data directory {} could not be {what}: {error}", dir.display()))
         };
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| failed("created", error))?;
-        let lock = private(&dir.join("backstitch.lock")).map_err(|error| failed("locked", error))?;
+        let lock = private(&dir.join(super::LOCK)).map_err(|error| failed("locked", error))?;
         let lock = locked(lock, dir)?;
         let held = DataDirectory { dir: dir.to_owned(), lock };
         // SQLite gives its side files the rights of the file that it finds.

@@ -32,6 +32,17 @@ use crate::model::{
     App, Batch, Deployment, Event, EventId, FunctionId, Key, Loaded, RunHead, RunId, Text, Timestamp, Wait,
 };
 
+/// The file in a data directory that a running server holds a lock on.
+pub const LOCK: &str = "backstitch.lock";
+
+/// The version of the SQLite library, if it can be trusted with a write-ahead log.
+///
+/// # Errors
+/// [`StoreError::Open`] when it is too old.
+pub fn library() -> Result<&'static str, StoreError> {
+    schema::check_library()
+}
+
 /// What a commit waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {

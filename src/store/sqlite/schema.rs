@@ -23,9 +23,9 @@ fn refused(error: &rusqlite::Error) -> StoreError {
 }
 
 /// Refuses a library that is too old to be trusted with a write-ahead log.
-pub(super) fn check_library() -> Result<(), StoreError> {
+pub(super) fn check_library() -> Result<&'static str, StoreError> {
     if rusqlite::version_number() >= SQLITE_VERSION_MIN {
-        return Ok(());
+        return Ok(rusqlite::version());
     }
     Err(StoreError::Open(format!("SQLite {} is too old: 3.51.3 is the first that is safe here", rusqlite::version())))
 }
