@@ -26,4 +26,5 @@ pub mod cluster;
 pub mod processor;
 
 // Ring 4: assembly.
+pub mod config;
 pub mod node;
