@@ -26,5 +26,6 @@ pub mod cluster;
 pub mod processor;
 
 // Ring 4: assembly.
+pub mod cli;
 pub mod config;
 pub mod node;

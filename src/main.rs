@@ -1,2 +1,11 @@
 //! Parses, runs, exits with a code; nothing else.
-fn main() {}
+
+use std::process::ExitCode;
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    backstitch_server::cli::main()
+}

@@ -15,4 +15,27 @@ const fn field(name: &'static str, what: &'static str) -> LogField {
 }
 
 /// Every field, in the order of the alphabet.
-pub const FIELDS: &[LogField] = &[];
+pub const FIELDS: &[LogField] = &[
+    field("alone", "Whether a refused batch held one command only, so that the command is to blame."),
+    field("app", "An app's name."),
+    field("certificates.unusable", "Certificate authorities of this machine that cannot be used."),
+    field("certificates.usable", "Those that can."),
+    field("commit_no", "The number of a partition's last commit."),
+    field("connections.open", "Connections that are open."),
+    field("deployment", "A deployment's id."),
+    field("duration_ms", "How long it took, in milliseconds."),
+    field("error", "What went wrong, in a sentence."),
+    field("errors", "The same, where there are several."),
+    field("functions", "How many functions an app declares."),
+    field("http.method", "A request's method."),
+    field("http.request_id", "The id that the response bears as `x-request-id`."),
+    field("http.route", "The address as it is declared, without its parameters' values."),
+    field("http.status", "The response's status."),
+    field("keys", "Keys of the ledger that were asked for."),
+    field("reason", "Why something had no result, in a few words."),
+    field("run.id", "A run's id."),
+    field("runs", "How many runs it is about."),
+    field("variable", "The name of an environment variable; never its value."),
+    field("version", "What a deployment calls itself."),
+    field("warning", "What a manifest asks for in vain."),
+];

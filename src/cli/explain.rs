@@ -1,0 +1,43 @@
+//! `backstitch explain`: the one reason why a run does not move.
+
+use anyhow::Result;
+use clap::Args;
+
+use super::client::Client;
+use super::run::tree::failure_line;
+use super::style::{DIM, styled};
+use super::{Exit, screen, target};
+use crate::api::ExplanationJson;
+use crate::config::ClientFlags;
+
+/// Say why a run does not move.
+#[derive(Debug, Args)]
+pub(super) struct Explain {
+    /// The run: its id, or app/function/name.
+    run: String,
+    /// Print the API's answer.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    flags: ClientFlags,
+}
+
+impl Explain {
+    pub(super) async fn execute(self) -> Result<Exit> {
+        let client = Client::new(self.flags)?;
+        let run = target::run(&client, &self.run).await?;
+        let why: ExplanationJson = client.read(&["v1", "runs", &run.to_string(), "explain"], &[]).await?;
+        if self.json {
+            screen::json(&why)?;
+            return Ok(Exit::Done);
+        }
+        screen::line(screen::plain(&why.sentence, 2_000))?;
+        if let Some(error) = &why.error {
+            screen::line(format!("  last failure: {}", failure_line(error)))?;
+        }
+        if why.hold.is_some() {
+            screen::line(styled(DIM, format!("  when that is put right: backstitch resume {run}")))?;
+        }
+        Ok(Exit::Done)
+    }
+}

@@ -1,0 +1,61 @@
+//! `backstitch run`: shows one run as a tree of its entries, once or while it moves.
+
+pub(super) mod result;
+pub(super) mod tree;
+mod watch;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::client::Client;
+use super::{Exit, screen, target};
+use crate::api::view::{JournalJson, RunJson};
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::ClientFlags;
+use crate::model::RunStatus;
+
+/// Show a run with its journal.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: backstitch run run_01… --watch")]
+pub(super) struct Run {
+    /// The run: its id, or app/function/name.
+    run: String,
+    /// Follow it until it ends. The exit code says how it ended.
+    #[arg(long, short)]
+    watch: bool,
+    /// Print the journal as the API shows it; with --watch, each change on a line.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    flags: ClientFlags,
+}
+
+impl Run {
+    pub(super) async fn execute(self) -> Result<Exit> {
+        let client = Client::new(self.flags)?;
+        let id = target::run(&client, &self.run).await?;
+        if self.watch {
+            return watch::follow(&client, id, self.json).await;
+        }
+        let mut journal: JournalJson = client.read(&["v1", "runs", &id.to_string(), "journal"], &[]).await?;
+        if self.json {
+            screen::json(&journal)?;
+            return Ok(Exit::Done);
+        }
+        // The journal's own run is without input and outcome.
+        journal.run = client.read::<RunJson>(&["v1", "runs", &id.to_string()], &[]).await?;
+        for line in tree::lines(&journal.run, &journal.entries, SystemClock::new().wall()) {
+            screen::line(line)?;
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// The way out that says how a run ended.
+pub(super) fn exit_of(status: RunStatus) -> Exit {
+    match status {
+        RunStatus::Completed => Exit::Done,
+        RunStatus::Failed | RunStatus::Cancelled => Exit::No,
+        _ => Exit::Pending,
+    }
+}

@@ -1,0 +1,174 @@
+//! A run as a picture: one line for the run, one for each entry, entries of a scope below the scope's name. A pure function
+//! of what the API shows and of the time, so that the same picture is drawn once, live, and in tests.
+
+use serde_json::Value;
+
+use crate::api::view::{EntryJson, RunJson};
+use crate::cli::runs::short;
+use crate::cli::screen::plain;
+use crate::cli::style::{BAD, BOLD, DIM, GOOD, MOVING, ODD, of_status, styled};
+use crate::model::{EntryKind, EntryStatus, Failure, Payload, RunStatus, Span, Timestamp};
+
+/// Characters of a value that are shown.
+const VALUE_CHARS: usize = 80;
+
+/// The picture, line by line.
+pub(in crate::cli) fn lines(run: &RunJson, entries: &[EntryJson], now: Timestamp) -> Vec<String> {
+    let mut lines = vec![head(run, now)];
+    lines.extend(about(run));
+    let shown: Vec<&EntryJson> =
+        entries.iter().filter(|entry| !matches!(entry.op, EntryKind::Input | EntryKind::Outcome)).collect();
+    let outcome = entries.iter().find(|entry| entry.op == EntryKind::Outcome);
+    let mut scope: Vec<&str> = Vec::new();
+    for (n, entry) in shown.iter().enumerate() {
+        let mut path: Vec<&str> = entry.id.split('/').collect();
+        let own = path.pop().unwrap_or_default();
+        let shared = scope.iter().zip(&path).take_while(|(a, b)| a == b).count();
+        for (depth, name) in path.iter().enumerate().skip(shared) {
+            lines.push(format!("{}├─ {}", "│  ".repeat(depth), styled(DIM, plain(name, 60))));
+        }
+        let last = n + 1 == shown.len() && outcome.is_none();
+        let corner = if last && path.is_empty() { "└─" } else { "├─" };
+        lines.push(format!("{}{corner} {}", "│  ".repeat(path.len()), entry_line(entry, own, now)));
+        scope = path;
+    }
+    lines.extend(outcome.map(|outcome| format!("└─ {}", end(outcome))));
+    lines
+}
+
+/// One entry outside of the picture, by its whole id; nothing for those that are not shown there as entries.
+pub(super) fn single_line(entry: &EntryJson, now: Timestamp) -> Option<String> {
+    let hidden = matches!(entry.op, EntryKind::Input | EntryKind::Outcome);
+    (!hidden).then(|| entry_line(entry, &entry.id, now))
+}
+
+/// How a run ended, if this is the entry that says so.
+pub(super) fn outcome_line(entry: &EntryJson) -> Option<String> {
+    (entry.op == EntryKind::Outcome).then(|| end(entry))
+}
+
+/// The run's own line.
+fn head(run: &RunJson, now: Timestamp) -> String {
+    let took = run.ended_at.unwrap_or(now).since(run.created_at);
+    let name = run.name.as_deref().map(|name| format!("  {}", plain(name, 60))).unwrap_or_default();
+    format!(
+        "{}{name}  {}  {}  {}",
+        styled(BOLD, format!("{}/{}", run.app, run.function)),
+        styled(of_status(run.status), run.status),
+        short(took),
+        styled(DIM, run.id)
+    )
+}
+
+/// What else is to be said of the run.
+fn about(run: &RunJson) -> Option<String> {
+    if let Some(hold) = &run.hold {
+        return Some(format!("│  {}", styled(ODD, plain(&hold.detail, 400))));
+    }
+    let error = run.last_error.as_ref().filter(|_| !run.status.is_terminal())?;
+    let again = match (run.status, run.wake_at) {
+        (RunStatus::Backoff, Some(at)) => format!(", next at {at}"),
+        _ => String::new(),
+    };
+    Some(format!("│  {}", styled(ODD, format!("invocation {} failed: {}{again}", run.failures, failure_line(error)))))
+}
+
+/// One entry.
+fn entry_line(entry: &EntryJson, own: &str, now: Timestamp) -> String {
+    let name = entry.name.as_deref().filter(|name| *name != &*entry.id && *name != own);
+    let title = match name {
+        Some(name) => format!("{} {}", styled(BOLD, plain(name, 60)), styled(DIM, plain(own, 60))),
+        None => styled(BOLD, plain(own, 60)),
+    };
+    format!("{} {title}  {}  {}", mark(entry), styled(DIM, entry.op), state(entry, now)).trim_end().to_owned()
+}
+
+fn mark(entry: &EntryJson) -> String {
+    match (entry.status, &entry.err, entry.timeout) {
+        (EntryStatus::Settled, Some(_), _) => styled(BAD, "✗"),
+        (EntryStatus::Settled, _, true) => styled(ODD, "⧖"),
+        (EntryStatus::Settled, ..) => styled(GOOD, "✓"),
+        (EntryStatus::Backoff, ..) => styled(ODD, "↻"),
+        (EntryStatus::Waiting | EntryStatus::Runnable, ..) => styled(MOVING, "◌"),
+    }
+}
+
+/// Where the entry stands, in words.
+fn state(entry: &EntryJson, now: Timestamp) -> String {
+    match entry.status {
+        EntryStatus::Settled => settled(entry),
+        EntryStatus::Backoff => {
+            let error = entry.last_error.as_ref().map(failure_line).unwrap_or_default();
+            let next = entry.due_at.map(|at| format!(", next {}", until(at, now))).unwrap_or_default();
+            styled(ODD, format!("attempt {} failed: {error}{next}", entry.failures))
+        }
+        EntryStatus::Runnable => styled(MOVING, "to run now"),
+        EntryStatus::Waiting => styled(MOVING, waiting(entry, now)),
+    }
+}
+
+fn settled(entry: &EntryJson) -> String {
+    let took = entry.settled_at.map(|at| at.since(entry.created_at)).filter(|took| took.0 > 0).map(short);
+    let took = took.map(|took| styled(DIM, took)).unwrap_or_default();
+    let failed = entry.attempts.len();
+    let tries = match failed {
+        0 => String::new(),
+        1 => styled(ODD, " after 1 failed attempt"),
+        n => styled(ODD, format!(" after {n} failed attempts")),
+    };
+    let outcome = match (&entry.err, entry.timeout) {
+        (Some(error), _) => styled(BAD, format!(" {}", failure_line(error))),
+        (None, true) => styled(ODD, " timed out"),
+        (None, false) => String::new(),
+    };
+    let child = entry.child.map(|run| styled(DIM, format!(" {run}"))).unwrap_or_default();
+    format!("{took}{tries}{outcome}{child}").trim_start().to_owned()
+}
+
+/// What it waits for.
+fn waiting(entry: &EntryJson, now: Timestamp) -> String {
+    let params: Value = entry.params.read().unwrap_or_default();
+    let word = |field: &str| params.get(field).and_then(Value::as_str).map(|text| plain(text, 60));
+    let what = match entry.op {
+        EntryKind::Sleep => entry.due_at.map(|at| format!("wakes {}", until(at, now))).unwrap_or_default(),
+        EntryKind::WaitSignal => match word("signal") {
+            Some(signal) => format!("waits for the signal {signal}"),
+            None => "waits for whoever holds its token".to_owned(),
+        },
+        EntryKind::WaitEvent => format!("waits for the event {}", word("event").unwrap_or_default()),
+        EntryKind::Invoke => match entry.child {
+            Some(child) => format!("waits for {child}"),
+            None => format!("waits for {}", word("function").unwrap_or_default()),
+        },
+        _ => "waits".to_owned(),
+    };
+    match (entry.op, entry.due_at) {
+        (EntryKind::Sleep, _) | (_, None) => what,
+        (_, Some(at)) => format!("{what}, gives up {}", until(at, now)),
+    }
+}
+
+fn until(at: Timestamp, now: Timestamp) -> String {
+    match at.since(now) {
+        Span(0) => "now".to_owned(),
+        // Seconds are enough for what is still to come.
+        rest => format!("in {}", short(Span(rest.0.div_ceil(1_000) * 1_000)).replace(".0s", "s")),
+    }
+}
+
+/// The last line.
+fn end(outcome: &EntryJson) -> String {
+    match (&outcome.ok, &outcome.err) {
+        (_, Some(error)) => format!("{} {}", styled(BAD, "✗"), styled(BAD, failure_line(error))),
+        (Some(value), None) => {
+            format!("{} {}", styled(GOOD, "✓"), plain(&String::from_utf8_lossy(value.bytes()), VALUE_CHARS))
+        }
+        (None, None) => styled(GOOD, "✓"),
+    }
+}
+
+/// A failure in one line.
+pub(in crate::cli) fn failure_line(payload: &Payload) -> String {
+    let failure = Failure::from_payload(payload);
+    plain(&format!("{}: {}", failure.name, failure.message), 300)
+}

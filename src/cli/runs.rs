@@ -1,0 +1,185 @@
+//! `backstitch runs`: lists runs, newest first.
+
+use anyhow::Result;
+use clap::Args;
+
+use super::client::Client;
+use super::exit::usage;
+use super::style::{DIM, styled};
+use super::table::{print, table};
+use super::{Exit, screen};
+use crate::api::view::{PageJson, RunJson};
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::ClientFlags;
+use crate::limits::PAGE_MAX;
+use crate::model::{Span, Timestamp};
+
+/// List runs, newest first.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: backstitch runs --status failed,paused --since 1h")]
+pub(super) struct Runs {
+    /// Only these statuses: queued, ready, suspended, backoff, paused, completed, failed, cancelled.
+    #[arg(long, value_name = "STATUS", value_delimiter = ',')]
+    status: Vec<String>,
+    /// Only of this app.
+    #[arg(long)]
+    app: Option<String>,
+    /// Only of this function: its id, or app/function.
+    #[arg(long)]
+    function: Option<String>,
+    /// Only created since: a time (RFC 3339), or how long ago (1h).
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Only created before: a time (RFC 3339), or how long ago (1h).
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// At most this many.
+    #[arg(long, short = 'n', default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+    /// Print one run a line as the API shows it.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    flags: ClientFlags,
+}
+
+impl Runs {
+    pub(super) async fn execute(self) -> Result<Exit> {
+        let filters = self.filters()?;
+        let client = Client::new(self.flags)?;
+        let runs = pages(&client, filters, self.limit as usize).await?;
+        if self.json {
+            runs.iter().try_for_each(screen::json)?;
+            return Ok(Exit::Done);
+        }
+        if runs.is_empty() {
+            screen::note("no runs match; `backstitch call APP/FUNCTION` starts one");
+            return Ok(Exit::Done);
+        }
+        show(&runs)?;
+        Ok(Exit::Done)
+    }
+
+    fn filters(&self) -> Result<Vec<(&'static str, String)>> {
+        let (app, function) = match self.function.as_deref().map(|text| text.split_once('/').ok_or(text)) {
+            None => (self.app.clone(), None),
+            Some(Err(function)) => (self.app.clone(), Some(function.to_owned())),
+            Some(Ok((app, function))) => {
+                if self.app.as_deref().is_some_and(|other| other != app) {
+                    return Err(usage(format!("--function names the app `{app}`, --app another one")));
+                }
+                (Some(app.to_owned()), Some(function.to_owned()))
+            }
+        };
+        let mut filters = Vec::new();
+        let mut add = |name, value: Option<String>| filters.extend(value.map(|value| (name, value)));
+        add("status", (!self.status.is_empty()).then(|| self.status.join(",")));
+        add("app", app);
+        add("function", function);
+        add("since", self.since.as_deref().map(|text| time("--since", text)).transpose()?);
+        add("until", self.until.as_deref().map(|text| time("--until", text)).transpose()?);
+        Ok(filters)
+    }
+}
+
+/// A time as the API takes it.
+fn time(flag: &str, text: &str) -> Result<String> {
+    if let Ok(ago) = text.parse::<Span>() {
+        let ago = i64::try_from(ago.0).unwrap_or(i64::MAX);
+        return Ok(Timestamp(SystemClock::new().wall().0.saturating_sub(ago).max(0)).to_string());
+    }
+    match text.parse::<Timestamp>() {
+        Ok(at) => Ok(at.to_string()),
+        Err(_) => {
+            Err(usage(format!("{flag} {text}: write a time such as 2026-01-31T12:00:00Z, or how long ago, such as 1h")))
+        }
+    }
+}
+
+/// Reads pages until there are as many items as wanted, or no more.
+async fn pages(client: &Client, filters: Vec<(&'static str, String)>, wanted: usize) -> Result<Vec<RunJson>> {
+    let mut runs: Vec<RunJson> = Vec::new();
+    let mut cursor = None;
+    while runs.len() < wanted {
+        let mut query = filters.clone();
+        query.push(("limit", (wanted - runs.len()).min(PAGE_MAX).to_string()));
+        query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
+        let page: PageJson<RunJson> = client.read(&["v1", "runs"], &query).await?;
+        runs.extend(page.items);
+        match page.next {
+            Some(next) => cursor = Some(next),
+            None => break,
+        }
+    }
+    Ok(runs)
+}
+
+fn show(runs: &[RunJson]) -> Result<()> {
+    let now = SystemClock::new().wall();
+    let mut rows = table(&["run", "function", "status", "created", "took", "name"]);
+    for run in runs {
+        rows.add_row([
+            run.id.to_string(),
+            format!("{}/{}", run.app, run.function),
+            run.status.to_string(),
+            format!("{} ago", rough(now.since(run.created_at))),
+            run.ended_at.map(|ended| short(ended.since(run.created_at))).unwrap_or_default(),
+            screen::plain(run.name.as_deref().unwrap_or_default(), 40),
+        ]);
+    }
+    print(&rows)?;
+    if let Some(stuck) = runs.iter().find(|run| run.hold.is_some()) {
+        screen::note(styled(DIM, format!("paused runs say why: backstitch explain {}", stuck.id)));
+    }
+    Ok(())
+}
+
+/// A time span in its two greatest units.
+pub(super) fn short(span: Span) -> String {
+    let ms = span.0;
+    match ms {
+        0..1_000 => format!("{ms}ms"),
+        1_000..60_000 => format!("{}.{}s", ms / 1_000, ms % 1_000 / 100),
+        60_000..3_600_000 => format!("{}m{:02}s", ms / 60_000, ms / 1_000 % 60),
+        3_600_000..86_400_000 => format!("{}h{:02}m", ms / 3_600_000, ms / 60_000 % 60),
+        _ => format!("{}d{:02}h", ms / 86_400_000, ms / 3_600_000 % 24),
+    }
+}
+
+/// A time span in its greatest unit.
+pub(super) fn rough(span: Span) -> String {
+    match span.0 / 1_000 {
+        seconds @ 0..60 => format!("{seconds}s"),
+        seconds @ 60..3_600 => format!("{}m", seconds / 60),
+        seconds @ 3_600..86_400 => format!("{}h", seconds / 3_600),
+        seconds => format!("{}d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_short() {
+        let spans = [
+            (0, "0ms"),
+            (999, "999ms"),
+            (1_250, "1.2s"),
+            (61_000, "1m01s"),
+            (3_660_000, "1h01m"),
+            (90_000_000, "1d01h"),
+        ];
+        for (ms, text) in spans {
+            assert_eq!(short(Span(ms)), text);
+        }
+        assert_eq!(rough(Span(7_200_000)), "2h");
+    }
+
+    #[test]
+    fn times_are_absolute_or_ago() {
+        assert_eq!(time("--since", "2026-01-31T12:00:00Z").unwrap(), "2026-01-31T12:00:00.000Z");
+        assert!(time("--since", "1h").unwrap().ends_with('Z'));
+        assert!(time("--since", "yesterday").unwrap_err().to_string().contains("--since yesterday"));
+    }
+}
