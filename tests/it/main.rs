@@ -6,6 +6,7 @@ mod catalog;
 mod dialect;
 mod dispatch;
 mod engine;
+mod e2e;
 mod processor;
 mod store;
 mod support;

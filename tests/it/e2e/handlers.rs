@@ -14,7 +14,8 @@ use tokio::process::{Child, Command};
 /// What ran: (run, step) to the results of every execution.
 pub(super) type Executions = Arc<Mutex<BTreeMap<(String, String), Vec<String>>>>;
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Event, Serialize, Deserialize)]
+#[event("order/created")]
 pub(super) struct Order {
     pub(super) id: String,
 }
@@ -63,7 +64,7 @@ pub(super) async fn rust_app() -> RustApp {
                 }))
             }
         })
-        .on("order/created"),
+        .on::<Order>(),
     );
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("it listens"));
