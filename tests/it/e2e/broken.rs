@@ -101,7 +101,13 @@ async fn waits_and_heals(behaviour: Behaviour, reason: &str, words: &[&str], res
 
 #[tokio::test]
 async fn html_is_not_an_answer() {
-    waits_and_heals(|_| (StatusCode::OK, "text/html", "<html>hello</html>".to_owned()), "unreachable", &["HTML"], false).await;
+    waits_and_heals(
+        |_| (StatusCode::OK, "text/html", "<html>hello</html>".to_owned()),
+        "unreachable",
+        &["HTML"],
+        false,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -201,6 +207,7 @@ async fn what_clients_send_wrongly_is_named() {
     let large = json!({"name": "big", "data": "x".repeat(1 << 20)});
     assert_eq!(server.post("/v1/events", large).await.0, 413);
     let http = reqwest::Client::new();
-    let malformed = http.post(format!("{}/v1/events", server.url)).header("content-type", "application/json").body("{\"name\":");
+    let malformed =
+        http.post(format!("{}/v1/events", server.url)).header("content-type", "application/json").body("{\"name\":");
     assert_eq!(malformed.send().await.expect("an answer").status().as_u16(), 400);
 }

@@ -64,7 +64,9 @@ async fn nothing_acknowledged_is_lost_or_done_twice() {
     assert!(ended >= kills, "only {ended} orders were acknowledged in {kills} rounds: the load is too small");
     // What was never acknowledged may exist; it waits for its approval and for nothing else.
     for status in ["ready", "backoff", "paused", "queued", "failed", "cancelled"] {
-        server.until(&format!("/v1/runs?status={status}"), |page| page["items"].as_array().is_some_and(Vec::is_empty)).await;
+        server
+            .until(&format!("/v1/runs?status={status}"), |page| page["items"].as_array().is_some_and(Vec::is_empty))
+            .await;
     }
     server.kill().await;
     eprintln!("kill test: {kills} kills, {ended} acknowledged orders, all ended");
@@ -126,7 +128,10 @@ async fn check(server: &Server, executions: &Executions, order: &str, run: &str,
         let ran = log.get(&(run.to_owned(), step.to_owned())).unwrap_or_else(|| panic!("{order}: {step} never ran"));
         let recorded = entries.iter().find(|entry| entry["id"] == step).map(|entry| entry["ok"].clone());
         let recorded = recorded.unwrap_or_else(|| panic!("{order}: {step} is not in the journal"));
-        assert!(ran.iter().any(|result| recorded == result.as_str()), "{order}: {step} recorded {recorded}, ran {ran:?}");
+        assert!(
+            ran.iter().any(|result| recorded == result.as_str()),
+            "{order}: {step} recorded {recorded}, ran {ran:?}"
+        );
         assert_eq!(result["ok"][step], recorded, "{order}: the handler saw another result of {step}");
     }
 }

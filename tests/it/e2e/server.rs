@@ -57,8 +57,10 @@ impl Server {
             match tokio::time::timeout(Duration::from_secs(30), lines.next_line()).await {
                 Ok(Ok(Some(line))) => {
                     if let Some(at) = line.find("http://127.0.0.1:") {
-                        let url: String =
-                            line[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || ":/.".contains(*c)).collect();
+                        let url: String = line[at..]
+                            .chars()
+                            .take_while(|c| c.is_ascii_alphanumeric() || ":/.".contains(*c))
+                            .collect();
                         break url.trim_end_matches('/').to_owned();
                     }
                 }
