@@ -76,12 +76,12 @@ fn media_type(headers: &HeaderMap, lines_allowed: bool) -> Result<bool, Problem>
 }
 
 impl Received {
-    /// The body as one JSON value.
+    /// The body as one JSON object.
     pub(super) fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Problem> {
         json_at(&self.bytes, "")
     }
 
-    /// The body as one JSON value; what an empty body means is the caller's default.
+    /// The body as one JSON object; what an empty body means is the caller's default.
     pub(super) fn json_or_default<'a, T: Deserialize<'a> + Default>(&'a self) -> Result<T, Problem> {
         if self.bytes.is_empty() { Ok(T::default()) } else { self.json() }
     }
@@ -94,9 +94,17 @@ impl Received {
     }
 }
 
-/// Reads one JSON value that stands at `base` of what the client sent. When that fails it is read again with an eye on
-/// the path, so that the error points at the field; the good case does not pay for it.
+/// Reads one JSON object that stands at `base` of what the client sent.
 pub(super) fn json_at<'a, T: Deserialize<'a>>(json: &'a [u8], base: &str) -> Result<T, Problem> {
+    // serde would also take an array for a struct, field by field.
+    let is_array = json.trim_ascii_start().first() == Some(&b'[');
+    let object = value_at(json, base)?;
+    if is_array { Err(Problem::field(FieldError::at(base, "is an array; an object is expected"))) } else { Ok(object) }
+}
+
+/// Reads one JSON value that stands at `base`. When that fails it is read again with an eye on the path, so that the error
+/// points at the field; the good case does not pay for it.
+pub(super) fn value_at<'a, T: Deserialize<'a>>(json: &'a [u8], base: &str) -> Result<T, Problem> {
     serde_json::from_slice(json).map_err(|error| {
         if json.is_empty() {
             return Problem::new(Code::Malformed, "failed to read the body: it is empty, and JSON is expected");

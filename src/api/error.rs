@@ -25,6 +25,7 @@ const UNAVAILABLE_RETRY_SECONDS: u32 = 5;
 /// What kind of problem it is, for programs. Each has one status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ProblemCode)]
 pub enum Code {
     /// 400: the body is not JSON, or the request is not what HTTP allows.
     Malformed,

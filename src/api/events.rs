@@ -45,6 +45,16 @@ struct NewEvent<'a> {
     at: Option<Timestamp>,
 }
 
+/// What a request holds: one event, or several.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[schema(as = NewEvents)]
+#[expect(dead_code, reason = "it describes what is read by hand, so that errors point at the field")]
+enum NewEvents<'a> {
+    One(NewEvent<'a>),
+    Several(Vec<NewEvent<'a>>),
+}
+
 /// Events as they were accepted, in the order in which they came.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = AcceptedEvents)]
@@ -98,8 +108,7 @@ impl From<AcceptedEvent> for AcceptedEventJson {
     params(("idempotency-key" = Option<String>, Header,
         description = "Stands for the ids of events that have none: `key` for one event, `key/0`, `key/1` … for several")),
     request_body(content(
-        (NewEvent<'static> = "application/json"),
-        (Vec<NewEvent<'static>> = "application/json"),
+        (NewEvents<'static> = "application/json"),
         (NewEvent<'static> = "application/x-ndjson")
     )),
     responses((status = 202, description = "The events are durable", body = AcceptedJson))
@@ -169,23 +178,24 @@ fn drafts(received: &Received, key: Option<&str>, now: Timestamp) -> Result<Vec<
 /// Whether it was one object comes with the events: errors point into what was sent.
 fn parse(received: &Received) -> Result<(Vec<NewEvent<'_>>, bool), Problem> {
     let bytes = &received.bytes[..];
-    let (events, single): (Vec<NewEvent<'_>>, bool) = if received.lines {
-        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
-        let events = lines.take(EVENTS_PER_SEND_MAX + 1).enumerate();
-        (events.map(|(n, line)| body::json_at(line, &format!("/{n}"))).collect::<Result<_, _>>()?, false)
-    } else if bytes.trim_ascii_start().first() == Some(&b'[') {
-        (received.json()?, false)
-    } else {
-        (vec![received.json()?], true)
-    };
-    match events.len() {
-        0 => Err(Problem::field(FieldError::at("", "holds no event"))),
-        n if n > EVENTS_PER_SEND_MAX => {
-            let detail = format!("failed to take the events: at most {EVENTS_PER_SEND_MAX} are allowed in one request");
-            Err(Problem::new(Code::TooLarge, detail))
-        }
-        _ => Ok((events, single)),
+    if !received.lines && bytes.trim_ascii_start().first() != Some(&b'[') {
+        return Ok((vec![received.json()?], true));
     }
+    let values: Vec<&[u8]> = if received.lines {
+        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+        lines.take(EVENTS_PER_SEND_MAX + 1).collect()
+    } else {
+        body::value_at::<Vec<&RawValue>>(bytes, "")?.into_iter().map(|raw| raw.get().as_bytes()).collect()
+    };
+    if values.is_empty() {
+        return Err(Problem::field(FieldError::at("", "holds no event")));
+    }
+    if values.len() > EVENTS_PER_SEND_MAX {
+        let detail = format!("failed to take the events: at most {EVENTS_PER_SEND_MAX} are allowed in one request");
+        return Err(Problem::new(Code::TooLarge, detail));
+    }
+    let events = values.into_iter().enumerate().map(|(n, value)| body::json_at(value, &format!("/{n}")));
+    Ok((events.collect::<Result<_, _>>()?, false))
 }
 
 /// Which events.

@@ -108,7 +108,7 @@ async fn submit(
         ("function" = String, Path, description = "The function's id in its app"),
         ("idempotency-key" = Option<String>, Header, description = "As `idempotencyKey` in the body")
     ),
-    request_body = NewRun<'static>,
+    request_body = Option<NewRun<'static>>,
     responses((status = 202, description = "The run is durable", body = RunRefJson))
 )]
 async fn start(
@@ -135,7 +135,7 @@ async fn start(
         ("idempotency-key" = Option<String>, Header, description = "As `idempotencyKey` in the body"),
         WaitQuery
     ),
-    request_body = NewRun<'static>,
+    request_body = Option<NewRun<'static>>,
     responses(
         (status = 200, description = "The run has ended", body = ResultJson),
         (status = 202, description = "It has not ended in that time; `location` is its result", body = ResultJson)

@@ -55,7 +55,7 @@ pub struct SignalledJson {
         ("name" = String, Path, description = "The signal's name"),
         ("idempotency-key" = Option<String>, Header, description = "As `id` in the body")
     ),
-    request_body = NewSignal<'static>,
+    request_body = Option<NewSignal<'static>>,
     responses((status = 202, description = "The signal is durable", body = SignalledJson))
 )]
 async fn signal(

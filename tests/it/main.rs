@@ -1,6 +1,7 @@
 //! The integration tests: one binary whose tree mirrors the product's. They go through public doors only.
 #![cfg(test)]
 
+mod api;
 mod auth;
 mod catalog;
 mod dialect;

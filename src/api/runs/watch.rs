@@ -127,8 +127,8 @@ impl Follower {
         }
     }
 
-    /// What has changed since the last call. Entries come before the run, so that a client that sees a run end has seen
-    /// all of its entries.
+    /// What has changed since the last call. In the first picture the run comes before its entries, later after them, so
+    /// that a client that sees a run end has seen all that led to it.
     fn messages(&mut self, journal: &Journal) -> Messages {
         let mut events = Vec::new();
         let head_changed = self.shown.head.as_ref() != Some(&journal.head);
@@ -150,7 +150,7 @@ impl Follower {
             }
         }
         let ended = journal.head.status.is_terminal();
-        if head_changed && (self.shown.head.is_some() || ended) {
+        if head_changed && self.shown.head.is_some() {
             events.extend(self.event("run", &RunJson::from(&journal.head)));
         }
         if ended {

@@ -1,0 +1,13 @@
+//! The REST API over the real router, engine, loop and catalog, with the store in memory; the app is a peer that speaks the
+//! protocol.
+
+mod apps;
+mod around;
+mod connections;
+mod description;
+mod events;
+mod functions;
+mod runs;
+mod signals;
+mod watch;
+mod world;
