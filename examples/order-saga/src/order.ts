@@ -34,7 +34,7 @@ export const order = app.function({ id: "order" }, async ({ input, step, log }: 
   const paid = await run("charge", ({ idempotencyKey }) => charge(idempotencyKey, input.cents));
   log.info(`${input.id}: charged ${paid.id}`);
   try {
-    const held = await run("reserve", ({ idempotencyKey }) => reserve(idempotencyKey, input.sku));
+    const held = await run("reserve", () => reserve(input.sku));
     log.info(`${input.id}: reserved ${held.sku} on shelf ${held.shelf}`);
     try {
       await step.sleep("cool-off", input.coolOff ?? "5s");

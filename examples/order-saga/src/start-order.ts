@@ -11,9 +11,9 @@ const coolOff = process.env.COOL_OFF ?? "5s";
 
 const run = await new Client().start(order, { id, sku, cents: 4_900, coolOff }, { runId: `order-${id}` });
 console.log(`${run.created ? "started" : "found"} order-${id} as ${run.id}`);
-console.log(`approve it with: backstitch signal ${run.id} approve --data '{"by":"ann"}'`);
+console.log(`approve it with: backstitch signal shop/order/order-${id} approve '{"by":"ann"}'`);
 try {
-  console.log("receipt:", await run.result());
+  console.log(`receipt: ${JSON.stringify(await run.result())}`);
 } catch (error) {
   if (!(error instanceof RunFailedError)) throw error;
   console.log(`the order failed, and what was paid is refunded: ${error.name}: ${error.message}`);

@@ -5,7 +5,6 @@ import { setTimeout as pause } from "node:timers/promises";
 
 /** Goods set aside for an order. */
 export interface Reservation {
-  id: string;
   sku: string;
   shelf: number;
 }
@@ -16,11 +15,11 @@ const STOCK: ReadonlyMap<string, { left: number; shelf: number }> = new Map([
 ]);
 
 /** Sets goods aside. Throws `OutOfStock`. */
-export async function reserve(key: string, sku: string): Promise<Reservation> {
+export async function reserve(sku: string): Promise<Reservation> {
   await pause(100);
   const goods = STOCK.get(sku);
   if (goods === undefined || goods.left === 0) throw Object.assign(new Error(`there is no ${sku} left`), { name: "OutOfStock" });
-  return { id: key, sku, shelf: goods.shelf };
+  return { sku, shelf: goods.shelf };
 }
 
 /** Puts goods back. */

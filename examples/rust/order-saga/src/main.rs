@@ -26,7 +26,8 @@ async fn serve() -> Result<(), Error> {
 async fn start(id: &str, sku: &str) -> Result<(), Error> {
     let input = Order { id: id.to_owned(), sku: sku.to_owned(), cents: 4_900, cool_off_ms: 5_000 };
     let run = Client::new("shop-rust").start(ORDER, input).run_id(format!("order-{id}")).send().await?;
-    println!("order-{id} is {}; approve it with: backstitch signal {0} approve --data '{{\"by\":\"ann\"}}'", run.id());
+    println!("order-{id} is {}", run.id());
+    println!("approve it with: backstitch signal shop-rust/order/order-{id} approve '{{\"by\":\"ann\"}}'");
     println!("receipt: {:?}", run.result().await?);
     Ok(())
 }

@@ -59,7 +59,7 @@ async fn start_model() -> Result<(String, Child), Error> {
 
 async fn ask(question: &str) -> Result<(), Error> {
     let run = Client::new("research-rust").start(RESEARCH, question.to_owned()).send().await?;
-    println!("asked, as {0}; answer with: backstitch signal {0} approve --data '\"ann\"', or reject", run.id());
+    println!("asked, as {0}; answer with: backstitch signal {0} approve '\"ann\"', or reject", run.id());
     let report = run.result().await?;
     for note in report.notes {
         println!("- {} {}: {}", note.tool, note.argument, note.found);
