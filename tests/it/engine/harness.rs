@@ -32,6 +32,7 @@ pub(super) struct Item {
 }
 
 /// Something that leaves when its batch is durable.
+#[expect(clippy::large_enum_variant, reason = "there are few of them at a time")]
 enum Outgoing {
     Reply(Item, Result<Reply, Refusal>),
     Invoke(Box<Snapshot>),
