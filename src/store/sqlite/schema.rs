@@ -175,6 +175,34 @@ mod tests {
         }
     }
 
+    /// What people are told to type works, and every table they may find is described.
+    #[test]
+    fn the_page_for_people_is_true() {
+        let connection = fresh();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let page = std::fs::read_to_string(root.join("docs/operating/sql.md")).unwrap();
+        let examples: Vec<&str> =
+            page.split("```sql\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+        assert!(examples.len() >= 4);
+        for example in examples {
+            let mut statement = connection.prepare(example).unwrap_or_else(|error| panic!("{example}: {error}"));
+            statement.raw_query().next().unwrap_or_else(|error| panic!("{example}: {error}"));
+        }
+        let mut schema = connection.prepare("select name, type from sqlite_schema where type <> 'index'").unwrap();
+        let mut rows = schema.raw_query();
+        while let Some(row) = rows.next().unwrap() {
+            let name = row.get::<_, String>(0).unwrap();
+            assert!(page.contains(&format!("| `{name}`")) || page.contains(&format!(", `{name}` |")), "{name}");
+            if row.get::<_, String>(1).unwrap() == "view" {
+                let view = connection.prepare(&format!("select * from {name}")).unwrap();
+                let line = page.lines().find(|line| line.starts_with(&format!("| `{name}`"))).unwrap();
+                for column in view.column_names() {
+                    assert!(line.contains(&format!("`{column}`")), "{name}.{column}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn views_can_be_read() {
         let connection = fresh();

@@ -167,14 +167,29 @@ impl World {
         (!open.is_empty()).then(|| *dice.pick(&open))
     }
 
+    /// A run that has ended finishes, or takes up, the work that is left after it.
+    fn settle_up(&mut self, dice: &mut Dice) -> Vec<Change> {
+        let wake_at = self.wake(dice);
+        let ended: Vec<usize> = (0..self.runs.len()).filter(|at| self.runs[*at].status.is_terminal()).collect();
+        if ended.is_empty() {
+            return Vec::new();
+        }
+        let run = &mut self.runs[*dice.pick(&ended)];
+        run.wake_at = wake_at;
+        vec![Change::RunChanged(run.clone())]
+    }
+
     fn change_run(&mut self, dice: &mut Dice) -> Vec<Change> {
+        if dice.below(4) == 0 {
+            return self.settle_up(dice);
+        }
         let Some(at) = self.open_run(dice) else { return Vec::new() };
         let now = self.now();
         let status = *dice.pick(&RunStatus::ALL);
         let run = RunHead {
             status,
             ended_at: status.is_terminal().then_some(now),
-            wake_at: if status.is_terminal() { None } else { self.wake(dice) },
+            wake_at: self.wake(dice),
             started_at: Timestamp(now.0 - dice.below(9) as i64),
             deployment: dice.some(World::deployment),
             failures: dice.below(5) as u32,
