@@ -138,6 +138,9 @@ pub const WAL_PAGES: u32 = 4_096;
 /// Pages in the write-ahead log at which readers are waited for, so that it can start over: 256 MiB.
 pub const WAL_PAGES_MAX: u32 = 65_536;
 
+/// How long commits stand still for readers of an old state when the log has grown that far, in milliseconds.
+pub const WAL_READERS_WAIT_MS: u64 = 100;
+
 /// Size to which the write-ahead log's file is cut back when it starts over, in bytes.
 pub const WAL_FILE_BYTES_MAX: i64 = 64 << 20;
 

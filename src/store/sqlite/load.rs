@@ -25,9 +25,7 @@ fn loaded(connection: &Connection, key: &Key) -> Read<Loaded> {
             Loaded::State(first(connection, sql::STATE_BY_KEY, params![kind, key], rows::state)?)
         }
         Key::EventName(name) => Loaded::EventName {
-            last_seq: first(connection, sql::EVENT_LAST_SEQ, params![name], |row| row.next::<Option<i64>>())?
-                .flatten()
-                .unwrap_or(0),
+            last_seq: first(connection, sql::EVENT_LAST_SEQ, params![name], |row| row.next())?.unwrap_or(0),
             paths: all(connection, sql::WAIT_PATHS, params![name], |row| Ok((row.next()?, row.next()?)))?,
         },
         Key::Waits(index) => {

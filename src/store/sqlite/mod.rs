@@ -89,6 +89,9 @@ impl SqliteStore {
     /// another program, or when the directory cannot be used.
     pub fn open(config: &SqliteConfig) -> Result<SqliteStore, StoreError> {
         schema::check_library()?;
+        if config.durability == Durability::Relaxed {
+            tracing::warn!("commits do not wait for the disk: a loss of power loses what was acknowledged");
+        }
         let directory = DataDirectory::take(&config.dir)?;
         let path = directory.database();
         let connection = schema::open_writer(&path, config.durability, config.pages_max)?;

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use super::load::count;
 use super::rows::{self, Read, all, first};
 use super::sql;
-use crate::model::{Entry, EntryKind, Event, EventId, FunctionId, RunHead, RunId, Text};
+use crate::model::{Entry, EntryKind, Event, EventId, FunctionId, RunHead, RunId, Text, Timestamp};
 use crate::store::{Dump, EventFilter, EventView, Journal, RunFilter, RunView, StoreError};
 
 fn head(connection: &Connection, id: RunId) -> Read<Option<RunHead>> {
@@ -33,27 +33,45 @@ pub(super) fn run_named(connection: &Connection, function: &FunctionId, name: &T
 
 /// Runs that match, newest first. Statuses are asked for one by one, because each has its own stretch of an index.
 pub(super) fn runs(connection: &Connection, filter: &RunFilter) -> Read<Vec<RunHead>> {
-    let before = filter.before_run_no.unwrap_or(i64::MAX);
-    let (since, until) = (filter.since.map(|at| at.0), filter.until.map(|at| at.0));
+    let bound = |time: Option<Timestamp>| time.map(|time| first_run_at(connection, time)).transpose();
+    let from = bound(filter.since)?.unwrap_or(i64::MIN);
+    let before = bound(filter.until)?.unwrap_or(i64::MAX).min(filter.before_run_no.unwrap_or(i64::MAX));
     let (app, function, limit) = (&filter.app, &filter.function, count(filter.limit));
     if filter.statuses.is_empty() {
         let statement = match (app, function) {
             (Some(_), Some(_)) => sql::RUNS_NEWEST_OF_FUNCTION,
             _ => sql::RUNS_NEWEST,
         };
-        return all(connection, statement, params![before, app, function, since, until, limit], rows::run);
+        return all(connection, statement, params![before, app, function, from, limit], rows::run);
     }
     let mut statuses = filter.statuses.clone();
     statuses.sort_unstable();
     statuses.dedup();
     let mut found = Vec::new();
     for status in statuses {
-        let row = params![before, app, function, since, until, limit, status.as_str()];
+        let row = params![before, app, function, from, limit, status.as_str()];
         found.extend(all(connection, sql::RUNS_NEWEST_OF_STATUS, row, rows::run)?);
     }
     found.sort_unstable_by_key(|run: &RunHead| std::cmp::Reverse(run.run_no));
     found.truncate(filter.limit);
     Ok(found)
+}
+
+/// The least number from which on all runs were created at or after a time. Numbers are given in the order of creation,
+/// by a clock that never runs backwards, so halving finds it without an index on times.
+fn first_run_at(connection: &Connection, time: Timestamp) -> Read<i64> {
+    let greatest = first(connection, sql::RUN_GREATEST, [], |row| row.next::<Option<i64>>())?.flatten();
+    let (mut low, mut high) = (1, greatest.unwrap_or(0).saturating_add(1));
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let nearest =
+            first(connection, sql::RUN_NEAREST, [middle], |row| Ok((row.next::<i64>()?, row.next::<Timestamp>()?)))?;
+        match nearest {
+            Some((run_no, created_at)) if created_at < time => low = run_no + 1,
+            _ => high = middle,
+        }
+    }
+    Ok(low)
 }
 
 /// A run's whole journal.

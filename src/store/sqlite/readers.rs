@@ -73,7 +73,9 @@ fn serve(connection: &Connection, line: &Mutex<mpsc::Receiver<Job>>) {
         // Whoever holds the line waits in it for all; the others wait for the line.
         let job = line.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
         let Some(job) = job else { return };
-        let _ = catch_unwind(AssertUnwindSafe(|| job(connection)));
+        if catch_unwind(AssertUnwindSafe(|| job(connection))).is_err() {
+            tracing::error!("failed to read: the reader panicked; its caller was told");
+        }
     }
 }
 

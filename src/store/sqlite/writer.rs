@@ -193,8 +193,14 @@ fn answer(connection: &Connection, committer: &mut Committer<'_>, request: Reque
             false
         }
     }));
-    let trusted = matches!(done, Ok(false)) && connection.is_autocommit();
-    if trusted { End::Closed } else { End::Broken }
+    if matches!(done, Ok(false)) && connection.is_autocommit() {
+        return End::Closed;
+    }
+    tracing::error!(
+        panicked = done.is_err(),
+        "failed to write in a way that leaves doubts; opening the database again"
+    );
+    End::Broken
 }
 
 /// The write-ahead log of a connection: how many pages it has, and when it is copied.
@@ -232,7 +238,10 @@ impl Log {
     fn copy(&self, connection: &Connection) {
         let pages = self.pages.load(Ordering::Relaxed);
         if pages >= limits::WAL_PAGES_MAX {
+            // It starts over once no reader needs it. Ours are quick; one that is not must not hold up commits for long.
+            let _ = connection.busy_timeout(Duration::from_millis(limits::WAL_READERS_WAIT_MS));
             let _ = connection.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::RESTART);
+            let _ = connection.busy_timeout(Duration::from_millis(limits::DATABASE_BUSY_MS));
         } else if pages > 0 {
             let _ = connection.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::PASSIVE);
         }

@@ -1,2 +1,2 @@
 -- The greatest number of an event name.
-select max(seq) from events where name = ?1;
+select seq from events where name = ?1 order by seq desc limit 1;

@@ -1,11 +1,10 @@
--- Runs older than a number, newest first.
+-- Runs between two numbers, newest first.
 select
     runs.run_no, runs.id, runs.app, runs.function, runs.name, runs.status, runs.trigger, runs.event, runs.born_seq,
     runs.parent, runs.parent_idx, runs.root, runs.deployment, runs.created_at, runs.started_at, runs.ended_at,
     runs.failures, runs.losses, runs.last_error, runs.awaiting, runs.hold, runs.wake_at, runs.cancel_by,
     runs.mismatch_since
 from runs
-where runs.run_no < ?1 and (?2 is null or runs.app = ?2) and (?3 is null or runs.function = ?3)
-    and (?4 is null or runs.created_at >= ?4) and (?5 is null or runs.created_at < ?5)
+where runs.run_no >= ?4 and runs.run_no < ?1 and (?2 is null or runs.app = ?2) and (?3 is null or runs.function = ?3)
 order by runs.run_no desc
-limit ?6;
+limit ?5;

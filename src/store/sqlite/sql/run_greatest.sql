@@ -1,0 +1,2 @@
+-- The greatest number of a run that is kept.
+select max(run_no) from runs;
