@@ -12,6 +12,7 @@ COPY src src
 COPY migrations migrations
 COPY sdk-rust sdk-rust
 # Members of the workspace: cargo wants them there, and builds none of them.
+COPY bench bench
 COPY examples/rust examples/rust
 RUN cargo build --release --locked --bin backstitch
 
