@@ -45,9 +45,9 @@ lint: tools format clippy ## Check format and lints, and dependencies if cargo-d
 	else echo "cargo-deny is not installed (cargo install cargo-deny --locked): licences and advisories were not checked"; fi
 
 .PHONY: bench
-bench: tools ## Measure throughput and latency of a release build
-	cargo build --release --bin backstitch
-	bench/run
+bench: tools ## Measure the commit loop and the server in a release build
+	cargo run --release -p backstitch-bench --bin commit-loop -- --open 64
+	cargo run --release -p backstitch-bench --bin commit-loop -- --open 1024
 
 .PHONY: clean
 clean: ## Remove what the other targets built
