@@ -495,7 +495,8 @@ impl<'a> RunDraft<'a> {
     }
 
     fn is_awaited(&self) -> bool {
-        let failed = |entry: &Entry| matches!(entry.outcome, Some(Outcome::Err(_)));
+        // A time-out is an error to whoever waits for a child: to wake for one too many costs little.
+        let failed = |entry: &Entry| matches!(entry.outcome, Some(Outcome::Err(_) | Outcome::Timeout));
         let cancelled = self.added_ids.contains_key(super::cancel::CANCEL_ID);
         self.head.awaiting.is_empty()
             || cancelled

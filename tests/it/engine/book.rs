@@ -438,9 +438,9 @@ fn check_wake_up(head: &RunHead, entries: &[Entry], before: &Before, context: &d
         return;
     }
     let found = |id: &str| entries.iter().find(|entry| &*entry.id == id).expect("programs await what they made");
-    let failed = |id: &str| matches!(found(id).outcome, Some(Outcome::Err(_)));
+    let failed = |id: &str| matches!(found(id).outcome, Some(Outcome::Err(_) | Outcome::Timeout));
     let satisfied = old.awaiting.is_empty()
-        || entries.last().is_some_and(|entry| entry.kind == EntryKind::Cancel)
+        || before.settled.values().any(|idx| entries[*idx as usize].kind == EntryKind::Cancel)
         || old
             .awaiting
             .iter()
