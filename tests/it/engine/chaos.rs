@@ -53,6 +53,8 @@ pub(super) enum How {
     Empty,
     /// Honestly, and the same answer once more.
     Twice,
+    /// As if it had been given more than it was.
+    Prophetic,
 }
 
 /// One case: handlers, what happens, and how many runs rest in memory.
@@ -129,6 +131,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(How::Contradiction),
         1 => Just(How::Empty),
         1 => Just(How::Twice),
+        1 => Just(How::Prophetic),
     ];
     let length = prop_oneof![6 => 1u64..4_000, 2 => Just(60_000u64), 1 => Just(700_000), 1 => Just(86_400_000)];
     prop_oneof![
@@ -299,7 +302,7 @@ impl Chaos {
                 code: "sleep".to_owned(),
             }),
             How::Empty => Answer::Ops { seen, ops: Vec::new(), end: None, awaiting: Vec::new() },
-            How::Contradiction | How::Twice | How::Honestly => {
+            How::Contradiction | How::Twice | How::Prophetic | How::Honestly => {
                 let mut answer = self.world.handle(&call.snapshot);
                 let wrong = call.snapshot.entries.iter().find(|entry| entry.seq.is_some());
                 if let (How::Contradiction, Answer::Ops { ops, .. }, Some(entry)) = (how, &mut answer, wrong) {
@@ -310,6 +313,9 @@ impl Chaos {
                     } else {
                         HandlerOp::Marker { id, name, params }
                     });
+                }
+                if let (How::Prophetic, Answer::Ops { seen, .. }) = (how, &mut answer) {
+                    *seen += 1;
                 }
                 if let How::Twice = how {
                     self.world.returned(&call, answer.clone());

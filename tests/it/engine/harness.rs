@@ -126,6 +126,21 @@ impl World {
         self.decide(Item { command, caller: true });
     }
 
+    /// What a command would lead to, with everything loaded that it needs. Nothing comes of it.
+    pub(super) fn ask(&mut self, command: &Command) -> Result<Transition, Refusal> {
+        let at = self.moment();
+        loop {
+            match self.partition.decide(at, &self.registry, command) {
+                Decision::Decided(transition) => return Ok(transition),
+                Decision::Refused(refusal) => return Err(refusal),
+                Decision::Need(keys) => {
+                    let loaded = now_or_never(self.store.load(0, keys.clone())).expect("loads");
+                    keys.into_iter().zip(loaded).for_each(|(key, loaded)| self.partition.install(key, loaded));
+                }
+            }
+        }
+    }
+
     fn newest(&self) -> u64 {
         let filling = self.durable + 1 + u64::from(self.committing.is_some());
         if self.filling.is_empty() { filling - 1 } else { filling }

@@ -3,7 +3,9 @@
 mod acks;
 mod book;
 mod chaos;
+mod filters;
 mod harness;
 mod program;
 mod registry;
 mod regressions;
+mod table;
