@@ -48,6 +48,8 @@ lint: tools format clippy ## Check format and lints, and dependencies if cargo-d
 bench: tools ## Measure the commit loop and the server in a release build
 	cargo run --release -p backstitch-bench --bin commit-loop -- --open 64
 	cargo run --release -p backstitch-bench --bin commit-loop -- --open 1024
+	cargo build --release --bin backstitch
+	cargo run --release -p backstitch-bench --bin runs -- --server "$${CARGO_TARGET_DIR:-target}/release/backstitch"
 
 .PHONY: clean
 clean: ## Remove what the other targets built
