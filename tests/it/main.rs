@@ -8,6 +8,7 @@ mod dialect;
 mod dispatch;
 mod e2e;
 mod engine;
+mod examples;
 mod processor;
 mod store;
 mod support;

@@ -1,0 +1,8 @@
+//! The examples as a user runs them: the real server and each example as processes of their own, in TypeScript and in Rust,
+//! driven over HTTP. `make test` builds them first; what is missing here says how to build it.
+
+mod approval_link;
+mod demo;
+mod order_saga;
+mod research_agent;
+mod world;
