@@ -334,6 +334,12 @@ pub const FIND_ANSWER_MS: u64 = 5_000;
 /// Longest pause between two questions to a port that did not answer as an app, in looks.
 pub const FIND_PAUSE_LOOKS_MAX: u32 = 30;
 
+/// Sentences that `dev` remembers, so that it says each of them once.
+pub const SAID_MAX: usize = 100;
+
+/// Time for registered apps to answer before `dev` says what there is, in milliseconds.
+pub const FIRST_LOOK_MS: u64 = 2_000;
+
 /// Time for the app that `dev` started to end by itself, in milliseconds.
 pub const CHILD_STOP_MS: u64 = 5_000;
 

@@ -43,8 +43,12 @@ impl Child {
         let mut process = starting.spawn().with_context(|| format!("failed to start `{program}`"))?;
         let group = process.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let mut output = JoinSet::new();
-        output.extend_with(process.stdout.take());
-        output.extend_with(process.stderr.take());
+        if let Some(pipe) = process.stdout.take() {
+            output.spawn(forward(pipe));
+        }
+        if let Some(pipe) = process.stderr.take() {
+            output.spawn(forward(pipe));
+        }
         Ok(Child { process, group, output })
     }
 
@@ -87,19 +91,6 @@ fn described(ended: std::io::Result<ExitStatus>) -> String {
             None => format!("the app was ended by a signal ({status})"),
         },
         Err(error) => format!("the app is gone ({error})"),
-    }
-}
-
-/// Passes an output on.
-trait ExtendWith {
-    fn extend_with<R: AsyncRead + Unpin + Send + 'static>(&mut self, output: Option<R>);
-}
-
-impl ExtendWith for JoinSet<()> {
-    fn extend_with<R: AsyncRead + Unpin + Send + 'static>(&mut self, output: Option<R>) {
-        if let Some(output) = output {
-            self.spawn(forward(output));
-        }
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) struct Dev {
     /// Print where it listens as a JSON object on the first line.
     #[arg(long)]
     json: bool,
-    /// A command that starts your app; it ends with the server.
+    /// A command that starts your app, with BACKSTITCH_DEV=1 and BACKSTITCH_URL set. It ends with the server.
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
     #[command(flatten)]
@@ -57,9 +57,9 @@ impl Dev {
                 }
             },
         };
-        let registry = node.catalog().subscribe();
+        let catalog = node.catalog().clone();
         let beside = async {
-            tokio::join!(finder.run(), news::tell(registry), watch_over(child.as_mut()));
+            tokio::join!(finder.run(), news::tell(catalog), watch_over(child.as_mut()));
         };
         let ended = serve::run(node, stops, beside).await;
         match (child, &ended) {

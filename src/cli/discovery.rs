@@ -4,17 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use futures_util::future::join_all;
 use tokio::net::TcpStream;
 
+use super::exit::refused;
 use super::screen;
 use super::style::{BAD, DIM, ODD, styled};
 use crate::auth::Signer;
 use crate::catalog::{Catalog, CatalogError};
 use crate::clock::SystemClock;
 use crate::dispatch::{Discovery, DiscoveryError, Egress, HttpClient};
-use crate::limits::{FIND_ANSWER_MS, FIND_MS, FIND_PAUSE_LOOKS_MAX};
+use crate::limits::{FIND_ANSWER_MS, FIND_MS, FIND_PAUSE_LOOKS_MAX, SAID_MAX};
 
 /// Ports where frameworks and their tools serve by default.
 pub(super) const PORTS: [u16; 11] = [3000, 3001, 3002, 4000, 5000, 5173, 8000, 8080, 8787, 9000, 9080];
@@ -29,8 +30,10 @@ const PATHS: [&str; 2] = ["/api/backstitch", "/"];
 pub(super) async fn name_of(url: &str, headers: &[(String, String)]) -> Result<String> {
     match asker()?.discover(url, headers, None).await {
         Ok(found) => Ok(found.manifest.app.to_string()),
-        Err(error @ DiscoveryError::Signature { .. }) => bail!("{error}. Or say which app it is: --name NAME"),
-        Err(error) => Err(error.into()),
+        Err(error @ DiscoveryError::Signature { .. }) => {
+            Err(refused(format!("{error}. Or say which app it is: --name NAME")))
+        }
+        Err(error) => Err(refused(error.to_string())),
     }
 }
 
@@ -173,7 +176,7 @@ impl Finder {
 
     /// Says something once.
     fn say(&mut self, text: String) {
-        if self.said.len() < 100 && self.said.insert(text.clone()) {
+        if self.said.len() < SAID_MAX && self.said.insert(text.clone()) {
             screen::note(format!("{} {}", styled(BAD, "!"), styled(DIM, text)));
         }
     }

@@ -18,7 +18,7 @@ pub enum Exit {
     Usage,
     /// No server answers.
     Unreachable,
-    /// The server refuses: no such run, not a valid input.
+    /// It was refused: no such run, not a valid input, an app that does not answer.
     Refused,
     /// The server failed, or answered what this program does not understand.
     Failed,
@@ -37,7 +37,7 @@ impl Exit {
         (Exit::No, 1, "the answer is no: the run failed or was cancelled, a check found a problem"),
         (Exit::Usage, 2, "the command line or a setting is wrong"),
         (Exit::Unreachable, 3, "no server answers"),
-        (Exit::Refused, 4, "the server refuses: no such run, not a valid input, a conflict"),
+        (Exit::Refused, 4, "it was refused: no such run, not a valid input, a conflict, an app that does not answer"),
         (Exit::Failed, 5, "the server failed, or something else went wrong"),
         (Exit::Down, 6, "the server could not start, or could not go on"),
         (Exit::Pending, 7, "the run has not ended in the time that it was given"),
@@ -57,8 +57,8 @@ impl From<Exit> for ExitCode {
 }
 
 /// The end of `--help`.
-pub(super) const HELP: &str = "Exit codes: 0 done, 1 the answer is no, 2 wrong usage, 3 no server answers, 4 the server \
-    refuses, 5 something failed, 6 the server could not start or go on, 7 the run has not ended yet, 130 interrupted";
+pub(super) const HELP: &str = "Exit codes: 0 done, 1 the answer is no, 2 wrong usage, 3 no server answers, 4 \
+    refused, 5 something failed, 6 the server could not start or go on, 7 the run has not ended yet, 130 interrupted";
 
 /// An error with the way out that belongs to it.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +71,11 @@ pub(super) struct Complaint {
 /// The command line asks for something that cannot be.
 pub(super) fn usage(message: impl Into<String>) -> anyhow::Error {
     Complaint { exit: Exit::Usage, message: message.into() }.into()
+}
+
+/// What was asked for is refused.
+pub(super) fn refused(message: impl Into<String>) -> anyhow::Error {
+    Complaint { exit: Exit::Refused, message: message.into() }.into()
 }
 
 /// The server could not start, or could not go on.

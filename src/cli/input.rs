@@ -3,7 +3,7 @@
 
 use std::io::Read as _;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde_json::value::RawValue;
 
 use super::exit::usage;
@@ -18,9 +18,7 @@ pub(super) fn json(argument: Option<&str>) -> Result<Box<RawValue>> {
         None => return Ok(RawValue::NULL.to_owned()),
         Some("-") => (standard_input()?, "the standard input".to_owned()),
         Some(argument) => match argument.strip_prefix('@') {
-            Some(path) => {
-                (std::fs::read_to_string(path).with_context(|| format!("failed to read {path}"))?, path.to_owned())
-            }
+            Some(path) => (std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?, path.to_owned()),
             None => (argument.to_owned(), "the input".to_owned()),
         },
     };
@@ -36,11 +34,15 @@ fn explained(place: &str, text: &str, error: &serde_json::Error) -> String {
     format!("{place} is not JSON: {error}{hint}")
 }
 
+fn unreadable(place: &str, error: &std::io::Error) -> anyhow::Error {
+    usage(format!("failed to read {place}: {error}"))
+}
+
 fn standard_input() -> Result<String> {
     let mut text = String::new();
     // One byte more than is allowed shows that it is too much.
     let mut bounded = std::io::stdin().take(START_BODY_BYTES_MAX as u64 + 1);
-    bounded.read_to_string(&mut text).context("failed to read the standard input")?;
+    bounded.read_to_string(&mut text).map_err(|error| unreadable("the standard input", &error))?;
     Ok(text)
 }
 

@@ -3,17 +3,21 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::watch;
+use futures_util::future::join_all;
 
 use super::apps::shown;
 use super::screen::{self, plain};
 use super::style::{BAD, BOLD, DIM, GOOD, MOVING, styled};
-use crate::limits::FUNCTIONS_SHOWN;
+use crate::catalog::Catalog;
+use crate::limits::{FIRST_LOOK_MS, FUNCTIONS_SHOWN};
 use crate::model::{App, FunctionConfig, Registry, Text};
 
 /// Says what changes, until it is dropped.
-pub(super) async fn tell(mut registry: watch::Receiver<Arc<Registry>>) {
+pub(super) async fn tell(catalog: Catalog) {
+    look(&catalog).await;
+    let mut registry = catalog.subscribe();
     let mut before = Arc::new(Registry::default());
     let mut hinted = false;
     loop {
@@ -31,6 +35,14 @@ pub(super) async fn tell(mut registry: watch::Receiver<Arc<Registry>>) {
             return std::future::pending().await;
         }
     }
+}
+
+/// Asks what was registered in an earlier life, so that what is said of it first is true now.
+async fn look(catalog: &Catalog) {
+    let names: Vec<Text> = catalog.registry().apps.keys().cloned().collect();
+    let answers = join_all(names.iter().map(|name| catalog.sync(name)));
+    // An app that takes longer is told of when it has answered; the errors are in the registry.
+    let _ = tokio::time::timeout(Duration::from_millis(FIRST_LOOK_MS), answers).await;
 }
 
 /// The lines that tell how one registry differs from another.

@@ -46,7 +46,8 @@ fn section(page: &mut String, command: &Command, parent: &str, level: usize) {
     let about = command.get_long_about().or(command.get_about()).map(ToString::to_string).unwrap_or_default();
     let _ = write!(page, "\n{} `{name}`\n\n{}\n", "#".repeat(level), sentence(&about));
     let usage = command.clone().render_usage().to_string();
-    let _ = write!(page, "\n```text\n{}\n```\n", usage.trim_start_matches("Usage: ").trim());
+    let usage: Vec<&str> = usage.trim_start_matches("Usage: ").lines().map(str::trim).collect();
+    let _ = write!(page, "\n```text\n{}\n```\n", usage.join("\n"));
     let (of_settings, own): (Vec<&Arg>, Vec<&Arg>) = command
         .get_arguments()
         .filter(|arg| !arg.is_hide_set() && arg.get_id() != "help")

@@ -32,20 +32,22 @@ impl FromStr for Levels {
 
     fn from_str(text: &str) -> Result<Levels, LevelsError> {
         let wrong = || LevelsError(text.chars().take(100).collect());
-        if let Ok(level) = text.parse::<LevelFilter>() {
+        if let Some(level) = level_of(text) {
             let others = level.min(LevelFilter::WARN);
             return Ok(Levels(Targets::new().with_default(others).with_target(OURS, level)));
         }
         // The library reads a word without a level as the name of a module; a mistyped level would then say nothing.
-        let known = text.split(',').all(|part| {
-            let level = part.rsplit('=').next().unwrap_or_default().trim();
-            level.parse::<LevelFilter>().is_ok()
-        });
+        let known = text.split(',').all(|part| level_of(part.rsplit('=').next().unwrap_or_default().trim()).is_some());
         if !known {
             return Err(wrong());
         }
         text.parse().map(Levels).map_err(|_| wrong())
     }
+}
+
+/// A level by its word. The library reads nothing, and numbers, as levels too.
+fn level_of(word: &str) -> Option<LevelFilter> {
+    word.parse().ok().filter(|_| word.chars().next().is_some_and(char::is_alphabetic))
 }
 
 #[cfg(test)]

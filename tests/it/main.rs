@@ -4,6 +4,8 @@
 mod api;
 mod auth;
 mod catalog;
+mod cli;
+mod config;
 mod dialect;
 mod dispatch;
 mod e2e;
@@ -12,3 +14,4 @@ mod examples;
 mod processor;
 mod store;
 mod support;
+mod telemetry;

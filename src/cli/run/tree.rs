@@ -172,3 +172,108 @@ pub(in crate::cli) fn failure_line(payload: &Payload) -> String {
     let failure = Failure::from_payload(payload);
     plain(&format!("{}: {}", failure.name, failure.message), 300)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const RUN: &str = "run_01hzy3v7q8k2m4n6p8r0s2t4v6";
+
+    fn at(second: u32) -> String {
+        format!("2026-03-01T12:00:{second:02}.000Z")
+    }
+
+    fn run(more: Value) -> RunJson {
+        let mut run = json!({
+            "id": RUN, "app": "shop", "function": "order", "status": "suspended", "trigger": "call", "root": RUN,
+            "createdAt": at(0), "startedAt": at(0), "failures": 0, "losses": 0,
+        });
+        run.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value(run).unwrap()
+    }
+
+    fn entry(idx: u32, id: &str, op: &str, status: &str, more: Value) -> EntryJson {
+        let mut entry = json!({
+            "idx": idx, "id": id, "op": op, "status": status, "params": {}, "failures": 0, "createdAt": at(0),
+        });
+        entry.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value(entry).unwrap()
+    }
+
+    #[track_caller]
+    fn check(run: &RunJson, entries: &[EntryJson], expected: &[&str]) {
+        let drawn = lines(run, entries, at(10).parse().unwrap());
+        let plain: Vec<String> = drawn.iter().map(|line| anstream::adapter::strip_str(line).to_string()).collect();
+        assert_eq!(plain, expected);
+    }
+
+    #[test]
+    fn a_waiting_run_says_for_what() {
+        check(
+            &run(json!({"name": "order-17"})),
+            &[
+                entry(0, "$input", "input", "settled", json!({"ok": 1})),
+                entry(
+                    1,
+                    "charge",
+                    "step",
+                    "settled",
+                    json!({"ok": 1, "settledAt": at(2), "attempts": [
+                    {"number": 1, "startedAt": at(0), "endedAt": at(1), "error": {"name": "E", "message": "busy"}}]}),
+                ),
+                entry(
+                    2,
+                    "cart/a/pick",
+                    "step",
+                    "backoff",
+                    json!({"failures": 2, "dueAt": at(15),
+                    "lastError": {"name": "Timeout", "message": "slow"}}),
+                ),
+                entry(3, "cart/b", "sleep", "waiting", json!({"dueAt": at(40)})),
+                entry(4, "ok", "waitSignal", "waiting", json!({"params": {"signal": "approve"}, "dueAt": at(59)})),
+                entry(5, "bill", "invoke", "waiting", json!({"child": RUN})),
+            ],
+            &[
+                "shop/order  order-17  suspended  10.0s  run_01hzy3v7q8k2m4n6p8r0s2t4v6",
+                "├─ ✓ charge  step  2.0s after 1 failed attempt",
+                "├─ cart",
+                "│  ├─ a",
+                "│  │  ├─ ↻ pick  step  attempt 2 failed: Timeout: slow, next in 5s",
+                "│  ├─ ◌ b  sleep  wakes in 30s",
+                "├─ ◌ ok  waitSignal  waits for the signal approve, gives up in 49s",
+                "└─ ◌ bill  invoke  waits for run_01hzy3v7q8k2m4n6p8r0s2t4v6",
+            ],
+        );
+    }
+
+    #[test]
+    fn an_ended_run_says_how() {
+        let error = json!({"name": "OutOfStock", "message": "none\nleft"});
+        check(
+            &run(json!({"status": "failed", "endedAt": at(3)})),
+            &[
+                entry(1, "paid", "waitEvent", "settled", json!({"timeout": true, "settledAt": at(3)})),
+                entry(2, "ship", "step", "settled", json!({"err": error, "settledAt": at(3)})),
+                entry(3, "$outcome", "outcome", "settled", json!({"err": error})),
+            ],
+            &[
+                "shop/order  failed  3.0s  run_01hzy3v7q8k2m4n6p8r0s2t4v6",
+                "├─ ⧖ paid  waitEvent  3.0s timed out",
+                "├─ ✗ ship  step  3.0s OutOfStock: none left",
+                "└─ ✗ OutOfStock: none left",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_held_run_says_why() {
+        let hold = json!({"kind": "mismatch", "detail": "the code asks for a sleep", "since": at(1)});
+        check(
+            &run(json!({"status": "paused", "hold": hold})),
+            &[],
+            &["shop/order  paused  10.0s  run_01hzy3v7q8k2m4n6p8r0s2t4v6", "│  the code asks for a sleep"],
+        );
+    }
+}

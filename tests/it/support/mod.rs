@@ -1,5 +1,6 @@
 //! What several parts of the tests share.
 
 pub(crate) mod fault;
+pub(crate) mod fresh;
 pub(crate) mod peer;
 pub(crate) mod runs;
