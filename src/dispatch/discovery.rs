@@ -121,7 +121,7 @@ fn key_hint(signed: bool) -> &'static str {
     if signed {
         "Give the app the key that belongs to this server's, as BACKSTITCH_KEY"
     } else {
-        "This server has no signing key: give both one (`backstitch keys`), or start the app with BACKSTITCH_DEV=1"
+        "This server has no signing key: give both one as BACKSTITCH_KEY, or start the app without one and with BACKSTITCH_DEV=1"
     }
 }
 
