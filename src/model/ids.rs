@@ -1,7 +1,7 @@
 //! Ids: a prefix and 128 bits in Crockford base32. 48 bits of milliseconds, 64 bits of chance or of a cause's digest,
 //! 16 bits of partition key, so that ids sort by time and any node can route by the id alone.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use serde::de::Error as _;
@@ -112,7 +112,7 @@ macro_rules! id {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str($prefix)?;
-                f.write_str(&self.tail())
+                print(self.0).iter().try_for_each(|digit| f.write_char(char::from(*digit)))
             }
         }
 
@@ -170,7 +170,8 @@ pub struct Token {
 
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "inv_{:x}.{:x}.{}", self.epoch, self.counter, self.run.tail())
+        write!(f, "inv_{:x}.{:x}.", self.epoch, self.counter)?;
+        print(self.run.0).iter().try_for_each(|digit| f.write_char(char::from(*digit)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! A handler's answer: read in one pass over its bytes, every bound checked, nothing of a user's parsed. What it refuses
 //! it refuses by name: which op, which field, what was expected.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use serde_json::value::RawValue;
 use super::op::{Keep, OpError, WireOp};
 use super::reader::{Bounded, FieldProblem, present, read, shown, text_problem};
 use crate::limits::{ENTRY_ID_BYTES_MAX, NAME_BYTES_MAX, OPS_MAX, PAYLOAD_INLINE_BYTES_MAX};
-use crate::model::{Answer, Awaiting, EntryId, HandlerOp, Mismatch, Payload, Terminal, Text, Token};
+use crate::model::{Answer, Awaiting, EntryId, HandlerOp, Mismatch, Payload, Terminal, Token};
 
 /// Bytes that the groups of `awaiting` may have together: every entry's id once, with its quotes and comma.
 const AWAITING_BYTES_MAX: usize = OPS_MAX * (ENTRY_ID_BYTES_MAX + 8);
@@ -112,7 +113,8 @@ pub fn decode_answer(body: &Bytes, token: &Token, seen: u32) -> Result<Answer, A
 
 #[derive(Deserialize)]
 struct WireAnswer<'a> {
-    token: Text,
+    #[serde(borrow)]
+    token: Cow<'a, str>,
     seen: u32,
     #[serde(borrow)]
     ops: Bounded<WireOp<'a>, OPS_MAX>,

@@ -1,5 +1,7 @@
 //! One op of an answer: which kind it is, and its parameters, each field checked and bounded.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -49,7 +51,8 @@ pub(super) type Keep<'a> = dyn Fn(&RawValue) -> Payload + 'a;
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct WireOp<'a> {
-    pub(super) op: Text,
+    #[serde(borrow)]
+    pub(super) op: Cow<'a, str>,
     #[serde(default)]
     pub(super) id: Option<Text>,
     #[serde(default)]
