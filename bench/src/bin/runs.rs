@@ -3,6 +3,8 @@
 //!
 //! `cargo build --release && cargo run --release -p backstitch-bench --bin runs -- --server target/release/backstitch`
 
+#![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "it measures, and says what it measured")]
+
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
