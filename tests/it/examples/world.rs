@@ -1,5 +1,6 @@
 //! A server and an app, as processes of their own with a folder that is theirs, and a client for both. Everything that was
 //! started ends with the value that stands for it.
+#![expect(clippy::disallowed_methods, reason = "a real program is given real time to do its work")]
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
