@@ -25,6 +25,7 @@ pub(super) struct Acks {
     clients: HashMap<Text, (EventId, Timestamp)>,
     steps: BTreeSet<(RunId, String)>,
     heads: BTreeMap<RunId, RunHead>,
+    shown: BTreeMap<Token, u32>,
 }
 
 impl Acks {
@@ -90,6 +91,11 @@ impl Acks {
         self.check(safe);
     }
 
+    /// A handler was given outcomes up to this `seq`.
+    pub(super) fn given(&mut self, token: Token, shown: u32) {
+        self.shown.insert(token, shown);
+    }
+
     /// A step's body runs.
     pub(super) fn ran(&self, run: RunId, id: &str) {
         let again = self.steps.contains(&(run, id.to_owned()));
@@ -124,9 +130,14 @@ impl Acks {
         let after = book.head(token.run).expect("a run that answers exists");
         let before = transition.changes.iter().any(|change| matches!(change, Change::RunChanged(_)));
         match answer {
-            Answer::Ops { seen, .. } if after.status == RunStatus::Suspended => {
-                let newest = book.last_seq(after.run_no);
-                assert!(newest <= *seen, "run {} rests on {seen} although {newest} settled", after.id);
+            Answer::Ops { .. } if after.status == RunStatus::Suspended => {
+                let (newest, shown) = (book.last_seq(after.run_no), self.shown[&token]);
+                assert!(newest <= shown, "run {} rests on {shown} although {newest} settled", after.id);
+                assert_eq!((after.failures, after.losses), (0, 0), "an answer brings the counts to zero");
+            }
+            Answer::Ops { end: Some(Terminal::Fail(..)), .. } if after.status == RunStatus::Backoff => {
+                let counted = after.failures > 0 || after.mismatch_since.is_some();
+                assert!(counted, "a failed invocation counts: {after:?}");
             }
             Answer::Ops { end: Some(Terminal::Done(_)), .. } if after.status != RunStatus::Completed => {
                 assert!(matches!(after.status, RunStatus::Paused | RunStatus::Backoff), "{after:?}");

@@ -136,6 +136,12 @@ impl Book {
                 assert_eq!(old, None, "{function} has two verdicts on {event}");
             }
             Change::WaitOpened(wait) => {
+                let entry = &self.entries[&wait.run_no][wait.idx as usize];
+                let params: serde_json::Value = entry.params.read().expect("JSON");
+                let newest = self.events.last_key_value().map_or(0, |(seq, _)| *seq);
+                let born = self.runs[&wait.run_no].born_seq;
+                let fits = if params["sinceRun"] == true { wait.after_seq == born } else { wait.after_seq >= newest };
+                assert!(fits, "a wait begins elsewhere: {wait:?} of a run of {born}, newest event {newest}");
                 assert_eq!(self.waits.insert((wait.run_no, wait.idx), wait.clone()), None, "a wait opened twice");
             }
             Change::WaitChanged(wait) => {

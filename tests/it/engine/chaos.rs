@@ -3,13 +3,14 @@
 
 use backstitch_server::engine::{Command, Start, awakeable_signal};
 use backstitch_server::model::{
-    Answer, EventDraft, Failure, HandlerOp, Key, Mismatch, Outcome, Payload, Problem, ProblemCode, RunId, RunStatus,
-    Span, StateKey, Undelivered,
+    Answer, EntryKind, EventDraft, Failure, HandlerOp, Key, Mismatch, Outcome, Payload, Problem, ProblemCode, RunId,
+    RunStatus, Span, StateKey, Undelivered,
 };
 use proptest::prelude::*;
 
+use super::book::Book;
 use super::harness::{Fate, World};
-use super::program::{Node, OnCancel, Program, WaitFilter};
+use super::program::{Node, OnCancel, Program, WaitFilter, step_report};
 use super::registry::{FUNCTIONS, function, redeployed};
 
 /// What happens next.
@@ -55,6 +56,8 @@ pub(super) enum How {
     Twice,
     /// As if it had been given more than it was.
     Prophetic,
+    /// With ops again that are in the journal.
+    Again,
 }
 
 /// One case: handlers, what happens, and how many runs rest in memory.
@@ -132,6 +135,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(How::Empty),
         1 => Just(How::Twice),
         1 => Just(How::Prophetic),
+        1 => Just(How::Again),
     ];
     let length = prop_oneof![6 => 1u64..4_000, 2 => Just(60_000u64), 1 => Just(700_000), 1 => Just(86_400_000)];
     prop_oneof![
@@ -302,7 +306,7 @@ impl Chaos {
                 code: "sleep".to_owned(),
             }),
             How::Empty => Answer::Ops { seen, ops: Vec::new(), end: None, awaiting: Vec::new() },
-            How::Contradiction | How::Twice | How::Prophetic | How::Honestly => {
+            How::Contradiction | How::Twice | How::Prophetic | How::Again | How::Honestly => {
                 let mut answer = self.world.handle(&call.snapshot);
                 let wrong = call.snapshot.entries.iter().find(|entry| entry.seq.is_some());
                 if let (How::Contradiction, Answer::Ops { ops, .. }, Some(entry)) = (how, &mut answer, wrong) {
@@ -313,6 +317,22 @@ impl Chaos {
                     } else {
                         HandlerOp::Marker { id, name, params }
                     });
+                }
+                if let (How::Again, Answer::Ops { ops, .. }) = (how, &mut answer) {
+                    let again = call.snapshot.entries.iter().filter_map(|entry| {
+                        let (id, name, params) = (entry.id.clone(), None, entry.params.clone());
+                        match entry.kind {
+                            EntryKind::Marker => Some(HandlerOp::Marker { id, name, params }),
+                            EntryKind::Sleep => {
+                                Some(HandlerOp::Sleep { id, name, params, length: Some(Span(1)), until: None })
+                            }
+                            EntryKind::Step if entry.is_settled() => {
+                                Some(HandlerOp::Step(step_report(&id, 1, 0, false)))
+                            }
+                            _ => None,
+                        }
+                    });
+                    ops.splice(0..0, again);
                 }
                 if let (How::Prophetic, Answer::Ops { seen, .. }) = (how, &mut answer) {
                     *seen += 1;
@@ -329,7 +349,7 @@ impl Chaos {
     /// The faults stop. Everything that can end, ends; held runs are let go; the clock moves on.
     fn heal(&mut self) {
         self.redeploy(false);
-        for _ in 0..20_000 {
+        for _ in 0..3_000 {
             self.world.flow(10_000);
             self.world.check_overdue();
             let held = self.world.safe.runs.values().find(|head| head.status == RunStatus::Paused);
@@ -351,6 +371,13 @@ impl Chaos {
         let book = &self.world.safe;
         book.check_nothing_missed();
         book.check_attempts();
+        for head in book.runs.values().filter(|head| head.status.is_terminal()) {
+            let open = book.entries_of(head.id).iter().filter(|entry| !entry.is_settled());
+            for child in open.filter_map(|entry| book.head(entry.child?)) {
+                let told = book.entries_of(child.id).iter().any(|entry| entry.kind == EntryKind::Cancel);
+                assert!(told || child.status.is_terminal(), "a child goes on after its parent's end: {child:#?}");
+            }
+        }
         for head in book.runs.values().filter(|head| !head.status.is_terminal()) {
             assert_eq!(head.status, RunStatus::Suspended, "a run does not move: {head:#?}");
             let open: Vec<_> = book.entries_of(head.id).iter().filter(|entry| !entry.is_settled()).collect();
@@ -365,7 +392,7 @@ impl Chaos {
 }
 
 /// Executes a case from its beginning to its rest.
-pub(super) fn execute(case: &Case) {
+pub(super) fn execute(case: &Case) -> Book {
     let mut chaos = Chaos { world: World::new(case.programs.clone(), case.idle), signals: 0, deployments: 1 };
     for act in &case.acts {
         chaos.act(act);
@@ -379,6 +406,7 @@ pub(super) fn execute(case: &Case) {
     chaos.world.crash();
     chaos.heal();
     assert_eq!(rest, chaos.world.safe.dump(0), "a restart changed a world at rest");
+    chaos.world.safe
 }
 
 /// How many cases there are.

@@ -320,6 +320,7 @@ impl World {
         let current = self.calls.iter().filter(|call| self.partition.is_current(call.snapshot.token));
         let others = current.filter(|call| call.snapshot.token.run == token.run).count();
         assert_eq!(others, 0, "run {} has two current invocations", token.run);
+        self.acks.given(token, program::seen(&snapshot));
         self.calls.push(Call { snapshot, started_at: self.now });
     }
 
@@ -500,8 +501,9 @@ impl World {
 
     /// When the next thing happens by itself.
     pub(super) fn next_at(&self) -> Option<Timestamp> {
-        let left = self.timers(None, Timestamp(i64::MAX)).into_iter().any(|timer| timer.at > Timestamp::ZERO);
-        [self.partition.wake_at(), left.then(|| self.rescan_at())].into_iter().flatten().min()
+        let timers = self.timers(None, Timestamp(i64::MAX)).into_iter().map(|timer| timer.at);
+        let first = timers.filter(|at| *at > Timestamp::ZERO).min();
+        [self.partition.wake_at(), first].into_iter().flatten().min()
     }
 
     /// The memory is what the tables are: each resident key loads to what is resident.

@@ -330,7 +330,7 @@ impl<'a> Walk<'a> {
             Node::Event { name: event, filter, timeout, since_run } => HandlerOp::WaitEvent(WaitEventOp {
                 id: id.into(),
                 name,
-                params: Payload::trusted(format!(r#"{{"event":"e{event}"}}"#)),
+                params: Payload::trusted(format!(r#"{{"event":"e{event}","sinceRun":{since_run}}}"#)),
                 event: format!("e{event}").into(),
                 filter: filter.source().map(Into::into),
                 timeout: timeout.map(Span),

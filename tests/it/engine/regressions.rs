@@ -1,6 +1,10 @@
 //! What was found once, each by its smallest case.
 
+use backstitch_server::model::RunStatus;
+
+use super::book::Book;
 use super::chaos::{Act, Case, How, execute};
+use super::harness::Fate;
 use super::program::{Node, OnCancel, Program, WaitFilter};
 
 fn program(nodes: Vec<Node>) -> Program {
@@ -8,11 +12,24 @@ fn program(nodes: Vec<Node>) -> Program {
 }
 
 /// `f0` does this; the other functions do nothing.
-fn check(nodes: Vec<Node>, acts: Vec<Act>) {
-    let programs = vec![program(nodes), program(Vec::new()), program(Vec::new()), program(Vec::new())];
-    for idle in [0, 2, 4_096] {
-        execute(&Case { programs: programs.clone(), acts: acts.clone(), idle });
-    }
+fn check(nodes: Vec<Node>, acts: Vec<Act>) -> Book {
+    check_with(nodes, Vec::new(), acts)
+}
+
+/// `f0` and `f1` do these; the other functions do nothing.
+fn check_with(nodes: Vec<Node>, child: Vec<Node>, acts: Vec<Act>) -> Book {
+    let programs = vec![program(nodes), program(child), program(Vec::new()), program(Vec::new())];
+    let execute = |idle| execute(&Case { programs: programs.clone(), acts: acts.clone(), idle });
+    [0, 2, 4_096].map(execute).into_iter().next_back().expect("three worlds")
+}
+
+/// Commits, asks for invocations, and leaves them with their handlers.
+fn call() -> Vec<Act> {
+    vec![Act::Commit, Act::Committed(Fate::Done), Act::Load(false), Act::Poll(4), Act::Load(false), Act::Poll(4)]
+}
+
+fn signal(name: u8) -> Act {
+    Act::Signal { run: 0, name, id: None }
 }
 
 fn start() -> Act {
@@ -43,17 +60,80 @@ fn a_timer_beyond_the_horizon_fires() {
 
 #[test]
 fn a_run_that_is_held_meanwhile_takes_no_answer() {
-    let acts = vec![start(), Act::Flow(1), Act::Poll(1), Act::Quarantine(0), Act::Answer(0, How::Honestly)];
-    check(vec![Node::Signal(0, None)], acts);
+    let acts = [vec![start()], call(), vec![Act::Quarantine(0), Act::Answer(0, How::Honestly)]];
+    check(vec![Node::Signal(0, None)], acts.concat());
 }
 
 #[test]
 fn a_handler_cannot_have_seen_what_it_was_not_given() {
-    let signal = Act::Signal { run: 0, name: 0, id: None };
-    let two = vec![Node::All(vec![vec![Node::Signal(0, None)], vec![Node::Signal(1, None)]])];
-    let acts = vec![start(), Act::Flow(9), signal, Act::Flow(9), start(), Act::Flow(1), Act::Poll(1)];
-    let acts = acts.into_iter().chain([Act::Answer(0, How::Prophetic)]).collect();
-    check(two, acts);
+    let three = [0, 1, 0].map(|name| vec![Node::Signal(name, None)]).to_vec();
+    let race = Node::All(three);
+    let acts = [vec![start(), Act::Flow(9), signal(0)], call(), vec![signal(1), Act::Answer(0, How::Prophetic)]];
+    check(vec![race], acts.concat());
+}
+
+#[test]
+fn a_hint_wakes_nothing_early() {
+    let acts = vec![start(), Act::Flow(9), Act::Advance(99), Act::Hint(0), Act::Load(false), Act::Flow(9)];
+    check(vec![Node::Sleep(100)], acts);
+}
+
+#[test]
+fn an_idempotency_key_is_forgotten_after_its_day() {
+    let start = || Act::Start { function: 0, key: 0, name: None, idempotency: Some(0), delay: None };
+    let early = vec![start(), Act::Flow(9), Act::Advance(86_399_999), start(), Act::Flow(9)];
+    assert_eq!(check(Vec::new(), early).runs.len(), 1);
+    let late = vec![start(), Act::Flow(9), Act::Advance(86_400_000), start(), Act::Flow(9)];
+    assert_eq!(check(Vec::new(), late).runs.len(), 2);
+}
+
+#[test]
+fn a_step_that_became_due_during_an_invocation_runs() {
+    let step = Node::Step { throws: 1, fatal: false };
+    let both = Node::All(vec![vec![step], vec![Node::Signal(0, None), Node::Signal(1, None)]]);
+    let meanwhile = vec![Act::Advance(2_000), Act::Work(4), Act::Answer(0, How::Honestly)];
+    let acts = [vec![start(), Act::Flow(9), signal(0)], call(), meanwhile].concat();
+    let book = check(vec![both], acts);
+    let step = book.entries[&1].iter().find(|entry| &*entry.id == "0.0.0").expect("was made");
+    assert!(step.is_settled(), "{step:?}");
+}
+
+#[test]
+fn ops_that_are_in_the_journal_change_nothing() {
+    let nodes = vec![Node::Marker, Node::Step { throws: 0, fatal: false }, Node::Sleep(50), Node::Signal(0, None)];
+    let again = || [call(), vec![Act::Answer(0, How::Again)]].concat();
+    let acts = [vec![start()], again(), again(), again(), vec![Act::Advance(50), Act::Work(9)], again(), again()];
+    check(nodes, acts.concat());
+}
+
+#[test]
+fn children_are_cancelled_after_a_crash_at_their_parents_end() {
+    let child = || vec![Node::Child { function: 1, timeout: None, detached: false }];
+    let race = vec![Node::Race(vec![vec![Node::Marker], child(), child()])];
+    let round = || [call(), vec![Act::Answer(0, How::Honestly)]].concat();
+    let end = vec![Act::Commit, Act::Committed(Fate::Done), Act::Crash];
+    let wait = vec![Node::Signal(0, None)];
+    let acts = [vec![start()], round(), vec![Act::Advance(20)], round(), round(), round(), end].concat();
+    let book = check_with(race, wait, acts);
+    assert!(book.runs.values().all(|head| head.status.is_terminal()));
+}
+
+#[test]
+fn an_old_reading_of_timers_delays_nothing() {
+    let nodes = vec![Node::Signal(0, Some(700_000)), Node::Sleep(100)];
+    let later = vec![signal(0), Act::Load(true), Act::Commit, Act::Committed(Fate::Done), Act::Work(9), Act::Poll(9)];
+    let answer = || [call(), vec![Act::Answer(0, How::Honestly)]].concat();
+    let acts = [vec![start(), Act::Flow(9), Act::Advance(290_000), Act::Rescan], later, answer(), vec![Act::Flow(9)]];
+    check(nodes, acts.concat());
+}
+
+#[test]
+fn a_run_whose_handler_dies_ten_times_is_parked() {
+    let lost = || [call(), vec![Act::Answer(0, How::Lost), Act::Advance(4_000_000), Act::Work(9)]].concat();
+    let acts = std::iter::once(vec![start()]).chain(std::iter::repeat_with(lost).take(12)).collect::<Vec<_>>();
+    let book = check(Vec::new(), acts.concat());
+    assert_eq!(book.attempts.len(), 10);
+    assert_eq!(book.runs[&1].status, RunStatus::Completed);
 }
 
 #[test]
