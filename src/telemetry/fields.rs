@@ -32,6 +32,7 @@ pub const FIELDS: &[LogField] = &[
     field("http.route", "The address as it is declared, without its parameters' values."),
     field("http.status", "The response's status."),
     field("keys", "Keys of the ledger that were asked for."),
+    field("panicked", "Whether the work ended by a panic, and not by an error."),
     field("reason", "Why something had no result, in a few words."),
     field("run.id", "A run's id."),
     field("runs", "How many runs it is about."),

@@ -1,5 +1,6 @@
-//! `order-saga` serves the shop, at `PORT` (3000 if unset), with its payments in the file `LEDGER`. `order-saga start 17 lamp` orders something under the name
-//! `order-17` and waits for the receipt; a second start with that id finds the first one's run.
+//! `order-saga` serves the shop, at `PORT` (3000 if unset), with its payments in the file `LEDGER`. `order-saga start 17
+//! lamp` orders something under the name `order-17` and waits for the receipt; a second start with that id finds the
+//! first one's run.
 
 use backstitch::{Client, Error};
 use example_order_saga::{Ledger, ORDER, Order, app};
@@ -28,6 +29,12 @@ async fn start(id: &str, sku: &str) -> Result<(), Error> {
     let run = Client::new("shop-rust").start(ORDER, input).run_id(format!("order-{id}")).send().await?;
     println!("order-{id} is {}", run.id());
     println!("approve it with: backstitch signal shop-rust/order/order-{id} approve '{{\"by\":\"ann\"}}'");
-    println!("receipt: {:?}", run.result().await?);
+    match run.result().await {
+        Ok(receipt) => println!("receipt: {receipt:?}"),
+        Err(error) => {
+            println!("the order failed, and what was paid is refunded: {error}");
+            return Err(error);
+        }
+    }
     Ok(())
 }
