@@ -1,5 +1,7 @@
 # The server as an image: built in one stage, run from another that holds the binary and nothing to build with.
-# Used so: docker run -p 8484:8484 -v backstitch:/var/lib/backstitch backstitch
+# Used so: docker run -p 127.0.0.1:8484:8484 -v backstitch:/var/lib/backstitch backstitch \
+#            start --listen 0.0.0.0:8484 --allow-unauthenticated-network
+# Without these flags the server listens on the container's own loopback only: it has no API keys yet.
 
 FROM rust:1.95-slim-bookworm AS build
 # aws-lc and SQLite are compiled from C.
