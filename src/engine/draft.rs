@@ -257,9 +257,11 @@ impl<'a> Draft<'a> {
         self.registry.deployment_of(&head.function, head.deployment)?.function(&head.function.function)
     }
 
-    /// The retry policy of a run's invocations.
-    pub(super) fn policy(&self, head: &RunHead) -> RetryPolicy {
-        self.function_config(head).map(|config| config.retry.clone()).unwrap_or_default()
+    /// The retry policy of a run's invocations: the newest, or that of the deployment which was asked when its app is
+    /// gone meanwhile.
+    pub(super) fn policy(&self, head: &RunHead, turn: &Turn) -> RetryPolicy {
+        let asked = || self.registry.deployments.get(&turn.deployment?)?.function(&head.function.function);
+        self.function_config(head).or_else(asked).map(|config| config.retry.clone()).unwrap_or_default()
     }
 
     /// Gives an open entry its one outcome, closes its wait, and wakes the run if it waited for this.

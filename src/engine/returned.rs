@@ -154,7 +154,7 @@ fn failed(
     let now = draft.now();
     let chance = draft.chance();
     let head = draft.run(run)?.head.clone();
-    let policy = draft.policy(&head);
+    let policy = draft.policy(&head, turn);
     let failures = head.failures + 1;
     draft.add_attempt(Attempt {
         run_no: head.run_no,

@@ -32,7 +32,7 @@ pub(super) fn reported(draft: &mut Draft<'_>, turn: &Turn, existing: Option<u32>
     };
     let chance = draft.chance();
     let head = draft.run(run)?.head.clone();
-    let policy = report.retry.or(&draft.policy(&head));
+    let policy = report.retry.or(&draft.policy(&head, turn));
     let failures = draft.run(run)?.entry(idx).failures + 1;
     draft.add_attempt(Attempt {
         run_no: head.run_no,
