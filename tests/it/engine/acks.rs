@@ -39,7 +39,8 @@ impl Acks {
                 let head = safe.head(*id).expect("an acknowledged run is durable");
                 assert_eq!(head.function, start.function);
                 self.runs.insert(*id);
-                if let Some(name) = &start.name {
+                // A start that finds the run of its idempotency key does not name it.
+                if let Some(name) = start.name.as_ref().filter(|name| head.name.as_ref() == Some(name)) {
                     let known = self.names.insert((start.function.clone(), name.clone()), *id);
                     assert!(known.is_none_or(|known| known == *id), "a name leads to two runs: {name}");
                 }

@@ -257,7 +257,7 @@ impl Chaos {
             Act::Redeploy { immutable } => self.redeploy(immutable),
             Act::Withdraw => self.world.register(self.world.registry.without("shop")),
             Act::Hint(run) => self.hints(run),
-            Act::Flow(rounds) => self.world.flow(rounds.into()),
+            Act::Flow(rounds) => drop(self.world.flow(rounds.into())),
         }
     }
 
@@ -271,8 +271,11 @@ impl Chaos {
         let run = self.run_at(run);
         self.world.submit(Command::Wake { run });
         self.world.submit(Command::Close { run, after: 0 });
-        let page = Key::Events { name: "e0".into(), after: 0, until: 0 };
-        self.world.submit(Command::Scan { run, idx: 1, page });
+        for wait in self.world.book.stored(run).map(|stored| stored.waits).unwrap_or_default() {
+            let (name, after) = (wait.index.event, wait.scanned_to.unwrap_or(wait.after_seq));
+            let page = Key::Events { name, after, until: wait.scan_end };
+            self.world.submit(Command::Scan { run, idx: wait.idx, page });
+        }
         if let Some(event) = self.world.book.events.values().next_back().map(|event| event.id) {
             self.world.submit(Command::WakeState { key: StateKey::Fanout(event) });
         }
@@ -348,9 +351,12 @@ impl Chaos {
 
     /// The faults stop. Everything that can end, ends; held runs are let go; the clock moves on.
     fn heal(&mut self) {
-        self.redeploy(false);
+        if self.world.registry.current("shop").is_none() {
+            self.redeploy(false);
+        }
+        let mut spins = 0;
         for _ in 0..3_000 {
-            self.world.flow(10_000);
+            let moved = self.world.flow(10_000);
             self.world.check_overdue();
             let held = self.world.safe.runs.values().find(|head| head.status == RunStatus::Paused);
             if let Some(run) = held.map(|head| head.id) {
@@ -358,7 +364,11 @@ impl Chaos {
                 continue;
             }
             match self.world.next_at() {
-                Some(at) => self.world.advance(at.since(self.world.now).0),
+                Some(at) => {
+                    spins = if moved || at > self.world.now { 0 } else { spins + 1 };
+                    assert!(spins < 20, "something is due at {at} and does not move at {}", self.world.now);
+                    self.world.advance(at.since(self.world.now).0);
+                }
                 None => return,
             }
         }

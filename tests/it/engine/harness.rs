@@ -236,9 +236,9 @@ impl World {
         }
     }
 
-    /// One load comes back, the oldest or the newest; what waits only for it is decided again.
+    /// One load comes back, the newest, or the oldest after what a scan of timers read; what waits only for it is decided again.
     pub(super) fn finish_load(&mut self, newest: bool) -> bool {
-        if let Some(timers) = self.scans.pop_front() {
+        if !newest && let Some(timers) = self.scans.pop_front() {
             timers.into_iter().for_each(|timer| self.add_timer(timer));
         }
         let load = if newest { self.loads.pop_back() } else { self.loads.pop_front() };
@@ -481,9 +481,10 @@ impl World {
         self.partition.registry_changed();
     }
 
-    /// Everything that can move without the clock moves, with honest handlers, until nothing does.
-    pub(super) fn flow(&mut self, rounds: usize) {
-        for _ in 0..rounds {
+    /// Everything that can move without the clock moves, with honest handlers, until nothing does. Says whether
+    /// anything did.
+    pub(super) fn flow(&mut self, rounds: usize) -> bool {
+        for round in 0..rounds {
             let mut moved = self.finish_load(false) || !self.scans.is_empty();
             moved |= self.work(64);
             moved |= self.poll(16);
@@ -494,9 +495,10 @@ impl World {
                 moved = true;
             }
             if !moved {
-                return;
+                return round > 0;
             }
         }
+        true
     }
 
     /// When the next thing happens by itself.

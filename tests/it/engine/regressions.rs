@@ -83,8 +83,9 @@ fn an_idempotency_key_is_forgotten_after_its_day() {
     let start = || Act::Start { function: 0, key: 0, name: None, idempotency: Some(0), delay: None };
     let early = vec![start(), Act::Flow(9), Act::Advance(86_399_999), start(), Act::Flow(9)];
     assert_eq!(check(Vec::new(), early).runs.len(), 1);
-    let late = vec![start(), Act::Flow(9), Act::Advance(86_400_000), start(), Act::Flow(9)];
-    assert_eq!(check(Vec::new(), late).runs.len(), 2);
+    let load = || vec![Act::Load(false), Act::Load(false)];
+    let late = [vec![start(), Act::Flow(9), Act::Advance(86_400_000), start()], load(), load(), vec![Act::Flow(9)]];
+    assert_eq!(check(Vec::new(), late.concat()).runs.len(), 2);
 }
 
 #[test]
@@ -110,10 +111,11 @@ fn ops_that_are_in_the_journal_change_nothing() {
 fn children_are_cancelled_after_a_crash_at_their_parents_end() {
     let child = || vec![Node::Child { function: 1, timeout: None, detached: false }];
     let race = vec![Node::Race(vec![vec![Node::Marker], child(), child()])];
-    let round = || [call(), vec![Act::Answer(0, How::Honestly)]].concat();
+    let round = || [vec![Act::Advance(20)], call(), vec![Act::Answer(0, How::Honestly)]].concat();
     let end = vec![Act::Commit, Act::Committed(Fate::Done), Act::Crash];
     let wait = vec![Node::Signal(0, None)];
-    let acts = [vec![start()], round(), vec![Act::Advance(20)], round(), round(), round(), end].concat();
+    let rounds: Vec<Act> = std::iter::repeat_with(round).take(6).flatten().collect();
+    let acts = [vec![start()], rounds, end].concat();
     let book = check_with(race, wait, acts);
     assert!(book.runs.values().all(|head| head.status.is_terminal()));
 }
@@ -121,10 +123,39 @@ fn children_are_cancelled_after_a_crash_at_their_parents_end() {
 #[test]
 fn an_old_reading_of_timers_delays_nothing() {
     let nodes = vec![Node::Signal(0, Some(700_000)), Node::Sleep(100)];
-    let later = vec![signal(0), Act::Load(true), Act::Commit, Act::Committed(Fate::Done), Act::Work(9), Act::Poll(9)];
-    let answer = || [call(), vec![Act::Answer(0, How::Honestly)]].concat();
-    let acts = [vec![start(), Act::Flow(9), Act::Advance(290_000), Act::Rescan], later, answer(), vec![Act::Flow(9)]];
-    check(nodes, acts.concat());
+    let commit = || vec![Act::Commit, Act::Committed(Fate::Done)];
+    let ask = vec![Act::Load(true), Act::Poll(4), Act::Load(true), Act::Poll(4), Act::Answer(0, How::Honestly)];
+    let read = vec![start(), Act::Flow(9), Act::Advance(290_000), Act::Rescan, signal(0), Act::Load(true)];
+    check(nodes, [read, commit(), ask, commit(), vec![Act::Load(false), Act::Flow(9)]].concat());
+}
+
+#[test]
+fn a_wait_that_is_not_durable_is_not_forgotten() {
+    let wait = Node::Event { name: 2, filter: WaitFilter::None, timeout: None, since_run: false };
+    let answer = vec![Act::Answer(0, How::Honestly), Act::Load(false), Act::Load(false), Act::Load(false)];
+    let event = vec![Act::Committed(Fate::Done), Act::Ingest(vec![(2, 0, None)]), Act::Load(false)];
+    let deliver = vec![Act::Work(1), Act::Load(false), Act::Load(false), Act::Work(1), Act::Flow(9)];
+    let acts = [vec![start()], call(), vec![start(), Act::Commit], answer, event, deliver].concat();
+    let book = check(vec![wait], acts);
+    assert_eq!(book.runs[&1].status, RunStatus::Completed);
+}
+
+#[test]
+fn an_unreachable_deployment_is_tried_again() {
+    let unreached = || [call(), vec![Act::Answer(0, How::NotReached(None)), Act::Advance(70_000)]].concat();
+    let book = check(Vec::new(), [vec![start(), start()], unreached(), unreached(), unreached()].concat());
+    assert!(book.runs.values().all(|head| head.status == RunStatus::Completed));
+    assert!(book.attempts.is_empty(), "a call that was never made is no attempt");
+}
+
+#[test]
+fn a_withdrawn_app_keeps_the_policy_of_its_handlers() {
+    let programs = vec![Program { flaky: 3, ..program(Vec::new()) }; 4];
+    let failing = || [call(), vec![Act::Answer(0, How::Honestly), Act::Advance(9_000), Act::Work(9)]].concat();
+    let last = vec![Act::Withdraw, Act::Answer(0, How::Honestly), Act::Flow(9)];
+    let acts = [vec![start()], failing(), failing(), call(), last].concat();
+    let book = execute(&Case { programs, acts, idle: 9 });
+    assert_eq!(book.runs[&1].status, RunStatus::Failed);
 }
 
 #[test]
