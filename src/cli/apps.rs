@@ -114,7 +114,7 @@ impl List {
             screen::note("no apps yet; `backstitch apps add URL` registers one");
             return Ok(Exit::Done);
         }
-        let mut rows = table(&["app", "functions", "address", "state"]);
+        let mut rows = table(&["app", "functions…", "address", "state…"]);
         for app in &apps {
             let functions: Vec<&str> = app.functions.iter().map(|function| &**function).collect();
             let state =

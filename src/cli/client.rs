@@ -61,6 +61,14 @@ pub(super) enum ClientError {
     },
 }
 
+/// Whether whoever follows something may ask again: the server is gone for a moment, or not well.
+pub(super) fn may_pass(error: &anyhow::Error) -> bool {
+    matches!(
+        error.downcast_ref(),
+        Some(ClientError::Unreachable { .. } | ClientError::Broken { .. } | ClientError::Failed { .. })
+    )
+}
+
 /// A client of one server.
 #[derive(Clone, Debug)]
 pub(super) struct Client {

@@ -1,17 +1,21 @@
 //! `backstitch runs`: lists runs, newest first.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use clap::Args;
+use comfy_table::Table;
 
-use super::client::Client;
+use super::client::{Client, may_pass};
 use super::exit::usage;
-use super::style::{DIM, styled};
-use super::table::{print, table};
+use super::screen::Picture;
+use super::style::{DIM, ODD, styled};
+use super::table::{lines, print, table};
 use super::{Exit, screen};
 use crate::api::view::{PageJson, RunJson};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::ClientFlags;
-use crate::limits::PAGE_MAX;
+use crate::limits::{PAGE_MAX, PICTURE_MS};
 use crate::model::{Span, Timestamp};
 
 /// List runs, newest first.
@@ -36,6 +40,9 @@ pub(super) struct Runs {
     /// At most this many.
     #[arg(long, short = 'n', default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
+    /// Draw the table anew every second, until Ctrl-C.
+    #[arg(long, short, conflicts_with = "json")]
+    watch: bool,
     /// Print one run a line as the API shows it.
     #[arg(long)]
     json: bool,
@@ -45,8 +52,11 @@ pub(super) struct Runs {
 
 impl Runs {
     pub(super) async fn execute(self) -> Result<Exit> {
+        let client = Client::new(self.flags.clone())?;
+        if self.watch {
+            return self.follow(&client).await;
+        }
         let filters = self.filters()?;
-        let client = Client::new(self.flags)?;
         let runs = pages(&client, filters, self.limit as usize).await?;
         if self.json {
             runs.iter().try_for_each(screen::json)?;
@@ -56,8 +66,41 @@ impl Runs {
             screen::note("no runs match; `backstitch call APP/FUNCTION` starts one");
             return Ok(Exit::Done);
         }
-        show(&runs)?;
+        let rows = rows(&runs);
+        print(&rows)?;
+        if let Some(stuck) = runs.iter().find(|run| run.hold.is_some()) {
+            screen::note(styled(DIM, format!("paused runs say why: backstitch explain {}", stuck.id)));
+        }
         Ok(Exit::Done)
+    }
+
+    /// Draws the table again and again. A server that restarts is waited for.
+    async fn follow(&self, client: &Client) -> Result<Exit> {
+        if !screen::is_terminal() {
+            return Err(usage("--watch draws on a terminal; programs read `backstitch runs --json`"));
+        }
+        let mut picture = Picture::default();
+        let mut known: Option<Vec<RunJson>> = None;
+        let mut ticks = tokio::time::interval(Duration::from_millis(PICTURE_MS));
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            // `--since 1h` moves with the time.
+            let trouble = match pages(client, self.filters()?, self.limit as usize).await {
+                Ok(runs) => {
+                    known = Some(runs);
+                    None
+                }
+                Err(error) if known.is_some() && may_pass(&error) => Some(error),
+                Err(error) => return Err(error),
+            };
+            let runs = known.as_deref().unwrap_or_default();
+            let mut lines: Vec<String> = lines(&rows(runs)).collect();
+            lines.extend(runs.is_empty().then(|| styled(DIM, "no runs match yet")));
+            lines.extend(trouble.map(|error| styled(ODD, format!("… {error}"))));
+            // The newest runs stand first and stay.
+            picture.draw(&lines, lines.len())?;
+        }
     }
 
     fn filters(&self) -> Result<Vec<(&'static str, String)>> {
@@ -114,7 +157,7 @@ async fn pages(client: &Client, filters: Vec<(&'static str, String)>, wanted: us
     Ok(runs)
 }
 
-fn show(runs: &[RunJson]) -> Result<()> {
+fn rows(runs: &[RunJson]) -> Table {
     let now = SystemClock::new().wall();
     let mut rows = table(&["run", "function", "status", "created", "took", "name"]);
     for run in runs {
@@ -127,11 +170,7 @@ fn show(runs: &[RunJson]) -> Result<()> {
             screen::plain(run.name.as_deref().unwrap_or_default(), 40),
         ]);
     }
-    print(&rows)?;
-    if let Some(stuck) = runs.iter().find(|run| run.hold.is_some()) {
-        screen::note(styled(DIM, format!("paused runs say why: backstitch explain {}", stuck.id)));
-    }
-    Ok(())
+    rows
 }
 
 /// A time span in its two greatest units.

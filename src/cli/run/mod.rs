@@ -1,5 +1,6 @@
 //! `backstitch run`: shows one run as a tree of its entries, once or while it moves.
 
+mod branches;
 pub(super) mod result;
 pub(super) mod tree;
 mod watch;
@@ -44,9 +45,11 @@ impl Run {
         }
         // The journal's own run is without input and outcome.
         journal.run = client.read::<RunJson>(&["v1", "runs", &id.to_string()], &[]).await?;
-        for line in tree::lines(&journal.run, &journal.entries, SystemClock::new().wall()) {
-            screen::line(line)?;
-        }
+        let now = SystemClock::new().wall();
+        let mut lines = tree::lines(&journal.run, &journal.entries, now);
+        let top = tree::top(&journal.run, now).len();
+        lines.splice(top..top, tree::invocations(&journal));
+        lines.iter().try_for_each(screen::line)?;
         Ok(Exit::Done)
     }
 }

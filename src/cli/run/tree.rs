@@ -3,37 +3,58 @@
 
 use serde_json::Value;
 
-use crate::api::view::{EntryJson, RunJson};
+use super::branches::Branches;
+use crate::api::view::{EntryJson, JournalJson, RunJson};
 use crate::cli::runs::short;
 use crate::cli::screen::plain;
 use crate::cli::style::{BAD, BOLD, DIM, GOOD, MOVING, ODD, of_status, styled};
-use crate::model::{EntryKind, EntryStatus, Failure, Payload, RunStatus, Span, Timestamp};
+use crate::model::{EntryKind, EntryStatus, Failure, Payload, RunStatus, Span, Timestamp, names};
 
 /// Characters of a value that are shown.
-const VALUE_CHARS: usize = 80;
+const VALUE_CHARS: usize = 300;
+
+/// Characters of a name that are shown.
+const NAME_CHARS: usize = 60;
 
 /// The picture, line by line.
 pub(in crate::cli) fn lines(run: &RunJson, entries: &[EntryJson], now: Timestamp) -> Vec<String> {
-    let mut lines = vec![head(run, now)];
-    lines.extend(about(run));
-    let shown: Vec<&EntryJson> =
-        entries.iter().filter(|entry| !matches!(entry.op, EntryKind::Input | EntryKind::Outcome)).collect();
+    let mut lines = top(run, now);
+    let shown = entries.iter().filter(|entry| !matches!(entry.op, EntryKind::Input | EntryKind::Outcome));
     let outcome = entries.iter().find(|entry| entry.op == EntryKind::Outcome);
-    let mut scope: Vec<&str> = Vec::new();
-    for (n, entry) in shown.iter().enumerate() {
-        let mut path: Vec<&str> = entry.id.split('/').collect();
-        let own = path.pop().unwrap_or_default();
-        let shared = scope.iter().zip(&path).take_while(|(a, b)| a == b).count();
-        for (depth, name) in path.iter().enumerate().skip(shared) {
-            lines.push(format!("{}├─ {}", "│  ".repeat(depth), styled(DIM, plain(name, 60))));
-        }
-        let last = n + 1 == shown.len() && outcome.is_none();
-        let corner = if last && path.is_empty() { "└─" } else { "├─" };
-        lines.push(format!("{}{corner} {}", "│  ".repeat(path.len()), entry_line(entry, own, now)));
-        scope = path;
-    }
+    let branches = Branches::new(shown.map(|entry| (&*entry.id, entry)));
+    lines.extend(branches.draw(outcome.is_some(), |name, entry| match entry {
+        Some(entry) => entry_line(entry, name, now),
+        None => styled(DIM, plain(&decoded(name), NAME_CHARS)),
+    }));
     lines.extend(outcome.map(|outcome| format!("└─ {}", end(outcome))));
     lines
+}
+
+/// The part of the picture that says how the run stands.
+pub(super) fn top(run: &RunJson, now: Timestamp) -> Vec<String> {
+    let mut lines = vec![head(run, now)];
+    lines.extend(about(run, now));
+    lines
+}
+
+/// What is to be known of the invocations that failed before the run ended, or since it began.
+pub(super) fn invocations(journal: &JournalJson) -> Option<String> {
+    let lost = journal.attempts.iter().filter(|attempt| is_lost(&attempt.error)).count();
+    let failed = journal.attempts.len() - lost;
+    let some = |count: usize, what: &str| (count > 0).then(|| format!("{count} {what}"));
+    let parts: Vec<String> = [some(failed, "failed"), some(lost, "lost in flight")].into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| format!("│  {}", styled(DIM, format!("invocations: {}", parts.join(", ")))))
+}
+
+fn is_lost(error: &Payload) -> bool {
+    Failure::from_payload(error).name == names::LOST
+}
+
+/// A segment of an id as it was before it was encoded.
+fn decoded(segment: &str) -> String {
+    let decoded = segment.replace("%24", "$").replace("%3A", ":").replace("%2F", "/");
+    // Last, so that what comes out of it is not decoded again.
+    decoded.replace("%25", "%")
 }
 
 /// One entry outside of the picture, by its whole id; nothing for those that are not shown there as entries.
@@ -50,7 +71,7 @@ pub(super) fn outcome_line(entry: &EntryJson) -> Option<String> {
 /// The run's own line.
 fn head(run: &RunJson, now: Timestamp) -> String {
     let took = run.ended_at.unwrap_or(now).since(run.created_at);
-    let name = run.name.as_deref().map(|name| format!("  {}", plain(name, 60))).unwrap_or_default();
+    let name = run.name.as_deref().map(|name| format!("  {}", plain(name, NAME_CHARS))).unwrap_or_default();
     format!(
         "{}{name}  {}  {}  {}",
         styled(BOLD, format!("{}/{}", run.app, run.function)),
@@ -60,25 +81,35 @@ fn head(run: &RunJson, now: Timestamp) -> String {
     )
 }
 
-/// What else is to be said of the run.
-fn about(run: &RunJson) -> Option<String> {
+/// What else is to be said of the run. What may be cut off stands last.
+fn about(run: &RunJson, now: Timestamp) -> Option<String> {
     if let Some(hold) = &run.hold {
         return Some(format!("│  {}", styled(ODD, plain(&hold.detail, 400))));
     }
     let error = run.last_error.as_ref().filter(|_| !run.status.is_terminal())?;
-    let again = match (run.status, run.wake_at) {
-        (RunStatus::Backoff, Some(at)) => format!(", next at {at}"),
+    let next = match (run.status, run.wake_at) {
+        (RunStatus::Backoff, Some(at)) => format!(", next {}", until(at, now)),
         _ => String::new(),
     };
-    Some(format!("│  {}", styled(ODD, format!("invocation {} failed: {}{again}", run.failures, failure_line(error)))))
+    let what = match (is_lost(error), run.losses) {
+        (false, _) => format!("invocation {} failed", run.failures),
+        (true, 0 | 1) => "an invocation was lost in flight".to_owned(),
+        (true, losses) => format!("{losses} invocations in a row were lost in flight"),
+    };
+    Some(format!("│  {}", styled(ODD, format!("{what}{next}: {}", failure_line(error)))))
 }
 
 /// One entry.
 fn entry_line(entry: &EntryJson, own: &str, now: Timestamp) -> String {
+    let own = decoded(own);
     let name = entry.name.as_deref().filter(|name| *name != &*entry.id && *name != own);
     let title = match name {
-        Some(name) => format!("{} {}", styled(BOLD, plain(name, 60)), styled(DIM, plain(own, 60))),
-        None => styled(BOLD, plain(own, 60)),
+        // A repeat, `:1`, of a name that is its id.
+        Some(name) if own.strip_prefix(name).is_some_and(|rest| rest.starts_with(':')) => {
+            styled(BOLD, plain(&own, NAME_CHARS))
+        }
+        Some(name) => format!("{} {}", styled(BOLD, plain(name, NAME_CHARS)), styled(DIM, plain(&own, NAME_CHARS))),
+        None => styled(BOLD, plain(&own, NAME_CHARS)),
     };
     format!("{} {title}  {}  {}", mark(entry), styled(DIM, entry.op), state(entry, now)).trim_end().to_owned()
 }
@@ -100,7 +131,7 @@ fn state(entry: &EntryJson, now: Timestamp) -> String {
         EntryStatus::Backoff => {
             let error = entry.last_error.as_ref().map(failure_line).unwrap_or_default();
             let next = entry.due_at.map(|at| format!(", next {}", until(at, now))).unwrap_or_default();
-            styled(ODD, format!("attempt {} failed: {error}{next}", entry.failures))
+            styled(ODD, format!("attempt {} failed{next}: {error}", entry.failures))
         }
         EntryStatus::Runnable => styled(MOVING, "to run now"),
         EntryStatus::Waiting => styled(MOVING, waiting(entry, now)),
@@ -110,25 +141,25 @@ fn state(entry: &EntryJson, now: Timestamp) -> String {
 fn settled(entry: &EntryJson) -> String {
     let took = entry.settled_at.map(|at| at.since(entry.created_at)).filter(|took| took.0 > 0).map(short);
     let took = took.map(|took| styled(DIM, took)).unwrap_or_default();
-    let failed = entry.attempts.len();
-    let tries = match failed {
-        0 => String::new(),
-        1 => styled(ODD, " after 1 failed attempt"),
-        n => styled(ODD, format!(" after {n} failed attempts")),
-    };
-    let outcome = match (&entry.err, entry.timeout) {
-        (Some(error), _) => styled(BAD, format!(" {}", failure_line(error))),
-        (None, true) => styled(ODD, " timed out"),
-        (None, false) => String::new(),
-    };
     let child = entry.child.map(|run| styled(DIM, format!(" {run}"))).unwrap_or_default();
-    format!("{took}{tries}{outcome}{child}").trim_start().to_owned()
+    let outcome = match (&entry.err, entry.timeout, entry.attempts.len()) {
+        // The last failed attempt is the outcome itself.
+        (Some(error), _, 0 | 1) => styled(BAD, format!(" {}", failure_line(error))),
+        (Some(error), _, n) => styled(BAD, format!(" failed {n} times, at last with {}", failure_line(error))),
+        (None, true, _) => styled(ODD, " timed out"),
+        (None, false, 0) => String::new(),
+        (None, false, 1) => styled(ODD, " after 1 failed attempt"),
+        (None, false, n) => styled(ODD, format!(" after {n} failed attempts")),
+    };
+    // The error is the longest and stands last.
+    let parts = if entry.err.is_some() { [took, child, outcome] } else { [took, outcome, child] };
+    parts.concat().trim_start().to_owned()
 }
 
 /// What it waits for.
 fn waiting(entry: &EntryJson, now: Timestamp) -> String {
     let params: Value = entry.params.read().unwrap_or_default();
-    let word = |field: &str| params.get(field).and_then(Value::as_str).map(|text| plain(text, 60));
+    let word = |field: &str| params.get(field).and_then(Value::as_str).map(|text| plain(text, NAME_CHARS));
     let what = match entry.op {
         EntryKind::Sleep => entry.due_at.map(|at| format!("wakes {}", until(at, now))).unwrap_or_default(),
         EntryKind::WaitSignal => match word("signal") {
@@ -240,8 +271,8 @@ mod tests {
                 "├─ ✓ charge  step  2.0s after 1 failed attempt",
                 "├─ cart",
                 "│  ├─ a",
-                "│  │  ├─ ↻ pick  step  attempt 2 failed: Timeout: slow, next in 5s",
-                "│  ├─ ◌ b  sleep  wakes in 30s",
+                "│  │  └─ ↻ pick  step  attempt 2 failed, next in 5s: Timeout: slow",
+                "│  └─ ◌ b  sleep  wakes in 30s",
                 "├─ ◌ ok  waitSignal  waits for the signal approve, gives up in 49s",
                 "└─ ◌ bill  invoke  waits for run_01hzy3v7q8k2m4n6p8r0s2t4v6",
             ],
@@ -265,6 +296,76 @@ mod tests {
                 "└─ ✗ OutOfStock: none left",
             ],
         );
+    }
+
+    #[test]
+    fn parallel_scopes_are_a_branch_each() {
+        let settled = |idx, id| entry(idx, id, "step", "settled", json!({"ok": 1}));
+        check(
+            &run(json!({})),
+            &[
+                settled(1, "map/a/one"),
+                settled(2, "map/b/one"),
+                settled(3, "map"),
+                settled(4, "map/a/two"),
+                settled(5, "map/b/two"),
+                settled(6, "map:1/c"),
+            ],
+            &[
+                "shop/order  suspended  10.0s  run_01hzy3v7q8k2m4n6p8r0s2t4v6",
+                "├─ map",
+                "│  ├─ a",
+                "│  │  ├─ ✓ one  step",
+                "│  │  └─ ✓ two  step",
+                "│  └─ b",
+                "│     ├─ ✓ one  step",
+                "│     └─ ✓ two  step",
+                "├─ ✓ map  step",
+                "└─ map:1",
+                "   └─ ✓ c  step",
+            ],
+        );
+    }
+
+    #[test]
+    fn ids_are_shown_as_they_were_written() {
+        check(
+            &run(json!({})),
+            &[
+                entry(1, "a%2Fb c%2525", "step", "settled", json!({"ok": 1, "name": "a/b c%25"})),
+                entry(2, "a%2Fb", "step", "settled", json!({"ok": 1, "name": "Pay"})),
+                entry(3, "x:1", "step", "settled", json!({"ok": 1, "name": "x"})),
+            ],
+            &[
+                "shop/order  suspended  10.0s  run_01hzy3v7q8k2m4n6p8r0s2t4v6",
+                "├─ ✓ a/b c%25  step",
+                "├─ ✓ Pay a/b  step",
+                "└─ ✓ x:1  step",
+            ],
+        );
+    }
+
+    #[test]
+    fn what_was_lost_in_flight_did_not_fail() {
+        let head = "shop/order  backoff  10.0s  run_01hzy3v7q8k2m4n6p8r0s2t4v6";
+        let error = |name: &str| json!({"name": name, "message": "bad"});
+        let lost = error(names::LOST);
+        let backoff = |failures: u32, losses: u32, error: &Value| {
+            run(
+                json!({"status": "backoff", "wakeAt": at(12), "failures": failures, "losses": losses, "lastError": error}),
+            )
+        };
+        check(&backoff(3, 0, &error("E")), &[], &[head, "│  invocation 3 failed, next in 2s: E: bad"]);
+        check(
+            &backoff(0, 2, &lost),
+            &[],
+            &[head, "│  2 invocations in a row were lost in flight, next in 2s: LostInFlight: bad"],
+        );
+        let attempt = |error: &Value| json!({"number": 1, "startedAt": at(0), "endedAt": at(1), "error": error});
+        let attempts = [attempt(&lost), attempt(&error("E")), attempt(&error("E"))];
+        let journal = json!({"run": backoff(0, 0, &lost), "entries": [], "attempts": attempts, "signals": []});
+        let said = invocations(&serde_json::from_value(journal).unwrap()).unwrap();
+        assert_eq!(anstream::adapter::strip_str(&said).to_string(), "│  invocations: 2 failed, 1 lost in flight");
     }
 
     #[test]

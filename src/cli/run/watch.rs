@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::tree;
 use crate::api::view::{EntryJson, RunJson};
 use crate::cli::Exit;
-use crate::cli::client::{Client, ClientError};
+use crate::cli::client::{Client, may_pass};
 use crate::cli::screen::{self, Picture};
 use crate::cli::style::{DIM, styled};
 use crate::clock::{Clock as _, SystemClock};
@@ -32,13 +32,6 @@ pub(super) async fn follow(client: &Client, run: RunId, json: bool) -> Result<Ex
         }
         tokio::time::sleep(Duration::from_millis(WATCH_RETRY_MS)).await;
     }
-}
-
-fn may_pass(error: &anyhow::Error) -> bool {
-    matches!(
-        error.downcast_ref(),
-        Some(ClientError::Unreachable { .. } | ClientError::Broken { .. } | ClientError::Failed { .. })
-    )
 }
 
 /// Follows over one connection until it ends.
@@ -154,7 +147,7 @@ impl Shown {
         if matches!(self.how, How::Lines) && known != Some((run.status, run.failures)) {
             let now = SystemClock::new().wall();
             let entries: &[EntryJson] = if run.status.is_terminal() { &self.entries } else { &[] };
-            let of_the_run = tree::lines(&run, &[], now);
+            let of_the_run = tree::top(&run, now);
             let end = entries.iter().filter(|_| known.is_some()).filter_map(tree::outcome_line);
             for line in of_the_run.into_iter().chain(end) {
                 screen::line(format!("{}  {line}", styled(DIM, now)))?;
@@ -169,7 +162,12 @@ impl Shown {
         let news = |known: &EntryJson| (known.status, known.failures) != (entry.status, entry.failures);
         if matches!(self.how, How::Lines) && index.is_none_or(|index| news(&self.entries[index])) {
             let now = SystemClock::new().wall();
-            let at = entry.settled_at.filter(|_| entry.status == EntryStatus::Settled).unwrap_or(now);
+            let at = match (entry.status, entry.failures) {
+                (EntryStatus::Settled, _) => entry.settled_at.unwrap_or(now),
+                // It waits since it came, however long ago that was.
+                (_, 0) => entry.created_at,
+                _ => now,
+            };
             if let Some(line) = tree::single_line(&entry, now) {
                 screen::line(format!("{}  {line}", styled(DIM, at)))?;
             }
@@ -183,12 +181,12 @@ impl Shown {
 
     fn draw(&mut self) -> Result<()> {
         if let (How::Live(picture), Some(run)) = (&mut self.how, &self.run) {
-            let ended = run.status.is_terminal();
-            let mut lines = tree::lines(run, &self.entries, SystemClock::new().wall());
-            if !ended && run.status == RunStatus::Paused {
+            let now = SystemClock::new().wall();
+            let mut lines = tree::lines(run, &self.entries, now);
+            if run.status == RunStatus::Paused {
                 lines.push(styled(DIM, format!("when that is put right: backstitch resume {}", run.id)));
             }
-            picture.draw(&lines)?;
+            picture.draw(&lines, tree::top(run, now).len())?;
         }
         Ok(())
     }

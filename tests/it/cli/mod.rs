@@ -4,6 +4,7 @@ mod asking;
 mod developing;
 mod offline;
 mod serving;
+mod terminal;
 mod world;
 
 use backstitch_server::cli::reference;
