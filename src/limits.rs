@@ -75,6 +75,14 @@ pub const ATTEMPTS_MAX: u32 = 1_000_000;
 /// Invocations in flight at once, over all deployments.
 pub const IN_FLIGHT_MAX: usize = 1_024;
 
+/// After how many milliseconds an open invocation is noted, so that a restart of the server does not repeat its work:
+/// one more row for what is long, none for what is short.
+pub const NOTE_MS: u64 = 1_000;
+
+/// How many milliseconds a restarted server waits for a word of a handler that was at work; handlers send one every 10 s.
+pub const ADOPTION_MS: u64 = 30_000;
+const _: () = assert!(NOTE_MS < ADOPTION_MS);
+
 /// Invocations in flight at once to one deployment.
 pub const IN_FLIGHT_PER_DEPLOYMENT_MAX: usize = 512;
 
@@ -86,6 +94,9 @@ pub const BATCH_BYTES_MAX: usize = 4 << 20;
 
 /// Commands that wait at the outer door of a partition before callers are told to come back later.
 pub const OUTER_QUEUE_MAX: usize = 4_096;
+
+/// Reports of handlers at work that may wait for the loop: two for each open invocation.
+pub const REPORTS_QUEUE_MAX: usize = 2 * IN_FLIGHT_MAX;
 
 /// Commands that wait for keys to be loaded.
 pub const PARKED_MAX: usize = 8_192;

@@ -15,6 +15,7 @@ pub(super) fn cancel(draft: &mut Draft<'_>, id: RunId) -> Part<Reply> {
     let now = draft.now();
     let invoked = draft.turn(id).is_some();
     let run = draft.run(id)?;
+    let invoked = invoked || run.head.open_token.is_some();
     let status = run.head.status;
     if status.is_terminal() || run.find(CANCEL_ID).is_some() {
         return Ok(Reply::Status(status));

@@ -1,8 +1,8 @@
 //! What goes into the engine and what comes out: commands, transitions, replies, refusals. All of it plain data.
 
 use crate::model::{
-    Answer, Change, EventDraft, EventId, FunctionId, Hold, Key, Payload, RunId, RunStatus, Settle, Span, StateKey,
-    Text, Timestamp, Token,
+    Answer, Change, Checkpoint, EventDraft, EventId, FunctionId, Hold, Key, News, Payload, RunId, RunStatus, Settle,
+    Span, StateKey, Text, Timestamp, Token,
 };
 
 /// What someone wants of a partition.
@@ -20,6 +20,18 @@ pub enum Command {
         answer: Answer,
         /// When it began, by the partition's clock.
         started_at: Timestamp,
+    },
+    /// A handler reports while its invocation is open.
+    Checkpoint {
+        /// The invocation.
+        token: Token,
+        /// What it did, and what it knows.
+        checkpoint: Checkpoint,
+    },
+    /// An invocation has been open for a while.
+    Note {
+        /// The invocation.
+        token: Token,
     },
     /// A signal for a run.
     Signal {
@@ -94,7 +106,9 @@ impl Command {
     pub fn run(&self) -> Option<RunId> {
         match self {
             Command::Ingest(_) | Command::Start(_) | Command::WakeState { .. } | Command::Fanout { .. } => None,
-            Command::Returned { token, .. } => Some(token.run),
+            Command::Returned { token, .. } | Command::Checkpoint { token, .. } | Command::Note { token } => {
+                Some(token.run)
+            }
             Command::Signal { run, .. }
             | Command::Cancel { run }
             | Command::Resume { run }
@@ -168,6 +182,8 @@ pub enum Reply {
     Status(RunStatus),
     /// Why the run does not move.
     Explanation(Explanation),
+    /// What a handler at work is told.
+    News(News),
 }
 
 /// One accepted event.

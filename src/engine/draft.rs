@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::checkpoint::shared;
 use super::command::{Command, Decision, Refusal, Reply, Transition};
 use super::filter::{Filter, FilterError};
 use super::run::{Run, awaited_signal};
@@ -288,7 +289,7 @@ pub(super) struct RunDraft<'a> {
     changed: BTreeMap<u32, Entry>,
     last_seq: u32,
     signals_added: Vec<Signal>,
-    signals_consumed: BTreeMap<u32, Signal>,
+    signals_changed: BTreeMap<u32, Signal>,
     pub(super) waits: BTreeMap<u32, Wait>,
     wait_changes: Vec<Change>,
 }
@@ -303,7 +304,7 @@ impl<'a> RunDraft<'a> {
             changed: BTreeMap::new(),
             last_seq: run.last_seq,
             signals_added: Vec::new(),
-            signals_consumed: BTreeMap::new(),
+            signals_changed: BTreeMap::new(),
             waits: run.waits.clone(),
             wait_changes: Vec::new(),
         }
@@ -318,7 +319,7 @@ impl<'a> RunDraft<'a> {
             changed: BTreeMap::new(),
             last_seq: 0,
             signals_added: Vec::new(),
-            signals_consumed: BTreeMap::new(),
+            signals_changed: BTreeMap::new(),
             waits: BTreeMap::new(),
             wait_changes: Vec::new(),
         }
@@ -333,7 +334,7 @@ impl<'a> RunDraft<'a> {
         changes.extend(self.changed.into_values().map(Change::EntryChanged));
         changes.extend(self.added.into_iter().map(Change::EntryAdded));
         changes.extend(self.signals_added.into_iter().map(Change::SignalAdded));
-        changes.extend(self.signals_consumed.into_values().map(Change::SignalConsumed));
+        changes.extend(self.signals_changed.into_values().map(Change::SignalChanged));
         changes.extend(self.wait_changes);
     }
 
@@ -413,6 +414,21 @@ impl<'a> RunDraft<'a> {
         base.chain(self.added.iter().filter(|entry| !entry.is_settled()).map(|entry| entry.idx)).collect()
     }
 
+    /// Entries that settled after this `seq`, in the order of their settlement.
+    pub(super) fn settled_after(&self, seq: u32) -> Vec<Arc<Entry>> {
+        let base =
+            self.base.into_iter().flat_map(|run| run.settled_after(seq).iter().map(|idx| &run.entries[*idx as usize]));
+        let mut fresh: Vec<Arc<Entry>> = self
+            .changed
+            .values()
+            .chain(&self.added)
+            .filter(|entry| entry.seq.is_some_and(|own| own > seq))
+            .map(shared)
+            .collect();
+        fresh.sort_unstable_by_key(|entry| entry.seq);
+        base.cloned().chain(fresh).collect()
+    }
+
     /// The earliest timer of an open entry, with its position.
     pub(super) fn first_due(&self) -> Option<(Timestamp, u32)> {
         let base = self.base.into_iter().flat_map(Run::due).find(|(_, idx)| !self.changed.contains_key(idx));
@@ -430,7 +446,7 @@ impl<'a> RunDraft<'a> {
     /// Early signals in order of arrival, with what this decision did to them.
     pub(super) fn signals(&self) -> impl Iterator<Item = &Signal> {
         let base = self.base.into_iter().flat_map(|run| run.signals.iter());
-        base.map(|signal| self.signals_consumed.get(&signal.order).unwrap_or(signal)).chain(&self.signals_added)
+        base.map(|signal| self.signals_changed.get(&signal.order).unwrap_or(signal)).chain(&self.signals_added)
     }
 
     /// Keeps a signal; its order and run number are set here.
@@ -448,7 +464,7 @@ impl<'a> RunDraft<'a> {
         match self.signals_added.iter_mut().find(|added| added.order == signal.order) {
             Some(slot) => *slot = signal,
             None => {
-                self.signals_consumed.insert(signal.order, signal);
+                self.signals_changed.insert(signal.order, signal);
             }
         }
         Some(settle)
@@ -548,5 +564,7 @@ pub(super) fn fresh_entry(
         child: None,
         created_at: now,
         settled_at: None,
+        details: None,
+        copied: false,
     }
 }

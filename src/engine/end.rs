@@ -35,6 +35,7 @@ pub(super) fn end(draft: &mut Draft<'_>, id: RunId, status: RunStatus, outcome: 
     head.hold = None;
     head.cancel_by = None;
     head.mismatch_since = None;
+    head.open_token = None;
     head.last_error = None;
     head.wake_at = orphans.then_some(Timestamp::ZERO);
     let parent = head.parent;

@@ -16,6 +16,7 @@ pub(super) fn hold(
     let run = draft.run(run)?;
     run.head.hold = Some(Hold { kind, detail, since, deployment });
     run.head.awaiting = Vec::new();
+    run.head.open_token = None;
     run.rest(RunStatus::Paused);
     Ok(())
 }

@@ -6,6 +6,7 @@
 //! asks for. The tables are the truth: after every commit, loading them gives what is resident.
 
 mod cancel;
+mod checkpoint;
 mod command;
 mod draft;
 mod end;
@@ -39,10 +40,10 @@ use residence::Residence;
 use state::Tables;
 use turns::Turns;
 
-use crate::limits::{COALESCE_MS, TIMER_PAGE};
+use crate::limits::{ADOPTION_MS, COALESCE_MS, TIMER_PAGE};
 use crate::model::{
-    Change, Deployment, EntryKind, EntryStatus, Key, Loaded, Moment, Registry, RunId, RunStatus, Snapshot, Span,
-    StateKey, StoredRun, Text, Timestamp, Token,
+    Answer, Change, Deployment, EntryKind, EntryStatus, Key, Loaded, Moment, Registry, RunId, RunStatus, Snapshot,
+    Span, StateKey, StoredRun, Text, Timestamp, Token, Undelivered,
 };
 
 /// The state of one partition in memory.
@@ -87,6 +88,8 @@ impl Partition {
             Command::Ingest(events) => ingest::ingest(draft, events),
             Command::Start(start) => start::start(draft, start),
             Command::Returned { token, answer, started_at } => returned::returned(draft, *token, answer, *started_at),
+            Command::Checkpoint { token, checkpoint } => checkpoint::checkpoint(draft, *token, checkpoint),
+            Command::Note { token } => checkpoint::note(draft, *token),
             Command::Signal { run, name, id, settle } => signal::signal(draft, *run, name, id.as_ref(), settle),
             Command::Cancel { run } => cancel::cancel(draft, *run),
             Command::Resume { run } => hold::resume(draft, *run),
@@ -106,8 +109,8 @@ impl Partition {
         match change {
             Change::RunCreated(head) => self.touch_run(head.id),
             Change::RunChanged(head) => {
-                // What a handler answers to a run that has ended, or was held meanwhile, comes too late.
-                if head.status.is_terminal() || head.status == RunStatus::Paused {
+                // An open invocation of a run that is not ready any more comes too late.
+                if head.status != RunStatus::Ready {
                     self.turns.revoke(head.id);
                 }
                 self.touch_run(head.id);
@@ -125,7 +128,7 @@ impl Partition {
             }
             Change::StateDeleted(key) => self.residence.touch_state(key, None),
             Change::EventAdded(event) => self.residence.touch(Key::Event(event.id)),
-            Change::SignalAdded(signal) | Change::SignalConsumed(signal) => {
+            Change::SignalAdded(signal) | Change::SignalChanged(signal) => {
                 if let Some(run) = self.tables.id_of(signal.run_no) {
                     self.touch_run(run);
                 }
@@ -178,7 +181,16 @@ impl Partition {
 
     /// The next command that is due by itself, as a hint.
     pub fn next_due(&mut self, now: Timestamp) -> Option<Command> {
-        self.residence.pop_due(now)
+        if let Some(token) = self.turns.pop_silent(now) {
+            let reason = format!(
+                "the server was restarted during this invocation, and its handler has said nothing for {} s since",
+                ADOPTION_MS / 1_000
+            );
+            let answer = Answer::Undelivered(Undelivered::Lost { reason });
+            return Some(Command::Returned { token, answer, started_at: now });
+        }
+        let noted = self.turns.pop_unnoted(now).map(|token| Command::Note { token });
+        noted.or_else(|| self.residence.pop_due(now))
     }
 
     /// When something moves by itself, as far as it is known here.
@@ -201,7 +213,8 @@ impl Partition {
                 }
                 Some(Some(run)) if run.head.status == RunStatus::Ready => {
                     if let Some(deployment) = registry.deployments.get(&deployment) {
-                        return self.begin(id, deployment.clone(), now, cold);
+                        let noted = registry.home.url_for(deployment).is_some();
+                        return self.begin(id, deployment.clone(), now, noted, cold);
                     }
                     self.turns.no_home(id);
                 }
@@ -232,6 +245,9 @@ impl Partition {
             Some(Some(run)) if run.head.status == RunStatus::Ready => run,
             Some(_) => return self.turns.leave(id),
         };
+        if let Some(token) = run.head.open_token.filter(|token| self.turns.is_older(*token)) {
+            return self.turns.adopt(token, run.head.deployment, now, run.last_seq);
+        }
         // Children tend to end in bursts: a run that was woken by one is invoked for several at once.
         let gathers = run.open().any(|idx| run.entries[idx as usize].kind == EntryKind::Invoke);
         if gathers && self.residence.first_look(id) {
@@ -243,7 +259,7 @@ impl Partition {
         }
     }
 
-    fn begin(&mut self, id: RunId, deployment: Arc<Deployment>, now: Timestamp, cold: Vec<Key>) -> Poll {
+    fn begin(&mut self, id: RunId, deployment: Arc<Deployment>, now: Timestamp, noted: bool, cold: Vec<Key>) -> Poll {
         for key in cold {
             // Cold runs that were met on the way get back in line: they are asked for by the next poll.
             if let Key::Run(run) = key {
@@ -251,11 +267,13 @@ impl Partition {
             }
         }
         let run = self.tables.runs.get(&id).and_then(Option::as_ref).expect("a run that gets its turn is resident");
-        let token = self.turns.begin(id, deployment.id, now, run.last_seq);
+        let seen = self.turns.take_seen(id).unwrap_or(0).max(run.head.seen);
+        let token = self.turns.begin(id, deployment.id, now, run.last_seq, noted);
         let snapshot = Snapshot {
             token,
             head: run.head.clone(),
             attempt: run.head.failures + run.head.losses + 1,
+            seen,
             entries: run.entries.clone(),
         };
         Poll::Invoke(Box::new(snapshot), deployment)
@@ -271,6 +289,17 @@ impl Partition {
         self.turns.end(token, end, now);
         self.residence.look_again(token.run);
         self.index(token.run);
+    }
+
+    /// A checkpoint was taken, and its handler is told what has settled up to `shown`.
+    pub fn heard(&mut self, token: Token, taken: u32, shown: u32, now: Timestamp) {
+        if self.turns.turn(token.run).is_none()
+            && let Some(Some(run)) = self.tables.runs.get(&token.run)
+            && run.head.open_token == Some(token)
+        {
+            self.turns.adopt(token, run.head.deployment, now, run.last_seq);
+        }
+        self.turns.heard(token, taken, shown, now);
     }
 
     /// The batch in which a run changed last, while that may not be durable yet.

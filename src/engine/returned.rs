@@ -1,9 +1,9 @@
 //! An invocation came back: its ops are applied in order, atomically, and then the run ends, goes on, or waits.
 
-use super::command::{Refusal, Reply};
+use super::command::Reply;
 use super::draft::{Draft, Part};
 use super::turns::Turn;
-use super::{cancel, end, hold, invoke, step, wait};
+use super::{cancel, checkpoint, end, hold, invoke, step, wait};
 use crate::limits::{ENTRIES_MAX, JOURNAL_BYTES_MAX, LOSSES_MAX, RETRY_AFTER_MS_MAX};
 use crate::model::{
     Answer, Attempt, Awaiting, EntryKind, EntryStatus, Failure, HandlerOp, HoldKind, Mismatch, Outcome, Payload,
@@ -12,13 +12,7 @@ use crate::model::{
 
 /// Takes what came of an invocation. A token that is not the run's current one changes nothing.
 pub(super) fn returned(draft: &mut Draft<'_>, token: Token, answer: &Answer, started_at: Timestamp) -> Part<Reply> {
-    draft.run(token.run)?;
-    let Some(turn) = draft.turn(token.run).filter(|turn| turn.token == token) else {
-        return Err(Refusal::Stale(token).into());
-    };
-    if draft.run(token.run)?.head.status.is_terminal() {
-        return Err(Refusal::Stale(token).into());
-    }
+    let turn = &checkpoint::current(draft, token)?;
     match answer {
         Answer::Ops { seen, ops, end, awaiting } => ops_answer(draft, turn, *seen, ops, end.as_ref(), awaiting)?,
         Answer::Mismatch(mismatch) => contradiction(draft, turn, mismatch)?,
@@ -27,7 +21,9 @@ pub(super) fn returned(draft: &mut Draft<'_>, token: Token, answer: &Answer, sta
         // The turn ends and the deployment's lane waits: nothing about the run is written.
         Answer::Undelivered(Undelivered::NotReached { .. }) => {}
     }
-    Ok(Reply::Status(draft.run(token.run)?.head.status))
+    let head = &mut draft.run(token.run)?.head;
+    head.open_token = None;
+    Ok(Reply::Status(head.status))
 }
 
 fn ops_answer(
@@ -44,13 +40,37 @@ fn ops_answer(
         let failure = Failure::new(names::PROTOCOL, detail);
         return failed(draft, turn, &failure, failure.payload(), turn.started_at, true);
     }
+    if apply_ops(draft, turn, ops)? == Applied::Over {
+        return Ok(());
+    }
+    match end {
+        Some(Terminal::Done(value)) => end::end(draft, run, RunStatus::Completed, Outcome::Ok(value.clone())),
+        Some(Terminal::Fail(failure, raw)) => handler_failed(draft, turn, failure, raw),
+        Some(Terminal::Yield) => yielded(draft, turn, ops.is_empty()),
+        None => suspend(draft, turn, seen, awaiting),
+    }
+}
+
+/// Whether a run goes on after a handler's ops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Applied {
+    /// It does.
+    On,
+    /// It does not: the ops ended it, or contradict its journal.
+    Over,
+}
+
+/// Applies what a handler did, all of it or none.
+pub(super) fn apply_ops(draft: &mut Draft<'_>, turn: &Turn, ops: &[HandlerOp]) -> Part<Applied> {
+    let run = turn.token.run;
     for op in ops {
         let existing = draft.run(run)?.find(op.id());
         if let Some(idx) = existing {
             let kind = draft.run(run)?.entry(idx).kind;
             if kind != op.kind() {
                 let (journal, code) = (kind.to_string(), op.kind().to_string());
-                return contradiction(draft, turn, &Mismatch { id: op.id().clone(), journal, code });
+                contradiction(draft, turn, &Mismatch { id: op.id().clone(), journal, code })?;
+                return Ok(Applied::Over);
             }
         }
         apply_op(draft, turn, existing, op)?;
@@ -59,13 +79,22 @@ fn ops_answer(
         progress(&mut draft.run(run)?.head);
     }
     if let Some(failure) = over_limits(draft, run)? {
-        return end::end(draft, run, RunStatus::Failed, Outcome::Err(failure.payload()));
+        end::end(draft, run, RunStatus::Failed, Outcome::Err(failure.payload()))?;
+        return Ok(Applied::Over);
     }
-    match end {
-        Some(Terminal::Done(value)) => end::end(draft, run, RunStatus::Completed, Outcome::Ok(value.clone())),
-        Some(Terminal::Fail(failure, raw)) => handler_failed(draft, turn, failure, raw),
-        None => suspend(draft, turn, seen, awaiting),
+    Ok(Applied::On)
+}
+
+/// The handler's host ends the invocation. One that has done nothing at all would do so for ever.
+fn yielded(draft: &mut Draft<'_>, turn: &Turn, idle: bool) -> Part<()> {
+    let run = draft.run(turn.token.run)?;
+    if idle && turn.taken == 0 && run.last_seq() == turn.shown {
+        let detail = "the handler yielded without having done anything; give its host more time for a request";
+        let failure = Failure::new(names::PROTOCOL, detail);
+        return failed(draft, turn, &failure, failure.payload(), turn.started_at, true);
     }
+    run.make_ready();
+    Ok(())
 }
 
 fn apply_op(draft: &mut Draft<'_>, turn: &Turn, existing: Option<u32>, op: &HandlerOp) -> Part<()> {
@@ -114,7 +143,8 @@ fn over_limits(draft: &mut Draft<'_>, run: RunId) -> Part<Option<Failure>> {
 /// The handler can go no further for now. If more has settled than it has seen, it goes on at once.
 fn suspend(draft: &mut Draft<'_>, turn: &Turn, seen: u32, awaiting: &Awaiting) -> Part<()> {
     let run = draft.run(turn.token.run)?;
-    if run.last_seq() > seen || turn.stirred {
+    let stirred = || run.open().into_iter().any(|idx| run.entry(idx).status == EntryStatus::Runnable);
+    if run.last_seq() > seen || turn.stirred && stirred() {
         progress(&mut run.head);
         run.make_ready();
         return Ok(());
@@ -123,6 +153,7 @@ fn suspend(draft: &mut Draft<'_>, turn: &Turn, seen: u32, awaiting: &Awaiting) -
     if run.open().into_iter().any(|idx| waits(run.entry(idx).status)) {
         progress(&mut run.head);
         run.head.awaiting = awaiting.clone();
+        run.head.seen = seen;
         run.rest(RunStatus::Suspended);
         return Ok(());
     }
@@ -172,6 +203,7 @@ fn failed(
         failure.retry_after.map_or(policy.pause(failures, chance), |after| Span(after.0.min(RETRY_AFTER_MS_MAX)));
     let run = draft.run(run)?;
     run.head.failures = failures;
+    run.head.seen = turn.shown;
     run.head.last_error = Some(raw);
     back_off(&mut run.head, now.after(pause));
     Ok(())

@@ -20,6 +20,8 @@ pub(super) struct Run {
     open: BTreeSet<u32>,
     due: BTreeSet<(Timestamp, u32)>,
     signal_waits: BTreeSet<(Text, u32)>,
+    /// Positions of settled entries by `seq`, which counts them from 1.
+    settled: Vec<u32>,
     pub(super) last_seq: u32,
     pub(super) bytes: usize,
 }
@@ -36,6 +38,7 @@ impl Run {
             open: BTreeSet::new(),
             due: BTreeSet::new(),
             signal_waits: BTreeSet::new(),
+            settled: Vec::new(),
             last_seq: 0,
             bytes: 0,
         }
@@ -79,7 +82,14 @@ impl Run {
 
     fn index(&mut self, entry: &Entry) {
         self.bytes += entry.payload_bytes();
-        self.last_seq = self.last_seq.max(entry.seq.unwrap_or(0));
+        if let Some(seq) = entry.seq {
+            self.last_seq = self.last_seq.max(seq);
+            let place = (seq - 1) as usize;
+            if self.settled.len() <= place {
+                self.settled.resize(place + 1, 0);
+            }
+            self.settled[place] = entry.idx;
+        }
         if entry.is_settled() {
             return;
         }
@@ -106,6 +116,11 @@ impl Run {
     /// The position of the entry with this id.
     pub(super) fn find(&self, id: &str) -> Option<u32> {
         self.ids.get(id).copied()
+    }
+
+    /// Positions of entries that settled after this `seq`, in the order of their settlement.
+    pub(super) fn settled_after(&self, seq: u32) -> &[u32] {
+        self.settled.get(seq as usize..).unwrap_or_default()
     }
 
     /// Positions of entries that are not settled, in order.

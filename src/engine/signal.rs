@@ -43,6 +43,8 @@ pub(super) fn signal(
             settle: settle.clone(),
             at: now,
             consumed_by: waiting,
+            wants_reply: false,
+            reply: None,
         });
     }
     if let Some(idx) = waiting {

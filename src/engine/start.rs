@@ -137,6 +137,13 @@ pub(super) fn create(draft: &mut Draft<'_>, birth: Birth) -> RunId {
         wake_at: Some(if delayed { started_at } else { Timestamp::ZERO }),
         cancel_by: None,
         mismatch_since: None,
+        seen: 0,
+        open_token: None,
+        key: None,
+        queue: None,
+        deadline: None,
+        previous: None,
+        value: None,
     };
     let mut input = fresh_entry(INPUT_ID.into(), EntryKind::Input, birth.facts, now, None);
     input.status = EntryStatus::Settled;

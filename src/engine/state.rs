@@ -99,7 +99,7 @@ impl Tables {
             Change::WaitChanged(wait) => self.change_wait(wait),
             Change::WaitClosed(wait) => self.close_wait(wait),
             Change::SignalAdded(signal) => self.run_mut(signal.run_no).signals.push(signal.clone()),
-            Change::SignalConsumed(signal) => self.consume(signal),
+            Change::SignalChanged(signal) => self.change_signal(signal),
             Change::StatePut(row) => {
                 self.states.insert(row.key.clone(), Some(row.clone()));
             }
@@ -170,7 +170,7 @@ impl Tables {
         self.run_mut(wait.run_no).waits.remove(&wait.idx);
     }
 
-    fn consume(&mut self, signal: &Signal) {
+    fn change_signal(&mut self, signal: &Signal) {
         let run = self.run_mut(signal.run_no);
         if let Some(slot) = run.signals.iter_mut().find(|kept| kept.order == signal.order) {
             *slot = signal.clone();

@@ -16,6 +16,12 @@ pub(super) fn reported(draft: &mut Draft<'_>, turn: &Turn, existing: Option<u32>
         // The first durable outcome wins.
         return Ok(());
     }
+    // A report that comes a second time, after its reply was lost, counts once.
+    if let Some(idx) = existing
+        && report.attempt <= draft.run(run)?.entry(idx).failures
+    {
+        return Ok(());
+    }
     let idx = match existing {
         Some(idx) => idx,
         None => {

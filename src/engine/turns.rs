@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::command::Explanation;
-use crate::limits::{IN_FLIGHT_MAX, IN_FLIGHT_PER_DEPLOYMENT_MAX, RETRY_AFTER_MS_MAX, UNREACHED_PAUSE_MS_MAX};
+use crate::limits::{
+    ADOPTION_MS, IN_FLIGHT_MAX, IN_FLIGHT_PER_DEPLOYMENT_MAX, NOTE_MS, RETRY_AFTER_MS_MAX, UNREACHED_PAUSE_MS_MAX,
+};
 use crate::model::{DeploymentId, RunId, Span, Timestamp, Token};
 
 /// One invocation that is under way.
@@ -17,6 +19,18 @@ pub(super) struct Turn {
     pub(super) shown: u32,
     /// A step became due while the handler was told to leave it alone: the run is invoked again even if it rests.
     pub(super) stirred: bool,
+    /// The greatest number of a checkpoint with ops that was taken.
+    pub(super) taken: u32,
+    /// Of an invocation that no call belongs to any more: until when its handler is waited for.
+    silent_at: Option<Timestamp>,
+}
+
+impl Turn {
+    /// The turn of an invocation that was open when the server stopped. Its handler may be at work still.
+    pub(super) fn adopted(token: Token, deployment: Option<DeploymentId>, now: Timestamp, shown: u32) -> Turn {
+        let silent_at = Some(now.after(Span(ADOPTION_MS)));
+        Turn { token, deployment, started_at: now, shown, stirred: false, taken: 0, silent_at }
+    }
 }
 
 /// Why a deployment's runs wait, and until when.
@@ -50,7 +64,9 @@ impl Lane {
 /// How an invocation's call ended, as far as its deployment is concerned.
 #[derive(Clone, Debug)]
 pub enum CallEnd {
-    /// The deployment answered, or lost it: it can be reached.
+    /// The handler answered.
+    Answered,
+    /// The deployment refused or lost it: it can be reached.
     Reached,
     /// The call was never made.
     Unused,
@@ -75,6 +91,12 @@ pub(super) struct Turns {
     delayed: BTreeSet<(Timestamp, RunId)>,
     lanes: BTreeMap<DeploymentId, Lane>,
     homeless: BTreeSet<RunId>,
+    /// Open invocations that are to be noted, and when.
+    unnoted: BTreeSet<(Timestamp, Token)>,
+    /// Adopted invocations, and when they have been silent for too long.
+    adopted: BTreeSet<(Timestamp, Token)>,
+    /// Up to which `seq` the last invocation of a run that is still ready had come.
+    seen: BTreeMap<RunId, u32>,
 }
 
 impl Turns {
@@ -89,6 +111,9 @@ impl Turns {
             delayed: BTreeSet::new(),
             lanes: BTreeMap::new(),
             homeless: BTreeSet::new(),
+            unnoted: BTreeSet::new(),
+            adopted: BTreeSet::new(),
+            seen: BTreeMap::new(),
         }
     }
 
@@ -172,15 +197,24 @@ impl Turns {
         Some((run, *deployment))
     }
 
-    /// A run gets its turn.
-    pub(super) fn begin(&mut self, run: RunId, deployment: DeploymentId, now: Timestamp, shown: u32) -> Token {
+    /// A run gets its turn. An invocation whose handler can reach the server is `noted` when it takes long.
+    pub(super) fn begin(
+        &mut self,
+        run: RunId,
+        deployment: DeploymentId,
+        now: Timestamp,
+        shown: u32,
+        noted: bool,
+    ) -> Token {
         self.counter += 1;
         let token = Token { epoch: self.epoch, counter: self.counter, run };
         self.queued.remove(&run);
-        let before = self
-            .turns
-            .insert(run, Turn { token, deployment: Some(deployment), started_at: now, shown, stirred: false });
+        let turn = Turn { deployment: Some(deployment), silent_at: None, ..Turn::adopted(token, None, now, shown) };
+        let before = self.turns.insert(run, turn);
         assert!(before.is_none(), "a run has at most one current token: {run}");
+        if noted {
+            self.unnoted.insert((now.after(Span(NOTE_MS)), token));
+        }
         self.calls.insert(token, deployment);
         let lane = self.lanes.entry(deployment).or_default();
         lane.in_flight += 1;
@@ -190,17 +224,72 @@ impl Turns {
         token
     }
 
+    /// Whether a token is of an earlier ownership: its handler may be at work, and no call of ours belongs to it.
+    pub(super) fn is_older(&self, token: Token) -> bool {
+        token.epoch < self.epoch
+    }
+
+    /// Takes over an invocation that was open when the server stopped: it is waited for.
+    pub(super) fn adopt(&mut self, token: Token, deployment: Option<DeploymentId>, now: Timestamp, shown: u32) {
+        self.queued.remove(&token.run);
+        let turn = Turn::adopted(token, deployment, now, shown);
+        self.adopted.extend(turn.silent_at.map(|at| (at, token)));
+        let before = self.turns.insert(token.run, turn);
+        assert!(before.is_none(), "a run has at most one current token: {}", token.run);
+    }
+
+    /// A checkpoint was taken and answered: what the handler knows now, and that it is alive.
+    pub(super) fn heard(&mut self, token: Token, taken: u32, shown: u32, now: Timestamp) {
+        let Some(turn) = self.turns.get_mut(&token.run).filter(|turn| turn.token == token) else { return };
+        turn.taken = turn.taken.max(taken);
+        turn.shown = turn.shown.max(shown);
+        if let Some(silent_at) = &mut turn.silent_at {
+            self.adopted.remove(&(*silent_at, token));
+            *silent_at = now.after(Span(ADOPTION_MS));
+            self.adopted.insert((*silent_at, token));
+        }
+    }
+
+    /// An adopted invocation whose handler has been silent for too long.
+    pub(super) fn pop_silent(&mut self, now: Timestamp) -> Option<Token> {
+        let (at, token) = *self.adopted.first().filter(|(at, _)| *at <= now)?;
+        self.adopted.remove(&(at, token));
+        Some(token)
+    }
+
+    /// An invocation that has been open long enough to be noted.
+    pub(super) fn pop_unnoted(&mut self, now: Timestamp) -> Option<Token> {
+        let (at, token) = *self.unnoted.first().filter(|(at, _)| *at <= now)?;
+        self.unnoted.remove(&(at, token));
+        Some(token)
+    }
+
+    /// Up to which `seq` a ready run's last invocation had come, if that is not in its row.
+    pub(super) fn take_seen(&mut self, run: RunId) -> Option<u32> {
+        self.seen.remove(&run)
+    }
+
+    fn drop_turn(&mut self, run: RunId) -> Option<Turn> {
+        let turn = self.turns.remove(&run)?;
+        self.unnoted.remove(&(turn.started_at.after(Span(NOTE_MS)), turn.token));
+        if let Some(silent_at) = turn.silent_at {
+            self.adopted.remove(&(silent_at, turn.token));
+        }
+        Some(turn)
+    }
+
     /// A call ended, whatever became of its answer. A run that its deployment did not get comes first next time.
     pub(super) fn end(&mut self, token: Token, end: CallEnd, now: Timestamp) {
-        let Some(deployment) = self.calls.remove(&token) else { return };
         let current = self.turns.get(&token.run).is_some_and(|turn| turn.token == token);
-        if current {
-            self.turns.remove(&token.run);
+        let turn = if current { self.drop_turn(token.run) } else { None };
+        if let (CallEnd::Answered, Some(turn)) = (&end, turn) {
+            self.seen.insert(token.run, turn.shown);
         }
+        let Some(deployment) = self.calls.remove(&token) else { return };
         let lane = self.lanes.entry(deployment).or_default();
         lane.in_flight -= 1;
         match end {
-            CallEnd::Reached => lane.outage = None,
+            CallEnd::Answered | CallEnd::Reached => lane.outage = None,
             CallEnd::Unused => {
                 if let Some(outage) = lane.outage.as_mut().filter(|outage| outage.probe == Some(token)) {
                     outage.probe = None;
@@ -230,9 +319,10 @@ impl Turns {
         }
     }
 
-    /// The run has ended: its turn is over, although its call may still be under way.
+    /// The run is not ready any more: its turn is over, although its call may still be under way.
     pub(super) fn revoke(&mut self, run: RunId) {
-        self.turns.remove(&run);
+        self.drop_turn(run);
+        self.seen.remove(&run);
     }
 
     /// A step of the run became due.
@@ -261,6 +351,8 @@ impl Turns {
         let probes = self.lanes.values().filter(|lane| !lane.queue.is_empty()).filter(room);
         let probe =
             probes.filter_map(|lane| lane.outage.as_ref()).filter(|o| o.probe.is_none()).map(|o| o.next_at).min();
-        [delayed, probe].into_iter().flatten().min()
+        let noted = self.unnoted.first().map(|(at, _)| *at);
+        let silent = self.adopted.first().map(|(at, _)| *at);
+        [delayed, probe, noted, silent].into_iter().flatten().min()
     }
 }

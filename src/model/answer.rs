@@ -181,13 +181,15 @@ pub struct EventDraft {
     pub client_id: Option<Text>,
 }
 
-/// How a run ended.
+/// How a run or its invocation ended.
 #[derive(Clone, Debug)]
 pub enum Terminal {
     /// With a value.
     Done(Payload),
     /// With a failure, and its JSON as the handler sent it.
     Fail(Box<Failure>, Payload),
+    /// Not at all: the invocation ends, and the run is invoked again at once.
+    Yield,
 }
 
 /// Code and journal disagree about an entry.

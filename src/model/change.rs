@@ -30,8 +30,8 @@ pub enum Change {
     WaitClosed(Wait),
     /// A signal came early. Its `(run_no, order)` is new.
     SignalAdded(Signal),
-    /// An early signal found its wait.
-    SignalConsumed(Signal),
+    /// A kept signal found its wait, or its sender got a reply.
+    SignalChanged(Signal),
     /// Any other entity is written.
     StatePut(StateRow),
     /// Any other entity is gone.

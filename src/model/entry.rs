@@ -182,6 +182,10 @@ pub struct Entry {
     pub created_at: Timestamp,
     /// When it settled.
     pub settled_at: Option<Timestamp>,
+    /// What the last heartbeat of a step said.
+    pub details: Option<Payload>,
+    /// Whether it was copied from the run that this one was forked from.
+    pub copied: bool,
 }
 
 impl Entry {

@@ -5,6 +5,7 @@
 mod answer;
 mod app;
 mod change;
+mod checkpoint;
 mod duration;
 mod entry;
 mod event;
@@ -26,6 +27,7 @@ pub use answer::{
 };
 pub use app::{App, Deployment, DeploymentLimits, Manifest};
 pub use change::{Batch, Change, Key, Loaded, MarkKey, MarkScope, StateKey, StateRow, StoredRun};
+pub use checkpoint::{Checkpoint, News, Retry, Stop, Told};
 pub use duration::{DurationError, Span};
 pub use entry::{Attempt, Entry, EntryId, EntryKind, EntryStatus, Outcome, digest_of};
 pub use event::{Event, Verdict};
@@ -34,8 +36,8 @@ pub use function::{FunctionConfig, FunctionId, RetryPolicy, Text, Trigger, polic
 pub use hex::hex;
 pub use ids::{DeploymentId, EventId, IdError, RunId, Token, derive, partition_key};
 pub use payload::{Payload, PayloadError};
-pub use registry::Registry;
-pub use run::{Hold, HoldKind, ParentLink, RunHead, RunStatus, TriggerKind};
+pub use registry::{Home, Registry};
+pub use run::{Hold, HoldKind, Origin, ParentLink, Previous, QueuePlace, RunHead, RunStatus, TriggerKind};
 pub use signal::{Settle, Signal};
 pub use snapshot::Snapshot;
 pub use time::{Moment, TimeError, Timestamp};

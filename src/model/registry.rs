@@ -13,7 +13,29 @@ pub struct Registry {
     pub apps: BTreeMap<Text, App>,
     /// Deployments by id.
     pub deployments: BTreeMap<DeploymentId, Arc<Deployment>>,
+    /// Where handlers reach this server.
+    pub home: Home,
     triggers: BTreeMap<Text, Vec<(FunctionId, Trigger)>>,
+}
+
+/// Where handlers reach this server: addresses without a slash at the end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Home {
+    /// The address that its operator says everybody can use.
+    pub public_url: Option<String>,
+    /// Its address on this machine, for handlers that run beside it.
+    pub local_url: Option<String>,
+}
+
+impl Home {
+    /// The address for a deployment's handlers, if they can reach the server at all.
+    pub fn url_for(&self, deployment: &Deployment) -> Option<&str> {
+        if !deployment.manifest.limits.outbound {
+            return None;
+        }
+        let local = || self.local_url.as_deref().filter(|_| deployment.is_local());
+        self.public_url.as_deref().or_else(local)
+    }
 }
 
 impl Registry {
@@ -21,7 +43,13 @@ impl Registry {
     pub fn new(apps: Vec<App>, deployments: Vec<Deployment>) -> Registry {
         let apps = apps.into_iter().map(|app| (app.name.clone(), app)).collect();
         let deployments = deployments.into_iter().map(|d| (d.id, Arc::new(d))).collect();
-        Registry::indexed(apps, deployments)
+        Registry::indexed(apps, deployments, Home::default())
+    }
+
+    /// The same registry, of a server that is reached there.
+    #[must_use]
+    pub fn at(self, home: Home) -> Registry {
+        Registry { home, ..self }
     }
 
     /// The registry with this app, and with this deployment if there is one, in the place of what it had.
@@ -30,7 +58,7 @@ impl Registry {
         let (mut apps, mut deployments) = (self.apps.clone(), self.deployments.clone());
         apps.insert(app.name.clone(), app);
         deployments.extend(deployment.map(|deployment| (deployment.id, deployment)));
-        Registry::indexed(apps, deployments)
+        Registry::indexed(apps, deployments, self.home.clone())
     }
 
     /// The registry without this app. Its deployments stay.
@@ -38,10 +66,14 @@ impl Registry {
     pub fn without(&self, app: &str) -> Registry {
         let mut apps = self.apps.clone();
         apps.remove(app);
-        Registry::indexed(apps, self.deployments.clone())
+        Registry::indexed(apps, self.deployments.clone(), self.home.clone())
     }
 
-    fn indexed(apps: BTreeMap<Text, App>, deployments: BTreeMap<DeploymentId, Arc<Deployment>>) -> Registry {
+    fn indexed(
+        apps: BTreeMap<Text, App>,
+        deployments: BTreeMap<DeploymentId, Arc<Deployment>>,
+        home: Home,
+    ) -> Registry {
         let mut triggers: BTreeMap<Text, Vec<(FunctionId, Trigger)>> = BTreeMap::new();
         for app in apps.values() {
             let Some(deployment) = app.current.and_then(|id| deployments.get(&id)) else { continue };
@@ -52,7 +84,7 @@ impl Registry {
                 }
             }
         }
-        Registry { apps, deployments, triggers }
+        Registry { apps, deployments, home, triggers }
     }
 
     /// The functions that an event of this name triggers, with the trigger that says so.
@@ -91,6 +123,17 @@ impl Registry {
 }
 
 impl Deployment {
+    /// Whether it runs on the machine of the server, by its address.
+    pub fn is_local(&self) -> bool {
+        let rest = self.url.split_once("://").map_or(&*self.url, |(_, rest)| rest);
+        let host = rest.split(['/', '?']).next().unwrap_or_default();
+        let name = host.strip_prefix('[').map_or_else(
+            || host.rsplit_once(':').map_or(host, |(name, _)| name),
+            |inner| inner.split(']').next().unwrap_or_default(),
+        );
+        name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+    }
+
     /// A function of this deployment.
     pub fn function(&self, id: &str) -> Option<&FunctionConfig> {
         self.manifest.functions.iter().find(|function| &*function.id == id)

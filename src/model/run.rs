@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Awaiting, DeploymentId, EventId, FunctionId, RunId, Text, Timestamp};
+use super::{Awaiting, DeploymentId, EventId, FunctionId, RunId, Text, Timestamp, Token};
 
 /// Where a run stands. While a handler is executing, the run is still `Ready`: nothing about the start of an
 /// invocation is written.
@@ -194,4 +194,61 @@ pub struct RunHead {
     pub cancel_by: Option<Timestamp>,
     /// Since when the handler contradicts the journal, while that may still heal.
     pub mismatch_since: Option<Timestamp>,
+    /// The greatest `seq` that the handler had seen when the run last came to rest.
+    pub seen: u32,
+    /// The invocation that has been open for a while: after a restart its handler may still be at work.
+    pub open_token: Option<Token>,
+    /// The key of the object that the run belongs to.
+    pub key: Option<Text>,
+    /// Where it waits in line, while it does.
+    pub queue: Option<QueuePlace>,
+    /// When it fails if it has not ended.
+    pub deadline: Option<Timestamp>,
+    /// The run that this one goes on from.
+    pub previous: Option<Previous>,
+    /// What the handler shows of the run to whoever asks, without being invoked.
+    pub value: Option<super::Payload>,
+}
+
+/// A place in a line of runs. Lines are rows: whoever waits costs disk, not memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueuePlace {
+    /// Which line.
+    pub key: Text,
+    /// The smaller comes first.
+    pub order: i64,
+}
+
+/// The run that another goes on from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Previous {
+    /// That run.
+    pub run: RunId,
+    /// In which way.
+    pub origin: Origin,
+}
+
+/// How a run goes on from another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Origin {
+    /// The other ended itself with a new input for this one.
+    Continue,
+    /// Somebody copied the other's journal up to a point.
+    Fork,
+}
+
+impl Origin {
+    /// The word on the wire and in SQL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Origin::Continue => "continue",
+            Origin::Fork => "fork",
+        }
+    }
+
+    /// Reads the word back.
+    pub fn parse(word: &str) -> Option<Origin> {
+        [Origin::Continue, Origin::Fork].into_iter().find(|origin| origin.as_str() == word)
+    }
 }

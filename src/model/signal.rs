@@ -22,4 +22,8 @@ pub struct Signal {
     pub at: Timestamp,
     /// The entry that consumed it.
     pub consumed_by: Option<u32>,
+    /// Whether it is an update: its sender waits for a reply.
+    pub wants_reply: bool,
+    /// What the handler replied.
+    pub reply: Option<Settle>,
 }

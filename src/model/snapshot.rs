@@ -13,6 +13,8 @@ pub struct Snapshot {
     pub head: Arc<RunHead>,
     /// Which try this is to get an answer without progress, from 1.
     pub attempt: u32,
+    /// The greatest `seq` that an earlier invocation has come to.
+    pub seen: u32,
     /// The whole journal by position; entry 0 is the input.
     pub entries: Vec<Arc<Entry>>,
 }

@@ -20,7 +20,7 @@ impl Owner {
                 self.decide(envelope)?;
             }
             while self.has_room() {
-                let Ok(envelope) = self.outer.try_recv() else { break };
+                let Ok(envelope) = self.reports.try_recv().or_else(|_| self.outer.try_recv()) else { break };
                 self.decide(envelope)?;
             }
             self.commit();
@@ -37,6 +37,7 @@ impl Owner {
                 Some(done) = self.committing.join_next() => self.committed(done).await?,
                 Some(Ok(ended)) = self.calls.join_next() => self.decide(ended.envelope())?,
                 Some(loaded) = self.loads.join_next() => self.loaded(loaded).await?,
+                Some(envelope) = self.reports.recv() => self.decide(envelope)?,
                 () = tokio::time::sleep(left) => {
                     // Handlers that are still at work are invoked again after the next start.
                     self.calls = JoinSet::new();

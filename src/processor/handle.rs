@@ -39,16 +39,27 @@ pub enum Declined {
 #[derive(Clone)]
 pub struct Processor {
     pub(crate) outer: mpsc::Sender<Envelope>,
+    pub(crate) reports: mpsc::Sender<Envelope>,
     pub(crate) watchers: Arc<Watchers>,
 }
 
 impl Processor {
     /// Gives a command to the partition, and waits until what follows is durable.
     pub async fn submit(&self, command: Command) -> Result<Reply, Declined> {
+        Processor::send(&self.outer, command).await
+    }
+
+    /// Gives the partition what the handler of an open invocation reports. It comes before new work, and is taken while
+    /// the server stops: it ends what is under way.
+    pub async fn report(&self, command: Command) -> Result<Reply, Declined> {
+        Processor::send(&self.reports, command).await
+    }
+
+    async fn send(lane: &mpsc::Sender<Envelope>, command: Command) -> Result<Reply, Declined> {
         let (reply, answer) = oneshot::channel();
         let envelope = Envelope { command, reply: Some(reply) };
-        self.outer.try_send(envelope).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Declined::Busy { waiting: self.outer.max_capacity() },
+        lane.try_send(envelope).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Declined::Busy { waiting: lane.max_capacity() },
             mpsc::error::TrySendError::Closed(_) => Declined::Unavailable("the server is stopping".to_owned()),
         })?;
         answer.await.unwrap_or_else(|_| Err(Declined::Unavailable("the server is stopping".to_owned())))

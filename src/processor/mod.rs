@@ -20,7 +20,7 @@ pub use handle::{Declined, Processor};
 pub use owner::{Halted, Parts};
 pub use watch::{Watch, Watchers};
 
-use crate::limits::OUTER_QUEUE_MAX;
+use crate::limits::{OUTER_QUEUE_MAX, REPORTS_QUEUE_MAX};
 use crate::store::StoreError;
 
 /// Takes a partition, recovers it, and starts its loop. The loop ends when `parts.stop` turns true, or with the reason
@@ -28,8 +28,9 @@ use crate::store::StoreError;
 pub async fn open(parts: Parts) -> Result<(Processor, JoinHandle<Result<(), Halted>>), StoreError> {
     let taken = recovery::take(&parts).await?;
     let (outer, mailbox) = mpsc::channel(OUTER_QUEUE_MAX);
+    let (reports, inner) = mpsc::channel(REPORTS_QUEUE_MAX);
     let watchers = Arc::new(Watchers::default());
-    let owner = owner::Owner::new(parts, mailbox, watchers.clone(), taken);
+    let owner = owner::Owner::new(parts, (inner, mailbox), watchers.clone(), taken);
     let task = tokio::spawn(owner.run());
-    Ok((Processor { outer, watchers }, task))
+    Ok((Processor { outer, reports, watchers }, task))
 }

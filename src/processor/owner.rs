@@ -17,9 +17,11 @@ use super::parking::Parking;
 use super::watch::Watchers;
 use crate::clock::{Clock, PartitionTime};
 use crate::dispatch::Invoker;
-use crate::engine::{CallEnd, Command, Decision, Partition, Poll, Refusal, Transition};
+use crate::engine::{CallEnd, Command, Decision, Partition, Poll, Refusal, Reply, Transition};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, PARKED_MAX};
-use crate::model::{Answer, Batch, Change, Key, Moment, Registry, Timestamp, Token, Undelivered};
+use crate::model::{
+    Answer, Batch, Change, Checkpoint, Key, Moment, News, Registry, Stop, Timestamp, Token, Undelivered,
+};
 use crate::store::{Commit, Store, StoreError};
 
 /// Everything that a partition's loop works with.
@@ -61,6 +63,7 @@ pub(super) struct Owner {
     pub(super) inner: VecDeque<Envelope>,
     pub(super) scans: JoinSet<super::recovery::Scan>,
     pub(super) registry: Arc<Registry>,
+    pub(super) reports: mpsc::Receiver<Envelope>,
     pub(super) outer: mpsc::Receiver<Envelope>,
     pub(super) watchers: Arc<Watchers>,
     pub(super) gate: Gate,
@@ -102,7 +105,7 @@ pub(super) struct Filling {
 impl Owner {
     pub(super) fn new(
         parts: Parts,
-        outer: mpsc::Receiver<Envelope>,
+        (reports, outer): (mpsc::Receiver<Envelope>, mpsc::Receiver<Envelope>),
         watchers: Arc<Watchers>,
         taken: super::recovery::Taken,
     ) -> Owner {
@@ -116,6 +119,7 @@ impl Owner {
             horizon: taken.horizon,
             inner: VecDeque::new(),
             scans: JoinSet::new(),
+            reports,
             outer,
             watchers,
             gate: Gate::default(),
@@ -169,6 +173,10 @@ impl Owner {
             let Some(Ok(ended)) = self.calls.try_join_next() else { break };
             self.decide(ended.envelope())?;
         }
+        while self.has_room() {
+            let Ok(envelope) = self.reports.try_recv() else { break };
+            self.decide(envelope)?;
+        }
         while self.has_room() && self.parking.len() < PARKED_MAX {
             let Ok(envelope) = self.outer.try_recv() else { break };
             self.decide(envelope)?;
@@ -191,6 +199,7 @@ impl Owner {
             Some(done) = self.committing.join_next() => return self.committed(done).await,
             Some(loaded) = self.loads.join_next() => return self.loaded(loaded).await,
             Some(Ok(ended)) = self.calls.join_next(), if self.has_room() => return self.decide(ended.envelope()),
+            Some(envelope) = self.reports.recv(), if self.has_room() => return self.decide(envelope),
             Some(scan) = self.scans.join_next() => return self.scanned(scan).await,
             Ok(()) = self.parts.registry.changed() => self.reread_registry(),
             Some(envelope) = self.outer.recv(), if self.has_room() && self.parking.len() < PARKED_MAX => {
@@ -252,7 +261,7 @@ impl Owner {
     }
 
     fn take(&mut self, envelope: Envelope, transition: Transition) -> Result<(), Halted> {
-        let Transition { changes, follow_ups, reply } = transition;
+        let Transition { changes, follow_ups, mut reply } = transition;
         if !changes.is_empty() {
             self.lone = envelope.command.run();
             self.filling.commands += 1;
@@ -274,8 +283,22 @@ impl Owner {
         }
         self.filling.changes.extend(changes);
         self.follow(follow_ups);
+        if let (Command::Checkpoint { token, checkpoint }, Reply::News(news)) = (&envelope.command, &mut reply) {
+            self.tell(*token, checkpoint, news);
+        }
         self.say(envelope, Ok(reply));
         Ok(())
+    }
+
+    /// A handler at work is told what is new: from here on it knows.
+    fn tell(&mut self, token: Token, checkpoint: &Checkpoint, news: &mut News) {
+        if news.stop.is_some() {
+            return;
+        }
+        let shown = news.settled.last().and_then(|told| told.entry.seq).unwrap_or(0).max(checkpoint.seen);
+        let now = self.now();
+        self.partition.heard(token, checkpoint.n, shown, now);
+        news.stop = self.draining.then_some(Stop::Drain);
     }
 
     /// What is in memory and may not be trusted is dropped; the next turn reloads. Twice in a row is the end.
@@ -405,6 +428,7 @@ fn call_end(command: &Command) -> Option<(Token, CallEnd)> {
         Answer::Undelivered(Undelivered::NotReached { reason, retry_after }) => {
             CallEnd::NotReached { reason: reason.clone(), retry_after: *retry_after }
         }
+        Answer::Ops { .. } => CallEnd::Answered,
         _ => CallEnd::Reached,
     };
     Some((*token, end))

@@ -108,6 +108,13 @@ fn run(run_no: i64) -> RunHead {
         wake_at: Some(Timestamp::ZERO),
         cancel_by: None,
         mismatch_since: None,
+        seen: 0,
+        open_token: None,
+        key: None,
+        queue: None,
+        deadline: None,
+        previous: None,
+        value: None,
     }
 }
 
@@ -129,6 +136,8 @@ fn entry(run: &RunHead, idx: u32, kind: EntryKind, outcome: &Payload) -> Entry {
         child: None,
         created_at: run.created_at,
         settled_at: Some(run.created_at),
+        details: None,
+        copied: false,
     }
 }
 

@@ -102,7 +102,7 @@ impl Tables {
                 Ok(())
             }
             Change::SignalAdded(signal) => self.add_signal(signal),
-            Change::SignalConsumed(signal) => self.consume_signal(signal),
+            Change::SignalChanged(signal) => self.change_signal(signal),
             Change::StatePut(row) => {
                 text::name(row.key.columns().1.as_str())?;
                 self.state.insert(row.key.clone(), row.clone());
@@ -146,7 +146,7 @@ impl Tables {
         }
         let identity = |run: &RunHead| {
             let born = (run.id, run.function.clone(), run.name.clone(), run.trigger, run.event, run.born_seq);
-            (born, run.parent, run.root, run.created_at)
+            (born, run.parent, run.root, run.created_at, run.key.clone(), run.previous)
         };
         if identity(old) != identity(head) {
             return refused(format!("the run {} cannot become another one", old.id));
@@ -175,7 +175,7 @@ impl Tables {
         }
         let identity = |entry: &Entry| {
             let made = (entry.id.clone(), entry.kind, entry.name.clone(), entry.params.clone());
-            (made, entry.deployment, entry.created_at)
+            (made, entry.deployment, entry.created_at, entry.copied)
         };
         if identity(old) != identity(entry) {
             return refused(format!("entry `{}` of run {} cannot become another one", old.id, old.run_no));
@@ -245,14 +245,18 @@ impl Tables {
         }
     }
 
-    fn consume_signal(&mut self, signal: &Signal) -> Result<()> {
+    fn change_signal(&mut self, signal: &Signal) -> Result<()> {
         let Some(old) = self.signals.get(&(signal.run_no, signal.order)) else {
             return refused(format!("run {} has no signal number {}", signal.run_no, signal.order));
         };
-        if old.consumed_by.is_some() || signal.consumed_by.is_none() {
-            return refused(format!("signal {} of run {} is consumed once", signal.order, signal.run_no));
+        if old.reply.is_some() || old.consumed_by.is_some() && old.consumed_by != signal.consumed_by {
+            return refused(format!(
+                "signal {} of run {} is consumed once, and replied to once",
+                signal.order, signal.run_no
+            ));
         }
-        if **old != (Signal { consumed_by: None, ..signal.clone() }) {
+        let changeable = Signal { consumed_by: old.consumed_by, reply: None, ..signal.clone() };
+        if **old != changeable {
             return refused(format!("signal {} of run {} cannot become another", signal.order, signal.run_no));
         }
         self.signals.insert((signal.run_no, signal.order), Arc::new(signal.clone()));

@@ -119,6 +119,10 @@ impl<'c> Committer<'c> {
         let awaiting = if run.awaiting.is_empty() { None } else { Some(json(&run.awaiting)?) };
         let hold = run.hold.as_ref().map(json).transpose()?;
         let (wake_at, cancel_by, mismatch_since) = (at(run.wake_at), at(run.cancel_by), at(run.mismatch_since));
+        let open_token = run.open_token.map(|token| token.to_string());
+        let queue_key = run.queue.as_ref().map(|place| text::name(&place.key)).transpose()?;
+        let (queue_order, deadline) = (run.queue.as_ref().map(|place| place.order), at(run.deadline));
+        let value = run.value.as_ref().map(|value| &**value.bytes());
         if image.write == Write::Update {
             let changed = self.run_update.execute(params![
                 run.run_no,
@@ -134,7 +138,13 @@ impl<'c> Committer<'c> {
                 hold,
                 wake_at,
                 cancel_by,
-                mismatch_since
+                mismatch_since,
+                run.seen,
+                open_token,
+                queue_key,
+                queue_order,
+                deadline,
+                value
             ]);
             return one(changed, || format!("the run {} does not exist or has ended; it cannot change", run.id));
         }
@@ -162,7 +172,16 @@ impl<'c> Committer<'c> {
             hold,
             wake_at,
             cancel_by,
-            mismatch_since
+            mismatch_since,
+            run.seen,
+            open_token,
+            run.key.as_deref().map(text::name).transpose()?,
+            queue_key,
+            queue_order,
+            deadline,
+            run.previous.map(|previous| previous.run.to_string()),
+            run.previous.map(|previous| previous.origin.as_str()),
+            value
         ]);
         inserted.map(drop).map_err(sorted)
     }
@@ -174,6 +193,7 @@ impl<'c> Committer<'c> {
         let (outcome, outcome_no) = self.payloads.place(payload)?;
         let last_error = entry.last_error.as_ref().map(|error| &**error.bytes());
         let child = entry.child.map(|id| id.to_string());
+        let details = entry.details.as_ref().map(|details| &**details.bytes());
         if image.write == Write::Update {
             let changed = self.entry_update.execute(params![
                 entry.run_no,
@@ -187,7 +207,8 @@ impl<'c> Committer<'c> {
                 entry.failures,
                 last_error,
                 child,
-                at(entry.settled_at)
+                at(entry.settled_at),
+                details
             ]);
             return one(changed, || {
                 format!("entry {} of run {} does not exist or is settled; it cannot change", entry.idx, entry.run_no)
@@ -213,7 +234,9 @@ impl<'c> Committer<'c> {
             entry.deployment.map(|id| id.to_string()),
             child,
             entry.created_at.0,
-            at(entry.settled_at)
+            at(entry.settled_at),
+            details,
+            entry.copied
         ]);
         inserted.map(drop).map_err(sorted)
     }
@@ -237,12 +260,7 @@ impl<'c> Committer<'c> {
             }
             Change::WaitClosed(wait) => self.execute(sql::WAIT_DELETE, params![wait.run_no, wait.idx]).map(drop),
             Change::SignalAdded(signal) => self.signal(signal),
-            Change::SignalConsumed(signal) => {
-                let row = params![signal.run_no, signal.order, signal.consumed_by];
-                self.execute_one(sql::SIGNAL_CONSUME, row, || {
-                    format!("signal {} of run {} does not exist or is consumed", signal.order, signal.run_no)
-                })
-            }
+            Change::SignalChanged(signal) => self.signal_changed(signal),
             Change::StatePut(row) => self.state(row),
             Change::StateDeleted(key) => {
                 let (kind, key) = key.columns();
@@ -281,9 +299,19 @@ impl<'c> Committer<'c> {
         let (payload, payload_no) = self.payloads.place(payload)?;
         let id = signal.id.as_deref().map(text::name).transpose()?;
         let (name, at) = (text::name(&signal.name)?, signal.at.0);
-        let consumed_by = signal.consumed_by;
-        let row = params![signal.run_no, signal.order, name, id, result, payload, payload_no, at, consumed_by];
+        let (consumed_by, wants_reply) = (signal.consumed_by, signal.wants_reply);
+        let row =
+            params![signal.run_no, signal.order, name, id, result, payload, payload_no, at, consumed_by, wants_reply];
         self.execute(sql::SIGNAL_INSERT, row).map(drop)
+    }
+
+    fn signal_changed(&mut self, signal: &Signal) -> Done {
+        let (result, reply) = split(signal.reply.as_ref());
+        let (reply, reply_no) = self.payloads.place(reply)?;
+        let row = params![signal.run_no, signal.order, signal.consumed_by, result, reply, reply_no];
+        self.execute_one(sql::SIGNAL_UPDATE, row, || {
+            format!("signal {} of run {} does not exist, or cannot change so", signal.order, signal.run_no)
+        })
     }
 
     fn state(&mut self, row: &StateRow) -> Done {

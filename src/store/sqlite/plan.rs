@@ -105,6 +105,7 @@ impl<'a> Plan<'a> {
             }
             Change::AttemptAdded(attempt) => self.count(&attempt.error),
             Change::SignalAdded(signal) => self.count_outcome(&signal.settle),
+            Change::SignalChanged(signal) => signal.reply.iter().for_each(|reply| self.count_outcome(reply)),
             _ => {}
         }
         self.others.push(change);

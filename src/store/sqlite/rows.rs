@@ -7,8 +7,9 @@ use rusqlite::{Connection, Params, Row};
 
 use super::error::sorted;
 use crate::model::{
-    Attempt, DeploymentId, Entry, EntryKind, EntryStatus, Event, EventId, FunctionId, Outcome, ParentLink, Payload,
-    RunHead, RunId, RunStatus, Signal, StateKey, StateRow, Text, Timestamp, TriggerKind, Verdict, Wait, WaitIndex,
+    Attempt, DeploymentId, Entry, EntryKind, EntryStatus, Event, EventId, FunctionId, Origin, Outcome, ParentLink,
+    Payload, Previous, QueuePlace, RunHead, RunId, RunStatus, Signal, StateKey, StateRow, Text, Timestamp, Token,
+    TriggerKind, Verdict, Wait, WaitIndex,
 };
 use crate::store::StoreError;
 
@@ -136,6 +137,8 @@ columns! {
     EventId: value => value.as_str().ok()?.parse().ok(),
     DeploymentId: value => value.as_str().ok()?.parse().ok(),
     RunStatus: value => RunStatus::parse(value.as_str().ok()?),
+    Token: value => value.as_str().ok()?.parse().ok(),
+    Origin: value => Origin::parse(value.as_str().ok()?),
     TriggerKind: value => TriggerKind::parse(value.as_str().ok()?),
     EntryKind: value => EntryKind::parse(value.as_str().ok()?),
     EntryStatus: value => EntryStatus::parse(value.as_str().ok()?),
@@ -174,6 +177,21 @@ pub(super) fn run(row: &mut Columns<'_>) -> Read<RunHead> {
         wake_at: row.next()?,
         cancel_by: row.next()?,
         mismatch_since: row.next()?,
+        seen: row.next()?,
+        open_token: row.next()?,
+        key: row.next()?,
+        queue: match (row.next()?, row.next()?) {
+            (Some(key), Some(order)) => Some(QueuePlace { key, order }),
+            (None, None) => None,
+            _ => return Err(row.strange("half a place in a line")),
+        },
+        deadline: row.next()?,
+        previous: match (row.next()?, row.next()?) {
+            (Some(run), Some(origin)) => Some(Previous { run, origin }),
+            (None, None) => None,
+            _ => return Err(row.strange("half a link to a previous run")),
+        },
+        value: row.next()?,
     })
 }
 
@@ -196,6 +214,8 @@ pub(super) fn entry(row: &mut Columns<'_>) -> Read<Entry> {
         child: row.next()?,
         created_at: row.next()?,
         settled_at: row.next()?,
+        details: row.next()?,
+        copied: row.next::<i64>()? != 0,
     })
 }
 
@@ -259,6 +279,8 @@ pub(super) fn signal(row: &mut Columns<'_>) -> Read<Signal> {
         settle: row.outcome()?.ok_or_else(|| row.strange("nothing"))?,
         at: row.next()?,
         consumed_by: row.next()?,
+        wants_reply: row.next::<i64>()? != 0,
+        reply: row.outcome()?,
     })
 }
 

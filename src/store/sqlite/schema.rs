@@ -16,7 +16,10 @@ const SQLITE_VERSION_MIN: i32 = 3_051_003;
 const APPLICATION_ID: i32 = 0x426b_7374;
 
 /// Every migration in order; a file's `user_version` says how many it has had.
-const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/sqlite/0001_first.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../../migrations/sqlite/0001_first.sql"),
+    include_str!("../../../migrations/sqlite/0002_primitives.sql"),
+];
 
 fn refused(error: &rusqlite::Error) -> StoreError {
     StoreError::Open(error.to_string())

@@ -272,6 +272,7 @@ fn snapshot_of(invocation: &Value, params: &BTreeMap<String, Payload>) -> Snapsh
         token: text(&invocation["token"]).parse().expect("a token"),
         head: Arc::new(head),
         attempt: run["attempt"].as_u64().expect("an attempt") as u32,
+        seen: 0,
         entries: std::iter::once(start).chain(entries).map(Arc::new).collect(),
     };
     // Entries that have not settled come in the order of their creation.

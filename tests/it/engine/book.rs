@@ -154,10 +154,14 @@ impl Book {
                 let old = self.signals.insert((signal.run_no, signal.order), signal.clone());
                 assert_eq!(old, None, "two signals have order {}", signal.order);
             }
-            Change::SignalConsumed(signal) => {
+            Change::SignalChanged(signal) => {
                 let old = self.signals.insert((signal.run_no, signal.order), signal.clone()).expect("kept before");
-                assert_eq!(old.consumed_by, None, "signal {} was consumed twice", signal.order);
-                assert!(signal.consumed_by.is_some());
+                assert!(
+                    old.consumed_by.is_none() || old.consumed_by == signal.consumed_by,
+                    "signal {} was consumed twice",
+                    signal.order
+                );
+                assert!(old.reply.is_none(), "signal {} was replied to twice", signal.order);
             }
             Change::StatePut(row) => {
                 self.state.insert(row.key.clone(), row.clone());
@@ -375,7 +379,7 @@ fn run_of(change: &Change) -> Option<i64> {
         Change::RunCreated(head) | Change::RunChanged(head) => Some(head.run_no),
         Change::EntryAdded(entry) | Change::EntryChanged(entry) => Some(entry.run_no),
         Change::WaitOpened(wait) | Change::WaitChanged(wait) | Change::WaitClosed(wait) => Some(wait.run_no),
-        Change::SignalAdded(signal) | Change::SignalConsumed(signal) => Some(signal.run_no),
+        Change::SignalAdded(signal) | Change::SignalChanged(signal) => Some(signal.run_no),
         _ => None,
     }
 }

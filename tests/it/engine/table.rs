@@ -110,6 +110,7 @@ fn result(world: &mut World, run: RunId, command: &Command) -> String {
         Reply::Accepted(events) => format!("accepted {}", events.len()),
         Reply::Run { created, .. } => if created { "created" } else { "known" }.to_owned(),
         Reply::Signalled { fresh } => if fresh { "signalled" } else { "repeated" }.to_owned(),
+        Reply::News(news) => format!("news {} {} {:?}", news.settled.len(), news.retry.len(), news.stop),
         Reply::Status(status) => status.to_string(),
         Reply::Explanation(explanation) => {
             format!("{explanation:?}").split(['(', ' ']).next().unwrap_or_default().to_owned()

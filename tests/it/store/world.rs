@@ -4,9 +4,9 @@
 use backstitch_server::limits::PAYLOAD_INLINE_BYTES_MAX;
 use backstitch_server::model::{
     App, Attempt, Change, Deployment, DeploymentId, DeploymentLimits, Entry, EntryKind, EntryStatus, Event, EventId,
-    FunctionConfig, FunctionId, Hold, HoldKind, Key, Manifest, MarkKey, MarkScope, Outcome, ParentLink, Payload,
-    RetryPolicy, RunHead, RunId, RunStatus, Signal, Span, StateKey, StateRow, Text, Timestamp, TriggerKind, Verdict,
-    Wait, WaitIndex,
+    FunctionConfig, FunctionId, Hold, HoldKind, Key, Manifest, MarkKey, MarkScope, Origin, Outcome, ParentLink,
+    Payload, Previous, QueuePlace, RetryPolicy, RunHead, RunId, RunStatus, Signal, Span, StateKey, StateRow, Text,
+    Timestamp, Token, TriggerKind, Verdict, Wait, WaitIndex,
 };
 use backstitch_server::store::{EventFilter, RunFilter, Timer, TimerKey};
 
@@ -151,6 +151,14 @@ impl World {
             wake_at: self.wake(dice),
             cancel_by: None,
             mismatch_since: None,
+            seen: 0,
+            open_token: None,
+            key: dice.some(|dice| dice.text(&SIGNALS)),
+            queue: None,
+            deadline: None,
+            previous: dice
+                .some(|dice| Previous { run: RunId(7), origin: *dice.pick(&[Origin::Continue, Origin::Fork]) }),
+            value: None,
         };
         // As the engine does, a run takes over the very bytes of its event.
         let data = of_event.map_or_else(|| dice.payload(), |event| event.data);
@@ -204,6 +212,11 @@ impl World {
             }),
             cancel_by: dice.some(|_| now),
             mismatch_since: dice.some(|_| now),
+            seen: dice.below(9) as u32,
+            open_token: dice.some(|dice| Token { epoch: 3, counter: dice.below(9) as u64, run: self.runs[at].id }),
+            queue: dice.some(|dice| QueuePlace { key: dice.text(&SIGNALS), order: dice.below(99) as i64 }),
+            deadline: dice.some(|_| now),
+            value: dice.some(Dice::payload),
             ..self.runs[at].clone()
         };
         self.runs[at] = run.clone();
@@ -238,6 +251,8 @@ impl World {
             child: dice.some(|_| RunId::new(now, 7, 0)),
             created_at: now,
             settled_at: Some(now),
+            details: dice.some(Dice::payload),
+            copied: dice.coin(),
         }
     }
 
@@ -347,7 +362,8 @@ impl World {
         let early = self.signals[at].iter_mut().find(|signal| signal.consumed_by.is_none());
         if let Some(signal) = early.filter(|_| dice.coin()) {
             signal.consumed_by = Some(dice.below(9) as u32);
-            return vec![Change::SignalConsumed(signal.clone())];
+            signal.reply = dice.some(Dice::outcome);
+            return vec![Change::SignalChanged(signal.clone())];
         }
         let signal = Signal {
             run_no: self.runs[at].run_no,
@@ -357,6 +373,8 @@ impl World {
             settle: dice.outcome(),
             at: self.now(),
             consumed_by: dice.some(|_| 3).filter(|_| dice.coin()),
+            wants_reply: dice.coin(),
+            reply: None,
         };
         self.signals[at].push(signal.clone());
         vec![Change::SignalAdded(signal)]

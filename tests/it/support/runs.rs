@@ -47,6 +47,13 @@ pub(crate) fn head() -> RunHead {
         wake_at: Some(Timestamp::ZERO),
         cancel_by: None,
         mismatch_since: None,
+        seen: 0,
+        open_token: None,
+        key: None,
+        queue: None,
+        deadline: None,
+        previous: None,
+        value: None,
     }
 }
 
@@ -69,6 +76,8 @@ pub(crate) fn entry(idx: u32, id: &str, kind: EntryKind, params: &str) -> Entry 
         child: None,
         created_at: head().started_at,
         settled_at: None,
+        details: None,
+        copied: false,
     }
 }
 
@@ -93,6 +102,7 @@ pub(crate) fn snapshot(entries: Vec<Entry>) -> Snapshot {
         token: token(),
         head: Arc::new(head()),
         attempt: 1,
+        seen: 0,
         entries: entries.into_iter().map(Arc::new).collect(),
     }
 }

@@ -1,5 +1,7 @@
 -- Every early signal by run and order.
-select s.run_no, s.position, s.name, s.id, s.result, coalesce(s.payload, p.body) as payload, s.at, s.consumed_by
+select s.run_no, s.position, s.name, s.id, s.result, coalesce(s.payload, p.body) as payload, s.at, s.consumed_by,
+    s.wants_reply, s.reply_result, coalesce(s.reply, r.body) as reply
 from signals s
 left join payloads p on p.payload_no = s.payload_no
+left join payloads r on r.payload_no = s.reply_no
 order by s.run_no, s.position;

@@ -1,0 +1,33 @@
+-- What runs, entries and signals have learned since the first schema: invocations that are adopted after a restart,
+-- objects and their queues, deadlines, chains of runs, heartbeats, replies to updates.
+
+-- The greatest seq that an answer of a handler had seen.
+alter table runs add column seen integer not null default 0;
+-- The invocation that has been open for a while: its handler may still be at work after a restart of the server.
+alter table runs add column open_token text;
+-- The key of the object that the run belongs to.
+alter table runs add column object_key text;
+-- The line that the run waits in, and its place there.
+alter table runs add column queue_key text;
+alter table runs add column queue_order integer;
+-- When the run fails if it has not ended.
+alter table runs add column deadline integer;
+-- The run that this one goes on from, and how: 'continue' or 'fork'.
+alter table runs add column previous text;
+alter table runs add column origin text;
+-- What the handler shows of the run to whoever asks.
+alter table runs add column value blob;
+
+create index runs_queue on runs (queue_key, queue_order) where queue_key is not null;
+create index runs_previous on runs (previous) where previous is not null;
+
+-- What the last heartbeat of a step said.
+alter table entries add column details blob;
+-- Whether the entry was copied from the run that this one was forked from.
+alter table entries add column copied integer not null default 0;
+
+-- Whether the sender waits for a reply, and the reply.
+alter table signals add column wants_reply integer not null default 0;
+alter table signals add column reply_result text;
+alter table signals add column reply blob;
+alter table signals add column reply_no integer;

@@ -1,0 +1,92 @@
+//! Checkpoints: a handler reports while its invocation is open, and is told what has settled. What it reports is applied
+//! as an answer's ops are; the invocation goes on.
+
+use std::sync::Arc;
+
+use super::command::{Refusal, Reply};
+use super::draft::{Draft, Part};
+use super::returned::{self, Applied};
+use super::turns::Turn;
+use crate::model::{
+    Checkpoint, Entry, EntryId, EntryKind, EntryStatus, HandlerOp, News, Retry, RunId, RunStatus, Span, StepResult,
+    Stop, Token, Told, names,
+};
+
+/// The turn that a token stands for, if it is its run's current one: that of an open invocation, or of one that was
+/// open when the server stopped.
+pub(super) fn current(draft: &mut Draft<'_>, token: Token) -> Part<Turn> {
+    let run = draft.run(token.run)?;
+    let (status, open, seen) = (run.head.status, run.head.open_token, run.last_seq());
+    let deployment = run.head.deployment;
+    if status == RunStatus::Ready {
+        match draft.turn(token.run) {
+            Some(turn) if turn.token == token => return Ok(turn.clone()),
+            None if open == Some(token) => return Ok(Turn::adopted(token, deployment, draft.now(), seen)),
+            _ => {}
+        }
+    }
+    Err(Refusal::Stale(token).into())
+}
+
+/// Takes what a handler reports in the middle of its work.
+pub(super) fn checkpoint(draft: &mut Draft<'_>, token: Token, checkpoint: &Checkpoint) -> Part<Reply> {
+    let turn = current(draft, token)?;
+    let mut own = Vec::new();
+    if checkpoint.n > turn.taken && !checkpoint.ops.is_empty() {
+        own = reported(draft, token.run, &checkpoint.ops)?;
+        if returned::apply_ops(draft, &turn, &checkpoint.ops)? == Applied::Over {
+            return Ok(Reply::News(News { stop: Some(Stop::Stale), ..News::default() }));
+        }
+    }
+    news(draft, token.run, checkpoint.seen, &own).map(Reply::News)
+}
+
+/// Ids of the steps that are reported with a result and may settle with it.
+fn reported(draft: &mut Draft<'_>, run: RunId, ops: &[HandlerOp]) -> Part<Vec<EntryId>> {
+    let run = draft.run(run)?;
+    let open = |id: &str| run.find(id).is_none_or(|idx| !run.entry(idx).is_settled());
+    // A value that the server does not keep becomes an error that the handler has not seen.
+    let kept = |result: &StepResult| !matches!(result, StepResult::Err(failure, _) if failure.name == names::TOO_LARGE);
+    let own = ops.iter().filter_map(|op| match op {
+        HandlerOp::Step(report) if kept(&report.result) && open(&report.id) => Some(report.id.clone()),
+        _ => None,
+    });
+    Ok(own.collect())
+}
+
+/// What has settled after `seen`, and what is to run again.
+fn news(draft: &mut Draft<'_>, run: RunId, seen: u32, own: &[EntryId]) -> Part<News> {
+    let now = draft.now();
+    let run = draft.run(run)?;
+    let settled = run.settled_after(seen).into_iter().map(|entry| {
+        let own = own.contains(&entry.id);
+        Told { entry, own }
+    });
+    let settled = settled.collect();
+    let steps = run.open().into_iter().map(|idx| run.entry(idx)).filter(|entry| entry.kind == EntryKind::Step);
+    let retry = steps.filter(|entry| matches!(entry.status, EntryStatus::Backoff | EntryStatus::Runnable));
+    let retry = retry.map(|entry| Retry {
+        id: entry.id.clone(),
+        attempt: entry.failures.saturating_add(1),
+        due_in: entry.due_at.map_or(Span(0), |due| due.since(now)),
+        error: entry.last_error.clone(),
+    });
+    let retry = retry.collect();
+    Ok(News { settled, retry, stop: None })
+}
+
+/// An invocation has been open for a while: that is written, so that its handler is waited for after a restart.
+pub(super) fn note(draft: &mut Draft<'_>, token: Token) -> Part<Reply> {
+    let turn = match current(draft, token) {
+        Ok(turn) => turn,
+        Err(super::draft::Stop::Refuse(_)) => return Ok(Reply::Done),
+        Err(stop) => return Err(stop),
+    };
+    draft.run(turn.token.run)?.head.open_token = Some(token);
+    Ok(Reply::Done)
+}
+
+/// Shares an entry of a decision with whoever is told of it.
+pub(super) fn shared(entry: &Entry) -> Arc<Entry> {
+    Arc::new(entry.clone())
+}
