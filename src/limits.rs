@@ -354,6 +354,9 @@ pub const FIRST_LOOK_MS: u64 = 2_000;
 /// Time for the app that `dev` started to end by itself, in milliseconds.
 pub const CHILD_STOP_MS: u64 = 5_000;
 
+/// Pause between two looks whether that app has ended, when `dev` was killed, in milliseconds.
+pub const CHILD_POLL_MS: u64 = 50;
+
 /// Line of the app's output that is passed on in one piece, in bytes.
 pub const CHILD_LINE_BYTES_MAX: usize = 64 << 10;
 

@@ -1,15 +1,16 @@
 //! The app that `dev` starts: a process group of its own, told where the server is, its output passed on line by line, and
-//! ended together with `dev`.
+//! ended together with `dev`, also by a guard if `dev` itself is killed.
 
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child as Process, Command};
 use tokio::task::JoinSet;
 
+use super::guard::Standing;
 use super::screen;
 use super::style::{DIM, styled};
 use crate::auth::SigningKey;
@@ -19,6 +20,7 @@ use crate::limits::{CHILD_LINE_BYTES_MAX, CHILD_STOP_MS};
 pub(super) struct Child {
     process: Process,
     group: Option<Pid>,
+    guard: Option<Standing>,
     output: JoinSet<()>,
 }
 
@@ -42,6 +44,10 @@ impl Child {
         }
         let mut process = starting.spawn().with_context(|| format!("failed to start `{program}`"))?;
         let group = process.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let guard = group.map(Standing::beside).transpose().unwrap_or_else(|error| {
+            screen::note(styled(DIM, format!("{error:#}: if this server is killed, the app goes on")));
+            None
+        });
         let mut output = JoinSet::new();
         if let Some(pipe) = process.stdout.take() {
             output.spawn(forward(pipe));
@@ -49,12 +55,14 @@ impl Child {
         if let Some(pipe) = process.stderr.take() {
             output.spawn(forward(pipe));
         }
-        Ok(Child { process, group, output })
+        Ok(Child { process, group, guard, output })
     }
 
     /// Returns when the app has ended by itself, with how it did.
     pub(super) async fn ended(&mut self) -> String {
-        described(self.process.wait().await)
+        let ended = described(self.process.wait().await);
+        self.release_guard().await;
+        ended
     }
 
     /// Asks the whole group to end, waits a little, and ends what is left of it.
@@ -65,6 +73,7 @@ impl Child {
             screen::note(styled(DIM, "the app did not end in time and is killed"));
         }
         self.kill();
+        self.release_guard().await;
         // Somebody who left the group may still hold the other end.
         let rest = async { while self.output.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(grace, rest).await;
@@ -74,6 +83,15 @@ impl Child {
     /// Ends the group at once.
     pub(super) fn kill(&mut self) {
         self.signal(Signal::KILL);
+    }
+
+    /// Nobody has to stand beside a group that is gone. One that is about to go is the guard's until then: it ends with us.
+    async fn release_guard(&mut self) {
+        if self.group.is_some_and(|group| test_kill_process_group(group).is_err())
+            && let Some(guard) = self.guard.take()
+        {
+            guard.release().await;
+        }
     }
 
     fn signal(&self, signal: Signal) {

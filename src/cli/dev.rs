@@ -46,7 +46,8 @@ impl Dev {
         }
         self.greet(&node, &config);
         let given = self.apps.iter().map(|text| Given::read(text)).collect();
-        let finder = Finder::new(node.catalog().clone(), given, !self.no_discovery, node.address().port())?;
+        let signs = config.calls.key.is_some();
+        let finder = Finder::new(node.catalog().clone(), signs, given, !self.no_discovery, node.address().port())?;
         let mut child = match self.command.as_slice() {
             [] => None,
             command => match Child::start(command, &serve::url(&node), config.calls.key.as_ref()) {
@@ -84,7 +85,10 @@ impl Dev {
         screen::note(format!("  data    {}", config.storage.data_dir.display()));
         screen::note(format!("  apps    {looking}"));
         if config.calls.key.is_some() {
-            screen::note(format!("  key     {}", styled(DIM, "requests are signed; apps need the same key")));
+            screen::note(format!(
+                "  key     {}",
+                styled(DIM, "requests are signed: apps need the same key, and are named with --app NAME=ADDRESS")
+            ));
         }
         if config.listen.address.port() != 8484 {
             screen::note(styled(DIM, format!("  other commands find it with BACKSTITCH_URL={url}")));

@@ -30,9 +30,11 @@ const PATHS: [&str; 2] = ["/api/backstitch", "/"];
 pub(super) async fn name_of(url: &str, headers: &[(String, String)]) -> Result<String> {
     match asker()?.discover(url, headers, None).await {
         Ok(found) => Ok(found.manifest.app.to_string()),
-        Err(error @ DiscoveryError::Signature { .. }) => {
-            Err(refused(format!("{error}. Or say which app it is: --name NAME")))
-        }
+        Err(DiscoveryError::Signature { url: shown, detail, .. }) => Err(refused(format!(
+            "failed to ask the app at {shown} for its name: it answers signed requests only, and this command has no key. Let \
+             the server ask, which may have one: `backstitch apps add {shown} --name NAME`, with the app's id in its code as \
+             NAME. The app says: {detail}"
+        ))),
         Err(error) => Err(refused(error.to_string())),
     }
 }
@@ -87,6 +89,8 @@ enum Answer {
 pub(super) struct Finder {
     discovery: Discovery,
     catalog: Catalog,
+    /// Whether the server has a key.
+    signs: bool,
     given: Vec<Given>,
     ports: BTreeMap<u16, Option<Port>>,
     said: BTreeSet<String>,
@@ -94,9 +98,16 @@ pub(super) struct Finder {
 
 impl Finder {
     /// Looks for what was named and, with `everywhere`, on the usual ports but the server's own.
-    pub(super) fn new(catalog: Catalog, given: Vec<Given>, everywhere: bool, own_port: u16) -> Result<Finder> {
+    /// `signs` says whether the server has a key.
+    pub(super) fn new(
+        catalog: Catalog,
+        signs: bool,
+        given: Vec<Given>,
+        everywhere: bool,
+        own_port: u16,
+    ) -> Result<Finder> {
         let ports = PORTS.into_iter().filter(|port| everywhere && *port != own_port).map(|port| (port, None)).collect();
-        Ok(Finder { discovery: asker()?, catalog, given, ports, said: BTreeSet::new() })
+        Ok(Finder { discovery: asker()?, catalog, signs, given, ports, said: BTreeSet::new() })
     }
 
     /// Looks, again and again.
@@ -128,7 +139,7 @@ impl Finder {
             Some(name) => name.clone(),
             None => {
                 let found = self.discovery.discover(&given.url, &[], None).await;
-                found.map_err(|error| with_hint(&error, &given.url))?.manifest.app.to_string()
+                found.map_err(|error| with_hint(&error, &given.url, self.signs))?.manifest.app.to_string()
             }
         };
         self.catalog.register(&name, &given.url, Vec::new()).await.map(drop).map_err(|error| error.to_string())
@@ -136,19 +147,19 @@ impl Finder {
 
     async fn look_around(&mut self) {
         let known: BTreeSet<String> = self.catalog.registry().apps.values().map(|app| app.url.clone()).collect();
-        let asked = self.ports.iter().map(|(port, state)| ask(&self.discovery, *port, *state, &known));
+        let asked = self.ports.iter().map(|(port, state)| ask(&self.discovery, self.signs, *port, *state, &known));
         let answers: Vec<(u16, Answer)> = join_all(asked).await;
         for (port, answer) in answers {
             let state = self.ports.entry(port).or_default();
             *state = match answer {
                 Answer::Closed => None,
                 Answer::Resting => state.map(|port| Port { rest: port.rest.saturating_sub(1), ..port }),
-                Answer::App { .. } | Answer::Mute(_) | Answer::Stranger => {
-                    Some(state.map_or(Port { rest: 1, pause: 1 }, |port| {
-                        let pause = (port.pause * 2).min(FIND_PAUSE_LOOKS_MAX);
-                        Port { rest: pause, pause }
-                    }))
-                }
+                // It is an app, and whoever is told what to change does not want to wait after that.
+                Answer::Mute(_) => Some(Port { rest: 1, pause: 1 }),
+                Answer::App { .. } | Answer::Stranger => Some(state.map_or(Port { rest: 1, pause: 1 }, |port| {
+                    let pause = (port.pause * 2).min(FIND_PAUSE_LOOKS_MAX);
+                    Port { rest: pause, pause }
+                })),
             };
             match answer {
                 Answer::App { name, url } => self.register_found(name, url).await,
@@ -182,14 +193,29 @@ impl Finder {
     }
 }
 
-fn with_hint(error: &DiscoveryError, url: &str) -> String {
-    match error {
-        DiscoveryError::Signature { .. } => format!("{error}. Or say which app it is: --app NAME={url}"),
-        _ => error.to_string(),
-    }
+/// An error, with what to type if the app answers signed requests only.
+fn with_hint(error: &DiscoveryError, url: &str, signs: bool) -> String {
+    let DiscoveryError::Signature { detail, .. } = error else { return error.to_string() };
+    let what = if signs {
+        format!("which are signed for an app by its name: say it with --app NAME={url}")
+    } else {
+        format!(
+            "and this server has no key: start the app with BACKSTITCH_DEV=1 and without BACKSTITCH_KEY, or this server with \
+             the app's BACKSTITCH_KEY and --app NAME={url}"
+        )
+    };
+    format!(
+        "failed to ask the app at {url} for its name: it answers signed requests only, {what}. The app says: {detail}"
+    )
 }
 
-async fn ask(discovery: &Discovery, port: u16, state: Option<Port>, known: &BTreeSet<String>) -> (u16, Answer) {
+async fn ask(
+    discovery: &Discovery,
+    signs: bool,
+    port: u16,
+    state: Option<Port>,
+    known: &BTreeSet<String>,
+) -> (u16, Answer) {
     if TcpStream::connect(("localhost", port)).await.is_err() {
         return (port, Answer::Closed);
     }
@@ -210,7 +236,7 @@ async fn ask(discovery: &Discovery, port: u16, state: Option<Port>, known: &BTre
                 | DiscoveryError::Problem(_)
                 | DiscoveryError::TooLarge { .. }
                 | DiscoveryError::Manifest(_)),
-            )) => return (port, Answer::Mute(with_hint(&error, &url))),
+            )) => return (port, Answer::Mute(with_hint(&error, &url, signs))),
             Ok(Err(_)) | Err(_) => {}
         }
     }

@@ -6,12 +6,14 @@ use std::path::Path;
 
 use anyhow::Result;
 use clap::Args;
+use futures_util::future::join_all;
 use serde::Serialize;
 
 use super::client::{Client, ClientError};
 use super::style::{BAD, DIM, GOOD, ODD, styled};
 use super::{Exit, apps, screen};
 use crate::api::HealthJson;
+use crate::api::view::AppJson;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{self, DoctorFlags, Layers, Mode, Server};
 use crate::limits::CLOCK_SKEW_MS_MAX;
@@ -143,6 +145,9 @@ fn data_directory(dir: &Path, server_answers: bool) -> Finding {
         let remedy = "give this user the right to write there, free space, or choose another place with --data-dir";
         return Finding::bad("data", format!("{shown} cannot be written: {error}"), remedy);
     }
+    if let Err(error) = sqlite::look(dir) {
+        return Finding::bad("data", error.to_string(), "or choose another directory with --data-dir");
+    }
     match lock_is_held(&dir.join(sqlite::LOCK)) {
         Ok(false) => Finding::good("data", format!("{shown} can be written and is free")),
         Ok(true) if server_answers => {
@@ -251,16 +256,22 @@ async fn registered(client: &Client) -> Result<Vec<Finding>> {
         let remedy = "`backstitch apps add URL` registers one; `backstitch dev` finds those on this machine";
         return Ok(vec![Finding::odd("apps", "none is registered", remedy)]);
     }
-    let finding = |app: &crate::api::view::AppJson| match &app.sync_error {
-        None => Finding::good(
+    // Asked now: what the last look found may be a minute old.
+    Ok(join_all(apps.iter().map(|app| asked(client, app))).await)
+}
+
+async fn asked(client: &Client, app: &AppJson) -> Finding {
+    let place = format!("{} at {}", app.name, apps::shown(&app.url));
+    let (now, error) = match client.act::<AppJson>(&["v1", "apps", &app.name, "sync"]).await {
+        Ok(now) => (Some(now.functions.len()), now.sync_error),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    match (now, error) {
+        (Some(functions), None) => Finding::good("app", format!("{place}, {functions} functions")),
+        (_, error) => Finding::bad(
             "app",
-            format!("{} at {}, {} functions", app.name, apps::shown(&app.url), app.functions.len()),
-        ),
-        Some(error) => Finding::bad(
-            "app",
-            format!("{} at {}: {error}", app.name, apps::shown(&app.url)),
+            format!("{place}: {}", error.unwrap_or_default()),
             format!("put that right; `backstitch apps sync {}` tries at once", app.name),
         ),
-    };
-    Ok(apps.iter().map(finding).collect())
+    }
 }

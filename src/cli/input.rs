@@ -30,7 +30,13 @@ pub(super) fn json(argument: Option<&str>) -> Result<Box<RawValue>> {
 
 fn explained(place: &str, text: &str, error: &serde_json::Error) -> String {
     let bare = !text.is_empty() && !text.starts_with(['{', '[', '"', '\'']) && text.len() < 100;
-    let hint = if bare { format!(". A string needs quotes of its own: '\"{text}\"'") } else { String::new() };
+    let hint = if text.starts_with('<') {
+        ". Write in its place what the function takes, such as '{\"id\": \"17\"}', or null".to_owned()
+    } else if bare {
+        format!(". A string needs quotes of its own: '\"{text}\"'")
+    } else {
+        String::new()
+    };
     format!("{place} is not JSON: {error}{hint}")
 }
 
@@ -55,6 +61,7 @@ mod tests {
         assert_eq!(json(None).unwrap().get(), "null");
         assert_eq!(json(Some(" {\"a\": 1} ")).unwrap().get(), "{\"a\": 1}");
         assert!(json(Some("hello")).unwrap_err().to_string().contains("'\"hello\"'"));
+        assert!(json(Some("<input as JSON>")).unwrap_err().to_string().contains("what the function takes"));
         assert!(json(Some("{a: 1}")).unwrap_err().to_string().contains("key must be a string"));
         assert!(json(Some("@/nowhere/at/all")).unwrap_err().to_string().contains("/nowhere/at/all"));
     }

@@ -15,6 +15,7 @@ mod discovery;
 mod doctor;
 mod exit;
 mod explain;
+mod guard;
 mod input;
 mod keys;
 mod news;
@@ -72,6 +73,8 @@ enum Command {
     Keys(keys::Keys),
     Doctor(doctor::Doctor),
     Completions(completions::Completions),
+    #[command(hide = true)]
+    Guard(guard::Guard),
 }
 
 /// Parses the process's arguments, runs the command, says what went wrong, and returns the exit code.
@@ -112,6 +115,7 @@ fn execute(command: Command) -> anyhow::Result<Exit> {
             Command::Keys(command) => command.execute(),
             Command::Doctor(command) => command.execute().await,
             Command::Completions(command) => command.execute(),
+            Command::Guard(command) => command.execute(),
         }
     })
 }

@@ -102,11 +102,12 @@ fn changed(old: &[FunctionConfig], new: &[FunctionConfig]) -> String {
     if parts.is_empty() { String::new() } else { format!(" {}", parts.concat()) }
 }
 
-/// What to type next: something that starts the first function there is.
+/// What to type next: something that starts the first function there is. What it takes is not known here, and an empty object
+/// would be accepted and fail in the handler.
 fn next_command(now: &Registry) -> Option<String> {
     let (id, function) = now.functions().next()?;
     Some(match function.triggers.first() {
-        Some(trigger) => format!("backstitch send {} '{{}}'", plain(&trigger.event, 60)),
-        None => format!("backstitch call {} '{{}}'", plain(&id.to_string(), 120)),
+        Some(trigger) => format!("backstitch send {} '<data as JSON>'", plain(&trigger.event, 60)),
+        None => format!("backstitch call {} '<input as JSON>'", plain(&id.to_string(), 120)),
     })
 }

@@ -39,7 +39,7 @@ pub fn reference() -> String {
 }
 
 fn section(page: &mut String, command: &Command, parent: &str, level: usize) {
-    if command.get_name() == "help" {
+    if command.get_name() == "help" || command.is_hide_set() {
         return;
     }
     let name = format!("{parent} {}", command.get_name());

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use crate::store::StoreError;
 
+/// The database's file in a data directory.
+pub(super) const DATABASE: &str = "backstitch.db";
+
 /// A data directory that this process holds. Dropping it lets the next one in.
 #[derive(Debug)]
 pub(super) struct DataDirectory {
@@ -32,7 +35,7 @@ impl DataDirectory {
 
     /// The database's file.
     pub(super) fn database(&self) -> PathBuf {
-        self.dir.join("backstitch.db")
+        self.dir.join(DATABASE)
     }
 }
 

@@ -15,7 +15,7 @@ mod schema;
 mod sql;
 mod writer;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
@@ -41,6 +41,15 @@ pub const LOCK: &str = "backstitch.lock";
 /// [`StoreError::Open`] when it is too old.
 pub fn library() -> Result<&'static str, StoreError> {
     schema::check_library()
+}
+
+/// The schema's version in a data directory, if this program can use it; nothing when there is no database yet. Changes
+/// nothing.
+///
+/// # Errors
+/// [`StoreError::Open`] when it is a newer version's, or another program's.
+pub fn look(dir: &Path) -> Result<Option<i32>, StoreError> {
+    schema::look(&dir.join(files::DATABASE))
 }
 
 /// What a commit waits for.

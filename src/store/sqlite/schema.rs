@@ -1,6 +1,7 @@
 //! Connections and the schema: how a file is opened, which settings every connection has, and the migrations that bring
 //! an older file up to this version. A file of a newer version, or of another program, is refused.
 
+use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
@@ -14,6 +15,11 @@ const SQLITE_VERSION_MIN: i32 = 3_051_003;
 
 /// "Bkst": marks a file as ours.
 const APPLICATION_ID: i32 = 0x426b_7374;
+
+/// Where a database file says what it is: its first bytes, by SQLite's file format.
+const HEAD_BYTES: usize = 100;
+const USER_VERSION_AT: usize = 60;
+const APPLICATION_ID_AT: usize = 68;
 
 /// Every migration in order; a file's `user_version` says how many it has had.
 const MIGRATIONS: &[&str] = &[
@@ -31,6 +37,45 @@ pub(super) fn check_library() -> Result<&'static str, StoreError> {
         return Ok(rusqlite::version());
     }
     Err(StoreError::Open(format!("SQLite {} is too old: 3.51.3 is the first that is safe here", rusqlite::version())))
+}
+
+/// Says of a file that no server has open whether this version can use it, without opening it as a database: that would
+/// leave files beside it. Returns its version; nothing when there is no file, or nothing in it.
+pub(super) fn look(path: &Path) -> Result<Option<i32>, StoreError> {
+    let mut head = [0; HEAD_BYTES];
+    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut head));
+    match read {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof) => return Ok(None),
+        Err(error) => return Err(StoreError::Open(format!("{} could not be read: {error}", path.display()))),
+        Ok(()) => {}
+    }
+    let number = |at: usize| i32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+    let (version, application) = (number(USER_VERSION_AT), number(APPLICATION_ID_AT));
+    // What was written last may still stand in the write-ahead log: a file without marks may be ours.
+    if !head.starts_with(b"SQLite format 3\0") || !matches!(application, 0 | APPLICATION_ID) {
+        return Err(foreign(path));
+    }
+    if version > newest() { Err(too_new(path, version)) } else { Ok(Some(version)) }
+}
+
+fn newest() -> i32 {
+    i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX)
+}
+
+fn foreign(path: &Path) -> StoreError {
+    StoreError::Open(format!(
+        "{} is a database of another program; give the server a directory of its own",
+        path.display()
+    ))
+}
+
+fn too_new(path: &Path, version: i32) -> StoreError {
+    StoreError::Open(format!(
+        "{} was written by a newer version of Backstitch (schema {version}, this version knows {}); start that version, or \
+         restore a backup from before it",
+        path.display(),
+        newest()
+    ))
 }
 
 /// Opens the connection that writes, and migrates the file.
@@ -90,28 +135,20 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let version = number("user_version").map_err(|error| refused(&error))?;
     let tables = transaction.query_row(sql::SCHEMA_TABLES, [], |row| row.get::<_, i64>(0));
     let tables = tables.map_err(|error| refused(&error))?;
-    let newest = i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX);
     if application != APPLICATION_ID && tables > 0 {
-        return Err(StoreError::Open(format!(
-            "{} is a database of another program; give the server a directory of its own",
-            path.display()
-        )));
+        return Err(foreign(path));
     }
-    if version > newest {
-        return Err(StoreError::Open(format!(
-            "{} was written by a newer version of Backstitch (schema {version}, this version knows {newest}); start \
-             that version, or restore a backup from before it",
-            path.display()
-        )));
+    if version > newest() {
+        return Err(too_new(path, version));
     }
     let apply = || {
         for migration in MIGRATIONS.iter().skip(usize::try_from(version).unwrap_or(0)) {
             transaction.execute_batch(migration)?;
         }
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.pragma_update(None, "user_version", newest)
+        transaction.pragma_update(None, "user_version", newest())
     };
-    if version < newest {
+    if version < newest() {
         apply().map_err(|error| refused(&error))?;
     }
     transaction.commit().map_err(|error| refused(&error))

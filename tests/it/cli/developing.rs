@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::support::peer::{SDK, response};
+use crate::support::peer::{Peer, SDK, response};
 
 use super::world::{Server, manifest, shop};
 
@@ -17,8 +17,7 @@ async fn named_apps_are_registered_and_their_changes_told() {
     let dir = tempfile::tempdir().unwrap();
     let functions = std::sync::Arc::new(std::sync::Mutex::new(manifest()));
     let shared = functions.clone();
-    let app =
-        crate::support::peer::Peer::start(move |_| response(200, &SDK, &shared.lock().unwrap().to_string())).await;
+    let app = Peer::start(move |_| response(200, &SDK, &shared.lock().unwrap().to_string())).await;
     let mut server = Server::start(dir.path(), &["dev", "--no-discovery", "--app", &app.url()], &[]).await;
     server.says("backstitch 0.").await;
     server.says(&format!("✓ shop  {}", app.url())).await;
@@ -44,6 +43,43 @@ async fn an_app_that_is_not_there_yet_is_waited_for() {
         Server::start(dir.path(), &["dev", "--no-discovery", "--app", "http://127.0.0.1:9/api/backstitch"], &[]).await;
     server.says("failed to reach the app at http://127.0.0.1:9/api/backstitch").await;
     assert_eq!(server.stop().await, 0);
+}
+
+#[tokio::test]
+async fn an_app_with_a_key_is_asked_by_its_name() {
+    let app = Peer::start(|request| match request.header("authorization") {
+        None => response(401, &SDK, r#"{"code": "signature", "title": "no", "detail": "no bearer token"}"#),
+        Some(_) => response(200, &SDK, &manifest().to_string()),
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let key = backstitch_server::auth::SigningKey::shared([9; 32]).reveal();
+    let keyed = [("BACKSTITCH_KEY", &*key)];
+    let (named, unnamed) = (format!("shop={}", app.url()), app.url());
+    let mut open = Server::start(dir.path(), &["dev", "--no-discovery", "--app", &unnamed], &[]).await;
+    let said = open.says("for its name").await;
+    for word in ["this server has no key", "start the app with BACKSTITCH_DEV=1", "no bearer token"] {
+        assert!(said.contains(word), "{said}");
+    }
+    let mut add = super::world::binary(dir.path());
+    add.args(["apps", "add", &unnamed, "--url", open.url()]);
+    let command = format!("`backstitch apps add {unnamed} --name NAME`");
+    super::world::run(add).await.expect(4, &[&command, "this command has no key"]);
+    assert_eq!(open.stop().await, 0);
+    let mut server = Server::start(dir.path(), &["dev", "--no-discovery", "--app", &unnamed], &keyed).await;
+    let said = server.says("for its name").await;
+    assert!(said.contains(&format!("say it with --app NAME={unnamed}")) && !said.contains("has no key"), "{said}");
+    assert_eq!(server.stop().await, 0);
+    let mut server = Server::start(dir.path(), &["dev", "--no-discovery", "--app", &named], &keyed).await;
+    server.says("✓ shop").await;
+    let doctor = || {
+        let mut command = super::world::binary(dir.path());
+        command.args(["doctor", "--url", server.url()]);
+        super::world::run(command)
+    };
+    doctor().await.expect(0, &["✓ app       shop at"]);
+    drop(app);
+    doctor().await.expect(1, &["✗ app       shop at", "failed to reach the app", "→ put that right"]);
 }
 
 #[tokio::test]
@@ -113,6 +149,23 @@ async fn a_stubborn_app_is_killed() {
     let pid = line.split_whitespace().last().unwrap().to_owned();
     assert_eq!(server.stop().await, 0);
     assert!(!is_alive(&pid));
+}
+
+#[tokio::test]
+async fn the_app_ends_with_a_server_that_is_killed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = with_child(dir.path(), "sleep 1000 & echo \"pids $$ $!\"; wait", &[]).await;
+    let line = server.says("app │ pids").await;
+    let pids: Vec<String> = line.split_whitespace().rev().take(2).map(str::to_owned).collect();
+    assert!(pids.iter().all(|pid| is_alive(pid)), "{line}");
+    server.signal("-KILL").await;
+    server.ended().await;
+    let gone = async {
+        while pids.iter().any(|pid| is_alive(pid)) {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), gone).await.expect("the whole group ends");
 }
 
 #[tokio::test]

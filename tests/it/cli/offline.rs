@@ -67,6 +67,27 @@ async fn nobody_there_has_its_own_code() {
 }
 
 #[tokio::test]
+async fn a_database_that_cannot_be_used_is_found_without_a_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut head = vec![0; 100];
+    head[..16].copy_from_slice(b"SQLite format 3\0");
+    head[68..72].copy_from_slice(b"Bkst");
+    let doctor = |bytes: &[u8]| {
+        std::fs::write(dir.path().join("backstitch.db"), bytes).unwrap();
+        let mut command = binary(dir.path());
+        command.args(["doctor", "--url", "http://127.0.0.1:9", "--listen", "127.0.0.1:0", "--data-dir", "."]);
+        run(command)
+    };
+    head[63] = 1;
+    doctor(&head).await.expect(1, &["✓ data"]);
+    head[63] = 99;
+    doctor(&head).await.expect(1, &["✗ data", "written by a newer version of Backstitch (schema 99", "--data-dir"]);
+    head[68] = b'X';
+    doctor(&head).await.expect(1, &["✗ data", "a database of another program"]);
+    doctor(b"").await.expect(1, &["✓ data"]);
+}
+
+#[tokio::test]
 async fn strangers_are_recognized() {
     let page = Peer::start(|_| response(200, &[("content-type", "text/html")], "<html>")).await;
     let url = format!("http://{}", page.address);

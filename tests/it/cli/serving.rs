@@ -50,6 +50,19 @@ async fn what_cannot_be_used_is_said_before_anything_starts() {
 }
 
 #[tokio::test]
+async fn a_server_whose_data_another_took_over_ends() {
+    let mut world = World::new().await;
+    world.run(&["send", "order/created"]).await.expect(0, &[]);
+    // What a second owner does first. The lock keeps servers from that, but not a copy of the directory over a network.
+    let file = world.dir.path().join("backstitch-data/backstitch.db");
+    let changed = rusqlite::Connection::open(file).unwrap().execute("update ownership set epoch = epoch + 1", []);
+    assert_eq!(changed.unwrap(), 1);
+    world.run(&["send", "order/created"]).await.expect(5, &["it is safe to try again"]);
+    world.server.says("error: failed to write: partition 0 is owned under another epoch").await;
+    assert_eq!(world.server.ended().await, 6);
+}
+
+#[tokio::test]
 async fn a_file_in_the_way_of_the_directory_is_named() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("taken"), "a file").unwrap();
