@@ -7,8 +7,12 @@
 import { type Backstitch, describeFunction } from "./app.js";
 import { durationMs } from "./duration.js";
 import { execute } from "./execute.js";
-import { Abandoned } from "./replay/replay.js";
-import { type Answer, printAnswer } from "./wire/answer.js";
+import type { FunctionDefinition } from "./function.js";
+import { answerLate, HttpCheckpoints, Reach } from "./links/checkpoints.js";
+import { RemoteJournal } from "./links/journal.js";
+import { Stale } from "./replay/checkpointer.js";
+import { Abandoned, type ReplayOptions } from "./replay/replay.js";
+import { type Answer, type Op, printAnswer } from "./wire/answer.js";
 import { type Invocation, InvocationError, readInvocation } from "./wire/invocation.js";
 import { readKeys, type VerifyingKey } from "./wire/keys.js";
 import { ANSWER_RESERVE_MS, INVOCATION_MS_MAX, PROTOCOL, SDK, SLOW_AFTER_MS } from "./wire/limits.js";
@@ -31,14 +35,24 @@ export interface HttpResponse {
   readonly status: number;
   readonly headers: Record<string, string>;
   readonly body: string | Promise<string>;
+  /**
+   * Offers the answer to the server once more, for up to a minute: to be called if the connection was gone before the body was out.
+   * Absent where there is no way.
+   */
+  readonly undelivered?: () => Promise<void>;
 }
 
 /** What the host says and can. All of it is found out by itself where it is left out. */
 export interface ServeOptions {
   /** Variables of the environment; those of the process if left out. */
   env?: Env;
-  /** What the host can take, where the SDK does not know it. */
+  /** What the host can take, where the SDK does not know it. `outbound: false` says that the app cannot reach the server: it then never tries. */
   limits?: Partial<HostLimits>;
+  /**
+   * For how many milliseconds an invocation is kept open when nothing can be done but something may settle soon. 1,000 with
+   * `backstitch/node`; 0 with `backstitch/fetch`, where hosts often charge for it.
+   */
+  lingerMs?: number;
 }
 
 /** What a host knows about one request. */
@@ -49,6 +63,12 @@ export interface HostFacts {
   readonly nowMs?: number;
   /** After how many milliseconds an answer becomes slow: for tests. */
   readonly slowAfterMs?: number;
+}
+
+/** An invocation under way. */
+interface Running {
+  readonly text: Promise<string>;
+  readonly undelivered?: () => Promise<void>;
 }
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
@@ -64,6 +84,8 @@ export class HttpHandler {
   readonly #keys: readonly VerifyingKey[];
   readonly #limits: Partial<HostLimits>;
   readonly #env: Env;
+  readonly #lingerMs: number;
+  readonly #reach = new Reach();
   #described: { manifest: Manifest; hash: string; functions: number } | undefined;
 
   /** Throws `MisuseError` if the key cannot be read. */
@@ -71,6 +93,7 @@ export class HttpHandler {
     this.#app = app;
     this.#env = options.env ?? processEnv();
     this.#limits = options.limits ?? {};
+    this.#lingerMs = options.lingerMs ?? 0;
     this.#dev = this.#env.BACKSTITCH_DEV === "1";
     this.#keys = readKeys(typeof this.#env.BACKSTITCH_KEY === "string" ? this.#env.BACKSTITCH_KEY : undefined);
   }
@@ -130,7 +153,7 @@ export class HttpHandler {
     const invocation = read(body);
     if (claims !== null && claims.sub !== invocation.run.id) throw new Problem(401, "signature", "the token is for another run than the body");
     if (claims !== null && claims.inv !== invocation.token) throw new Problem(401, "signature", "the token is for another invocation than the body");
-    return this.#soon(this.#execute(invocation, request, host), invocation, host);
+    return this.#soon(await this.#execute(invocation, request, host), invocation, host);
   }
 
   async #verify(request: HttpRequest, body: Uint8Array<ArrayBuffer>, host: HostFacts): Promise<Claims | null> {
@@ -145,31 +168,52 @@ export class HttpHandler {
     return verifySignature(request.header("authorization"), body, { keys: this.#keys, app: this.#app.id, nowMs: host.nowMs ?? Date.now() });
   }
 
-  #execute(invocation: Invocation, request: HttpRequest, host: HostFacts): Promise<string> {
-    const { run } = invocation;
-    const fn = this.#app.functions.get(run.function);
-    if (run.app !== this.#app.id) throw new Problem(404, "unknown_function", `this is the app \`${this.#app.id}\`, the run belongs to \`${run.app}\`: register this URL for \`${this.#app.id}\` only`);
-    if (fn === undefined) {
-      const known = [...this.#app.functions.keys()].slice(0, 20).map((id) => `\`${id}\``).join(", ");
-      throw new Problem(404, "unknown_function", `the app \`${run.app}\` has no function \`${run.function}\`. It has: ${known === "" ? "none" : known}. If it was renamed, keep the old id until its runs are over`);
-    }
+  /** Begins the invocation. The answer is wrapped, since it is not to be waited for here. */
+  async #execute(received: Invocation, request: HttpRequest, host: HostFacts): Promise<Running> {
+    const { run, links, token } = received;
+    const fn = this.#functionOf(received);
     const { limits } = this.manifest;
+    const rest = limits.outbound && links.journal !== null ? new RemoteJournal(links.journal, token) : undefined;
+    const invocation = rest === undefined ? received : await rest.complete(received);
+    const reports = limits.outbound ? links.checkpoint : null;
     const hostMs = host.remainingMs ?? (limits.seconds ?? Number.POSITIVE_INFINITY) * 1000;
     const ownMs = durationMs(fn.options.timeouts?.invocation ?? INVOCATION_MS_MAX);
-    const answer = execute(this.#app, fn, invocation, {
-      ...(request.signal === undefined ? {} : { signal: request.signal }),
+    const options: ReplayOptions = {
+      // A handler that can report, or bring its answer late, need not stop when the connection closes: the server may be back in a moment.
+      ...(request.signal === undefined || reports !== null ? {} : { signal: request.signal }),
       timeoutMs: Math.max(0, Math.min(hostMs, ownMs) - ANSWER_RESERVE_MS),
+      ...(reports === null || !this.#reach.open ? {} : { checkpointer: this.#reporter(reports, invocation) }),
+      ...(rest === undefined ? {} : { fetchEntry: (id: string) => rest.entry(id) }),
       ...(this.#dev ? { warn: (message: string) => this.#app.log.warn(`backstitch: ${message}`, { run: run.id }) } : {}),
+    };
+    const answer = execute(this.#app, fn, invocation, options).catch((error: unknown): Answer => {
+      // Nobody reads this: it is only there to end the request.
+      if (error instanceof Stale) return { token, seen: 0, ops: [] };
+      throw error;
     });
-    return answer.then((a) => {
-      if (this.#dev) this.#tell(a, invocation);
-      return printAnswer(a, limits.responseBytes);
-    });
+    if (this.#dev) answer.then(({ ops }) => this.#tell(ops, invocation)).catch(() => undefined);
+    const text = answer.then((a) => printAnswer(a, limits.responseBytes));
+    if (reports === null) return { text };
+    const late = async (): Promise<void> => void (await answerLate(reports, token, printAnswer(await answer, limits.responseBytes, true)));
+    return { text, undelivered: () => late().catch(() => undefined) };
+  }
+
+  #functionOf({ run }: Invocation): FunctionDefinition {
+    const fn = this.#app.functions.get(run.function);
+    if (run.app !== this.#app.id) throw new Problem(404, "unknown_function", `this is the app \`${this.#app.id}\`, the run belongs to \`${run.app}\`: register this URL for \`${this.#app.id}\` only`);
+    if (fn !== undefined) return fn;
+    const known = [...this.#app.functions.keys()].slice(0, 20).map((id) => `\`${id}\``).join(", ");
+    throw new Problem(404, "unknown_function", `the app \`${run.app}\` has no function \`${run.function}\`. It has: ${known === "" ? "none" : known}. If it was renamed, keep the old id until its runs are over`);
+  }
+
+  #reporter(url: string, invocation: Invocation): HttpCheckpoints {
+    const tell = this.#dev ? { tell: (ops: readonly Op[]) => this.#tell(ops, invocation) } : {};
+    return new HttpCheckpoints({ url, token: invocation.token, lingerMs: this.#lingerMs, reach: this.#reach, ...tell });
   }
 
   /** In dev, what failed is shown where the developer looks: in the app's own output. */
-  #tell(answer: Answer, { run }: Invocation): void {
-    for (const op of answer.ops) {
+  #tell(ops: readonly Op[], { run }: Invocation): void {
+    for (const op of ops) {
       if (!("err" in op) || op.err === undefined) continue;
       const what = op.op === "fail" ? `function \`${run.function}\`` : `step \`${op.id}\` (attempt ${op.attempt})`;
       const next = op.err.retryable === false ? "final" : "the server decides when to try again";
@@ -178,24 +222,25 @@ export class HttpHandler {
   }
 
   /** Gives the answer in one piece, or, if it takes long and the host can, slowly. */
-  async #soon(answer: Promise<string>, invocation: Invocation, host: HostFacts): Promise<HttpResponse> {
-    if (!this.manifest.limits.streams) return this.#respond(200, "application/json", await answer);
+  async #soon({ text, undelivered }: Running, invocation: Invocation, host: HostFacts): Promise<HttpResponse> {
+    const respond = (body: string | Promise<string>): HttpResponse => ({ ...this.#respond(200, "application/json", body), ...(undelivered === undefined ? {} : { undelivered }) });
+    if (!this.manifest.limits.streams) return respond(await text);
     let timer: ReturnType<typeof setTimeout> | undefined;
     const slow = new Promise<null>((resolve) => {
       timer = setTimeout(() => resolve(null), host.slowAfterMs ?? SLOW_AFTER_MS);
     });
     try {
-      const text = await Promise.race([answer, slow]);
-      if (text !== null) return this.#respond(200, "application/json", text);
+      const whole = await Promise.race([text, slow]);
+      if (whole !== null) return respond(whole);
     } finally {
       clearTimeout(timer);
     }
     // The status is on its way, so from here on a defect of the SDK is an answer too.
-    const late = answer.catch((error: unknown) => {
+    const late = text.catch((error: unknown) => {
       if (error instanceof Abandoned) throw error;
       return printAnswer({ token: invocation.token, seen: 0, ops: [{ op: "fail", err: { name: "SdkError", message: String(error), retryable: true } }] }, 1 << 20);
     });
-    return this.#respond(200, "application/json", late);
+    return respond(late);
   }
 
   #problem(problem: Problem): HttpResponse {

@@ -27,6 +27,8 @@ interface Frame {
   readonly variables: Variables;
   /** Told which bodies began. */
   readonly began: (entry: string) => void;
+  /** Told which bodies were told to stop. */
+  readonly stopped: (entry: string) => void;
   readonly awakeables: Map<string, Promise<Waited<Json>>>;
 }
 
@@ -58,9 +60,22 @@ function visible(error: any): Json {
   return { name, message, ...(code === undefined ? {} : { code }), ...(data === undefined ? {} : { data }) };
 }
 
+/** Waits, unless it is told to stop: then it throws at once. */
+function slow(ms: number, signal: AbortSignal, stopped: () => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      stopped();
+      reject(Object.assign(new Error("told to stop"), { name: "Stopped" }));
+    });
+  });
+}
+
 async function body(s: Statement, facts: BodyFacts, frame: Frame): Promise<unknown> {
-  frame.began(facts.idempotencyKey.slice(frame.run.id.length + 1));
-  if (s.slow !== undefined) await new Promise((resolve) => setTimeout(resolve, s.slow).unref());
+  const entry = facts.idempotencyKey.slice(frame.run.id.length + 1);
+  frame.began(entry);
+  if (s.slow !== undefined) await slow(s.slow, facts.signal, () => frame.stopped(entry));
   if (s.nested !== undefined) return frame.step.run(s.nested, () => 1);
   if (s.unserializable === true) return { list: [null, new Map([[{}, 1]])] };
   if (s.throw !== undefined && facts.attempt <= (s.times ?? Number.POSITIVE_INFINITY)) throw thrown(s.throw);
@@ -153,10 +168,10 @@ function statement(s: Statement, frame: Frame): unknown {
 }
 
 /** The handler that a program stands for. */
-export function handlerOf(program: Block, began: (entry: string) => void): (context: Context<any, any>) => Promise<unknown> {
+export function handlerOf(program: Block, began: (entry: string) => void, stopped: (entry: string) => void = () => undefined): (context: Context<any, any>) => Promise<unknown> {
   return async ({ step, run, input, trigger }) => {
     const event = trigger.kind === "event" ? trigger.events[0] : null;
     const variables: Variables = { input, run: { id: run.id, name: run.name, attempt: run.attempt }, event: event ?? null };
-    return (await branch([...program], { step, run, variables, began, awakeables: new Map() })) ?? null;
+    return (await branch([...program], { step, run, variables, began, stopped, awakeables: new Map() })) ?? null;
   };
 }

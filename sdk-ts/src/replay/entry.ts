@@ -1,9 +1,10 @@
 /**
  * Entries as the replay holds them: created by a call, settled by the journal, delivered in their turn.
  */
-import type { JournalEntry } from "../wire/invocation.js";
 import type { EntryKind } from "../wire/answer.js";
+import type { JournalEntry } from "../wire/invocation.js";
 import type { RawJson } from "../wire/json.js";
+import type { RunningBody } from "./bodies.js";
 
 /** What a step's body is given besides its own closure. */
 export interface BodyFacts {
@@ -44,10 +45,17 @@ export class Entry {
   /** Settled for the handler: its outcome, or a cancellation, was handed over. */
   delivered = false;
   group: Group | undefined;
+  /** The step's body, while it runs. */
+  body: RunningBody | undefined;
+  /** The attempt that has begun last in this invocation, or 0. */
+  attempt = 0;
+  /** When the code created it, in milliseconds since 1970: what is not in the journal yet counts from here. */
+  readonly createdAt = Date.now();
 
   constructor(
     readonly call: Call<unknown>,
-    readonly known: JournalEntry | undefined,
+    /** What the journal says of it by now. */
+    public known: JournalEntry | undefined,
   ) {
     this.promise = new Promise((resolve, reject) => {
       this.resolve = resolve;

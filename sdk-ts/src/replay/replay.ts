@@ -1,20 +1,26 @@
 /**
- * Replay: a handler and a journal become an answer. The algorithm of docs/reference/protocol.md, section 5, in respond mode.
+ * Replay: a handler and a journal become an answer. The algorithm of docs/reference/protocol.md, sections 5 and 9.
  *
- * It knows nothing of HTTP, keys or the surface: `step.ts` calls `create`, `handler.ts` calls `answer`. Time and chance do not
- * enter, except for the stamps of a step's begin and end. One instance serves one invocation and is then closed for good:
- * whatever an abandoned frame still calls gets promises that never settle.
+ * It knows nothing of HTTP, keys or the surface: `steps.ts` calls `create`, `handler.ts` calls `answer`, reports go through a port. Order is
+ * decided in `ledger.ts`, work is done in `bodies.ts`, what was done is kept in `reports.ts`; here they meet. One instance serves one
+ * invocation and is then closed for good: whatever an abandoned frame still calls gets promises that never settle.
  */
 import { CancelledError, NestedStepError } from "../errors.js";
-import type { Answer, Op, TerminalOp } from "../wire/answer.js";
+import type { Answer, EntryOp, MismatchOp, Op, TerminalOp } from "../wire/answer.js";
+import type { CheckpointReply } from "../wire/checkpoint.js";
 import { toWireError } from "../wire/error.js";
 import { digest } from "../wire/ids.js";
 import type { Invocation, JournalEntry } from "../wire/invocation.js";
-import { RawJson } from "../wire/json.js";
-import { INVOCATION_MS_MAX, QUIET_MS } from "../wire/limits.js";
+import type { RawJson } from "../wire/json.js";
+import { BODY_RESERVE_FACTOR, BODY_RESERVE_MS, INVOCATION_MS_MAX, QUIET_MS } from "../wire/limits.js";
 import { awaitingGroups } from "./awaiting.js";
-import { type Call, Entry } from "./entry.js";
-import { bodyContext, turn } from "./turns.js";
+import { Bodies, type StepBody } from "./bodies.js";
+import { type Checkpointer, Stale } from "./checkpointer.js";
+import type { Call, Entry } from "./entry.js";
+import { Ledger } from "./ledger.js";
+import { maySettleBy } from "./linger.js";
+import { Reports } from "./reports.js";
+import { turn } from "./turns.js";
 
 /** What the replay is told from outside. */
 export interface ReplayOptions {
@@ -22,14 +28,15 @@ export interface ReplayOptions {
   readonly signal?: AbortSignal;
   /** How long the invocation may last. */
   readonly timeoutMs?: number;
+  /** Takes reports while the handler works; without it everything goes out with the answer. */
+  readonly checkpointer?: Checkpointer;
+  /** Fetches an entry whose outcome the journal only refers to. */
+  readonly fetchEntry?: (id: string) => Promise<JournalEntry>;
   /** Told of things that are legal and probably not meant. */
   readonly warn?: (message: string, entry: string) => void;
   /** Stands in for steps' bodies: for tests. Given an entry's id and its own body, it says what to run. */
   readonly stage?: (entry: string, body: StepBody) => StepBody;
 }
-
-/** What runs a step and resolves to its written result. */
-export type StepBody = NonNullable<Call<unknown>["body"]>;
 
 /** The invocation was ended from outside; there is nobody to answer. */
 export class Abandoned extends Error {
@@ -43,42 +50,37 @@ const never = new Promise<never>(() => undefined);
 
 /** One invocation of one run. */
 export class Replay {
-  /** `at` of the last delivered outcome. */
-  lastDeliveredAt: string;
-
   readonly #invocation: Invocation;
   readonly #options: ReplayOptions;
-  readonly #journal = new Map<string, JournalEntry>();
-  readonly #created = new Map<string, Entry>();
-  /** Created, settled in the journal, not yet handed over. */
-  readonly #ready = new Set<Entry>();
-  readonly #byPromise = new WeakMap<object, Entry>();
-  readonly #ops: Op[] = [];
-  /** What marks the bodies of this invocation. It must not lead to the invocation: asynchronous contexts live long. */
-  readonly #marker = {};
+  readonly #ledger: Ledger;
+  readonly #bodies = new Bodies();
+  readonly #reports: Reports;
+  readonly #lasts: number;
+  readonly #deadline: number;
   #end: AbortController | undefined;
-  readonly #seen: number;
-  #cancelSeq = Number.POSITIVE_INFINITY;
-  #deliveredSeq = 0;
-  #undelivered = 0;
-  #running = 0;
+  /** Steps that may not begin in this invocation any more. */
+  #heldBack = 0;
   #touched = 0;
   #closed = false;
   #terminal: TerminalOp | undefined;
-  #mismatch: Op | undefined;
+  #mismatch: MismatchOp | undefined;
+  #fetching = false;
+  /** Why an outcome could not be fetched. */
+  #unfetched: Error | undefined;
   #wake: () => void = () => undefined;
 
   constructor(invocation: Invocation, options: ReplayOptions = {}) {
     this.#invocation = invocation;
     this.#options = options;
-    this.lastDeliveredAt = invocation.run.startedAt;
-    let seen = 0;
-    for (const entry of invocation.journal) {
-      if (entry.seq !== undefined) seen = Math.max(seen, entry.seq);
-      if (entry.id === "$cancel") this.#cancelSeq = entry.seq ?? Number.POSITIVE_INFINITY;
-      else this.#journal.set(entry.id, entry);
-    }
-    this.#seen = seen;
+    this.#ledger = new Ledger(invocation);
+    this.#lasts = options.timeoutMs ?? INVOCATION_MS_MAX;
+    this.#deadline = Date.now() + this.#lasts;
+    this.#reports = new Reports(options.checkpointer, (reply, sent) => this.#take(reply, sent), () => this.#wake());
+  }
+
+  /** `at` of the last delivered outcome. */
+  get lastDeliveredAt(): string {
+    return this.#ledger.lastDeliveredAt;
   }
 
   /** Fires when the invocation ends for any reason. Made when it is first asked for, since most handlers never do. */
@@ -92,31 +94,26 @@ export class Replay {
   get replaying(): boolean {
     if (this.#closed) return true;
     const { seen } = this.#invocation.run;
-    if (seen !== undefined) return this.#deliveredSeq <= seen;
-    // Without the server's word: what the journal knows was created by code that has run before.
-    return this.#created.size < this.#journal.size;
+    // Without the server's word: what the journal knew was created by code that has run before.
+    return seen === undefined ? this.#ledger.behind : this.#ledger.deliveredSeq <= seen;
   }
 
   /** Creates an entry, or finds it in the journal. The promise settles in its turn, or never in this invocation. */
   create<T>(call: Call<T>): Promise<T> {
     if (this.#closed || this.#mismatch !== undefined) return never;
-    const body = bodyContext().current() as { of: object; entry: string } | undefined;
-    if (body?.of === this.#marker) {
-      const refused = Promise.reject(new NestedStepError(call.name, body.entry));
+    const { caller } = this.#bodies;
+    if (caller !== undefined) {
+      const refused = Promise.reject(new NestedStepError(call.name, caller));
       refused.catch(() => undefined);
       return refused;
     }
-    const known = this.#journal.get(call.id);
-    const entry = new Entry(call as Call<unknown>, known);
-    this.#created.set(call.id, entry);
-    this.#byPromise.set(entry.promise, entry);
-    this.#undelivered++;
+    const entry = this.#ledger.create(call as Call<unknown>);
+    const { known } = entry;
     this.#touched++;
     if (known !== undefined && known.op !== call.op) this.#mismatch = { op: "mismatch", id: call.id, journal: known.op, code: call.op };
     else {
       this.#compareParams(entry);
-      if (known?.seq !== undefined) this.#ready.add(entry);
-      else if (!entry.pending) this.#begin(entry);
+      if (known?.seq === undefined && !entry.pending) this.#begin(entry, known?.run?.attempt ?? 1);
     }
     this.#wake();
     return entry.promise as Promise<T>;
@@ -124,21 +121,22 @@ export class Replay {
 
   /** The entry that a promise stands for, if it is the very promise that `create` gave out. */
   entryOf(promise: unknown): Entry | undefined {
-    return typeof promise === "object" && promise !== null ? this.#byPromise.get(promise) : undefined;
+    return typeof promise === "object" && promise !== null ? this.#ledger.entryOf(promise) : undefined;
   }
 
-  /** Runs the handler as far as it goes, and says what to answer. Throws `Abandoned` when it was ended from outside. */
+  /** Runs the handler as far as it goes, and says what to answer. Throws `Abandoned` when it was ended from outside, `Stale` when another invocation has taken over. */
   async answer(handler: () => unknown, write: (result: unknown) => RawJson): Promise<Answer> {
     const { signal } = this.#options;
-    const deadline = Date.now() + (this.#options.timeoutMs ?? INVOCATION_MS_MAX);
     const stop = (): void => this.#wake();
     signal?.addEventListener("abort", stop, { once: true });
     this.#start(handler, write);
     try {
-      return await this.#loop(deadline);
+      return await this.#loop();
     } finally {
       signal?.removeEventListener("abort", stop);
       this.#closed = true;
+      this.#reports.close();
+      this.#bodies.stopAll(ENDED);
       this.#end?.abort(ENDED);
     }
   }
@@ -154,105 +152,154 @@ export class Replay {
       .catch((error: unknown) => ended({ op: "fail", err: toWireError(error, false) }));
   }
 
-  async #loop(deadline: number): Promise<Answer> {
+  async #loop(): Promise<Answer> {
+    const reports = this.#reports;
     let waitedQuietly = false;
+    let lingersUntil: number | undefined;
     for (;;) {
       await turn();
       if (this.#options.signal?.aborted) throw new Abandoned("the invocation was ended from outside");
-      if (this.#mismatch !== undefined) return this.#close([this.#mismatch]);
-      if (this.#terminal !== undefined) return this.#close([...this.#ops, this.#terminal]);
-      if (this.#deliverNext()) {
+      if (reports.stale) throw new Stale("another invocation has taken over");
+      const over = this.#mismatch ?? this.#terminal;
+      if (over === undefined && (this.#deliverNext() || this.#runAgain())) {
         waitedQuietly = false;
+        lingersUntil = undefined;
         continue;
       }
-      if (this.#running > 0) {
-        await this.#woken();
-      } else if (this.#undelivered > 0) {
+      // What is in flight when the handler ends must be known before the answer, or the end could overtake it.
+      if (over !== undefined) {
+        if (reports.busy) await this.#woken();
+        else return this.#close(over.op === "mismatch" ? [over] : [...reports.unconfirmed, over]);
+      } else if (reports.flush(this.#ledger.seen) || this.#fetching || this.#bodies.running > 0) {
+        await this.#woken(reports.beat(this.#ledger.seen));
+      } else if (this.#unfetched !== undefined) {
+        return this.#withoutOutcome(this.#unfetched);
+      } else if (this.#heldBack > 0) {
+        return this.#close([...reports.unconfirmed, { op: "yield" }]);
+      } else if (this.#ledger.undelivered > 0) {
         // The last outcome led to nothing visible although several are open: a branch may be in an await of its own.
-        if (waitedQuietly || this.#touched > 0 || this.#undelivered < 2) return this.#suspend();
-        waitedQuietly = true;
-        await this.#woken(QUIET_MS);
-      } else if (Date.now() >= deadline) {
-        return this.#close([...this.#ops, { op: "fail", err: stuck(this.#options.timeoutMs ?? INVOCATION_MS_MAX) }]);
+        if (!waitedQuietly && this.#touched === 0 && this.#ledger.undelivered > 1) {
+          waitedQuietly = true;
+          await this.#woken(QUIET_MS);
+          continue;
+        }
+        const begins = lingersUntil === undefined;
+        lingersUntil ??= Date.now() + reports.lingerMs;
+        if (!(await this.#linger(lingersUntil, begins))) return this.#suspend();
+      } else if (Date.now() >= this.#deadline) {
+        return this.#close([...reports.unconfirmed, { op: "fail", err: stuck(this.#lasts) }]);
       } else {
-        await this.#woken(deadline - Date.now());
+        await this.#woken(Math.min(this.#deadline - Date.now(), reports.beat(this.#ledger.seen) ?? Number.POSITIVE_INFINITY));
       }
     }
   }
 
-  /** Hands over the one outcome whose turn it is. False if there is none. */
+  /** Waits for what may settle soon. False if nothing does, or the time is over. */
+  async #linger(untilMs: number, begins: boolean): Promise<boolean> {
+    const left = Math.min(untilMs, this.#deadline) - Date.now();
+    if (left <= 0) return false;
+    const retryAt = this.#ledger.nextRetry()?.at ?? Number.POSITIVE_INFINITY;
+    const news = maySettleBy(this.#ledger.open, untilMs);
+    if (!news && retryAt >= untilMs) return false;
+    if (news) this.#reports.beat(this.#ledger.seen, left, begins);
+    await this.#woken(Math.min(left, Math.max(0, retryAt - Date.now())));
+    return true;
+  }
+
+  /** Hands over the one outcome whose turn it is. False if there is none, or it is still being fetched. */
   #deliverNext(): boolean {
-    let next: Entry | undefined;
-    for (const entry of this.#ready) if (next === undefined || entry.seq < next.seq) next = entry;
-    if (this.#cancelSeq < (next?.seq ?? Number.POSITIVE_INFINITY)) {
-      // A cancellation has its turn as soon as there is something that it can reject.
-      if (this.#undelivered === 0) return false;
-      this.#cancel();
+    const next = this.#ledger.next();
+    if (next === undefined || this.#fetching || this.#unfetched !== undefined) return false;
+    this.#touched = 0;
+    if (next === "cancel") {
+      for (const entry of this.#ledger.cancelled()) {
+        this.#stop(entry);
+        entry.reject(new CancelledError());
+      }
       return true;
     }
-    if (next === undefined) return false;
-    this.#settle(next);
-    this.lastDeliveredAt = next.known?.at ?? this.lastDeliveredAt;
-    this.#deliveredSeq = next.seq;
-    this.#touched = 0;
-    const { call, known } = next;
+    if (next.known?.ref === true) {
+      void this.#fetch(next);
+      return false;
+    }
+    this.#ledger.delivered(next);
     try {
-      next.resolve(call.read(known as JournalEntry));
+      next.resolve(next.call.read(next.known as JournalEntry));
     } catch (error) {
       next.reject(error);
     }
     return true;
   }
 
-  #cancel(): void {
-    const at = this.#invocation.journal.find((entry) => entry.id === "$cancel")?.at;
-    this.lastDeliveredAt = at ?? this.lastDeliveredAt;
-    this.#deliveredSeq = this.#cancelSeq;
-    this.#cancelSeq = Number.POSITIVE_INFINITY;
-    this.#touched = 0;
-    for (const entry of this.#created.values()) {
-      if (entry.delivered) continue;
-      this.#settle(entry);
-      entry.reject(new CancelledError());
+  async #fetch(entry: Entry): Promise<void> {
+    const { fetchEntry } = this.#options;
+    this.#fetching = true;
+    try {
+      if (fetchEntry === undefined) throw new Error("the invocation has no `links.journal`");
+      entry.known = { ...(await fetchEntry(entry.call.id)), seq: entry.seq };
+    } catch (error) {
+      this.#unfetched = new Error(`failed to fetch the outcome of \`${entry.call.id}\` from the server: ${(error as Error).message}`);
     }
+    this.#fetching = false;
+    this.#wake();
   }
 
-  #settle(entry: Entry): void {
-    entry.delivered = true;
-    this.#ready.delete(entry);
-    this.#undelivered--;
+  /** An outcome is missing: what was done goes out, and the next invocation asks for it again. */
+  #withoutOutcome(error: Error): Answer {
+    const ops = this.#reports.unconfirmed;
+    if (ops.length === 0) throw error;
+    return this.#close(ops);
+  }
+
+  /** Starts the step that is due again. False if there is none. */
+  #runAgain(): boolean {
+    const next = this.#reports.live ? this.#ledger.nextRetry() : undefined;
+    if (next === undefined || next.at > Date.now() || this.#ledger.cancelling) return false;
+    this.#begin(next.entry, next.attempt);
+    return true;
+  }
+
+  /** Takes what a reply brings. Bodies whose outcome can no longer matter are told to stop. */
+  #take(reply: CheckpointReply, sent: readonly EntryOp[]): void {
+    for (const entry of this.#ledger.take(reply, sent, Date.now())) this.#stop(entry);
+    if (this.#ledger.cancelling) for (const entry of this.#ledger.open) this.#stop(entry);
+  }
+
+  #stop(entry: Entry): void {
+    if (entry.body !== undefined) this.#bodies.stop(entry.body, ENDED);
+    entry.body = undefined;
   }
 
   /** Starts a body, or puts the op into the answer. Nothing begins while a cancellation is on its way: it will be rejected. */
-  #begin(entry: Entry): void {
-    if (this.#cancelSeq !== Number.POSITIVE_INFINITY) return;
-    const { op, id, name, params, body } = entry.call;
-    if (body === undefined) this.#ops.push({ op, id, name, params });
-    else void this.#runBody(entry, this.#options.stage?.(id, body) ?? body);
-  }
-
-  async #runBody(entry: Entry, body: StepBody): Promise<void> {
-    const { op, id, name, params, timeoutMs } = entry.call;
-    const attempt = entry.known?.run?.attempt ?? 1;
-    const startedAt = new Date();
-    this.#running++;
-    const stop = new AbortController();
-    const { signal } = this;
-    const stopped = (): void => stop.abort(ENDED);
-    signal.addEventListener("abort", stopped, { once: true });
-    const facts = {
+  #begin(entry: Entry, attempt: number): void {
+    if (this.#ledger.cancelling) return;
+    const { op, id, name, params, body, timeoutMs } = entry.call;
+    if (body === undefined) return this.#reports.add({ op, id, name, params });
+    entry.attempt = attempt;
+    if (this.#holdsBack()) {
+      this.#heldBack++;
+      return;
+    }
+    entry.body = this.#bodies.start({
+      name,
       attempt,
       idempotencyKey: `${this.#invocation.run.id}/${id}`,
-      signal: stop.signal,
-      deadline: timeoutMs === undefined ? undefined : new Date(startedAt.getTime() + timeoutMs),
-    };
-    const result = await limited(timeoutMs, name, stop, () => bodyContext().run({ of: this.#marker, entry: name }, () => body(facts)));
-    signal.removeEventListener("abort", stopped);
-    this.#running--;
-    const times = { attempt, startedAt: startedAt.toISOString(), endedAt: new Date().toISOString() };
-    // After the end of the invocation nobody reads the ops any more: the outcome is dropped.
-    this.#ops.push({ op, id, name, params, ...result, ...times });
-    this.#wake();
+      timeoutMs,
+      body: this.#options.stage?.(id, body) ?? body,
+      ended: (result) => {
+        entry.body = undefined;
+        this.#reports.add({ op, id, name, params, ...result });
+        this.#wake();
+      },
+    });
+  }
+
+  /** Whether no body may begin any more: the server is about to stop, or there is no time left for one. The first may, so that each invocation does something. */
+  #holdsBack(): boolean {
+    if (this.#options.checkpointer === undefined || this.#bodies.begun === 0) return false;
+    if (this.#reports.draining) return true;
+    const needed = Math.max(Math.min(BODY_RESERVE_MS, this.#lasts / 2), BODY_RESERVE_FACTOR * this.#bodies.longestMs);
+    return this.#deadline - Date.now() < needed;
   }
 
   #compareParams(entry: Entry): void {
@@ -267,49 +314,23 @@ export class Replay {
   }
 
   #suspend(): Answer {
-    const open = [...this.#created.values()].filter((entry) => !entry.delivered);
-    const awaiting = awaitingGroups(open);
-    return { ...this.#close(this.#ops), ...(awaiting === undefined ? {} : { awaiting }) };
+    const awaiting = awaitingGroups(this.#ledger.open);
+    return { ...this.#close(this.#reports.unconfirmed), ...(awaiting === undefined ? {} : { awaiting }) };
   }
 
   #close(ops: Op[]): Answer {
     this.#closed = true;
-    return { token: this.#invocation.token, seen: this.#seen, ops };
+    return { token: this.#invocation.token, seen: this.#ledger.seen, ops };
   }
 
   #woken(ms?: number): Promise<void> {
     return new Promise((resolve) => {
-      const timer = ms === undefined ? undefined : setTimeout(resolve, Math.min(ms, 2 ** 31 - 1));
+      const timer = ms === undefined || ms === Number.POSITIVE_INFINITY ? undefined : setTimeout(resolve, Math.min(ms, 2 ** 31 - 1));
       this.#wake = () => {
         clearTimeout(timer);
         resolve();
       };
     });
-  }
-}
-
-/** The result of a body, or its error, within its time-out. */
-async function limited(
-  timeoutMs: number | undefined,
-  name: string,
-  stop: AbortController,
-  body: () => Promise<RawJson>,
-): Promise<{ ok: RawJson } | { err: ReturnType<typeof toWireError> }> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    if (timeoutMs === undefined) return;
-    timer = setTimeout(() => {
-      const error = Object.assign(new Error(`step \`${name}\` took longer than its time-out of ${timeoutMs} ms`), { name: "Timeout" });
-      reject(error);
-      stop.abort(error);
-    }, Math.min(timeoutMs, 2 ** 31 - 1));
-  });
-  try {
-    return { ok: await Promise.race([body(), late]) };
-  } catch (error) {
-    return { err: toWireError(error, true) };
-  } finally {
-    clearTimeout(timer);
   }
 }
 

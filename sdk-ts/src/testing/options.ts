@@ -4,7 +4,7 @@
 import type { Codec } from "../codec.js";
 import type { EventDraft } from "../event.js";
 import type { BodyFacts } from "../replay/entry.js";
-import type { StepBody } from "../replay/replay.js";
+import type { StepBody } from "../replay/bodies.js";
 import { writeJson } from "../wire/json.js";
 
 /** Stands in for a step: a value, an error to throw, or what to do instead, given the attempt. */

@@ -1,6 +1,6 @@
 /**
  * The answer: what a handler did, as ops, and how they are printed within the size that the host allows.
- * See docs/reference/protocol.md, sections 4 and 9.
+ * See docs/reference/protocol.md, sections 4 and 10.
  */
 import type { WireError } from "./error.js";
 import type { RawJson } from "./json.js";
@@ -24,6 +24,9 @@ export interface EntryOp {
 /** An op that ends the run. */
 export type TerminalOp = { op: "done"; ok: RawJson } | { op: "fail"; err: WireError };
 
+/** Ends the invocation, not the run: something was held back. */
+export type YieldOp = { op: "yield" };
+
 /** The code contradicts the journal. */
 export interface MismatchOp {
   op: "mismatch";
@@ -33,7 +36,7 @@ export interface MismatchOp {
 }
 
 /** Anything in an answer. */
-export type Op = EntryOp | TerminalOp | MismatchOp;
+export type Op = EntryOp | TerminalOp | YieldOp | MismatchOp;
 
 /** What goes back to the server. */
 export interface Answer {
@@ -43,9 +46,10 @@ export interface Answer {
   awaiting?: string[][];
 }
 
-function printOp(op: Op): string {
+/** An op as JSON. */
+export function printOp(op: Op): string {
   if (op.op === "done") return `{"op":"done","ok":${op.ok.text}}`;
-  if (op.op === "fail" || op.op === "mismatch") return JSON.stringify(op);
+  if (op.op === "fail" || op.op === "yield" || op.op === "mismatch") return JSON.stringify(op);
   const { ok, params, ...rest } = op;
   const head = JSON.stringify(rest).slice(0, -1);
   return `${head},"params":${params.text}${ok === undefined ? "" : `,"ok":${ok.text}`}}`;
@@ -93,9 +97,12 @@ function fitting(ops: readonly Op[], room: number, bytesMax: number): string[] {
   return printed;
 }
 
-/** Prints an answer. What does not fit is replaced or left for the next invocation, as the protocol says. */
-export function printAnswer(answer: Answer, bytesMax: number): string {
-  const head = `{"token":${JSON.stringify(answer.token)},"seen":${answer.seen},"ops":[`;
+/**
+ * Prints an answer. What does not fit is replaced or left for the next invocation, as the protocol says. `final` prints it for
+ * `links.checkpoint` instead, where the token is the bearer's.
+ */
+export function printAnswer(answer: Answer, bytesMax: number, final = false): string {
+  const head = `{${final ? `"final":true` : `"token":${JSON.stringify(answer.token)}`},"seen":${answer.seen},"ops":[`;
   const tail = answer.awaiting === undefined ? "]}" : `],"awaiting":${JSON.stringify(answer.awaiting)}}`;
   const whole = head + answer.ops.map(printOp).join(",") + tail;
   // A UTF-16 unit takes at most three bytes, so nearly every answer is known to fit without counting.

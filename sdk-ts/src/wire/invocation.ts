@@ -31,7 +31,7 @@ export interface RunFacts {
   seen?: number;
 }
 
-/** An entry of the journal. Exactly one of `ok`, `err`, `timeout`, `pending`, `run` is there. */
+/** An entry of the journal. Exactly one of `ok`, `err`, `timeout`, `ref`, `pending`, `run` is there. */
 export interface JournalEntry {
   id: string;
   op: string;
@@ -42,6 +42,8 @@ export interface JournalEntry {
   ok?: Json;
   err?: WireError;
   timeout?: true;
+  /** The outcome is behind `links.journal`. */
+  ref?: true;
   pending?: true;
   run?: { attempt: number; error?: WireError };
 }
@@ -52,7 +54,14 @@ export interface Invocation {
   trigger: Trigger;
   input: Json;
   journal: JournalEntry[];
+  links: Links;
   token: string;
+}
+
+/** Addresses at the server, or null where there is none. */
+export interface Links {
+  checkpoint: string | null;
+  journal: string | null;
 }
 
 /** The body is not an invocation; the message says what is wrong with it. */
@@ -100,19 +109,19 @@ function readTrigger(value: unknown): Trigger {
   return trigger as unknown as Trigger;
 }
 
-function readEntry(value: unknown, i: number): JournalEntry {
-  const where = `journal[${i}]`;
+/** Reads an entry. `bare` allows a settled one without outcome, as replies have it. Throws `InvocationError`. */
+export function readEntry(value: unknown, where: string, bare = false): JournalEntry {
   const entry = fields(value, where);
   text(entry, "id", where);
   text(entry, "op", where);
-  const settled = "ok" in entry || "err" in entry || entry.timeout === true;
-  if (settled) {
+  const settled = "ok" in entry || "err" in entry || entry.timeout === true || entry.ref === true;
+  if (settled || bare) {
     count(entry.seq, `${where}.seq`);
     text(entry, "at", where);
   } else if (entry.run !== undefined) {
     count(fields(entry.run, `${where}.run`).attempt, `${where}.run.attempt`);
   } else if (entry.pending !== true) {
-    throw new InvocationError(`\`${where}\` has none of ok, err, timeout, pending, run`);
+    throw new InvocationError(`\`${where}\` has none of ok, err, timeout, ref, pending, run`);
   }
   return entry as unknown as JournalEntry;
 }
@@ -128,14 +137,13 @@ export function readInvocation(body: string): Invocation {
   const all = fields(parsed, "the body");
   if (!Array.isArray(all.journal)) throw new InvocationError("`journal` is not a list");
   const links = typeof all.links === "object" && all.links !== null ? (all.links as Fields) : {};
-  if (typeof links.journal === "string") {
-    throw new InvocationError("older entries are behind `links.journal`, which this version of the SDK does not fetch; raise `limits.requestBytes`, or update the SDK");
-  }
+  const address = (link: unknown): string | null => (typeof link === "string" && link !== "" ? link : null);
   return {
     run: readRun(all.run),
     trigger: readTrigger(all.trigger),
     input: (all.input ?? null) as Json,
-    journal: all.journal.map(readEntry),
+    journal: all.journal.map((entry, i) => readEntry(entry, `journal[${i}]`)),
+    links: { checkpoint: address(links.checkpoint), journal: address(links.journal) },
     token: text(all, "token", "the body"),
   };
 }

@@ -36,3 +36,25 @@ export const ERROR_CAUSES_MAX = 4;
 export const ATTEMPTS_MAX = 1_000_000;
 /** The steepest growth between two pauses that the server takes. */
 export const FACTOR_MAX = 1_000;
+/** Milliseconds between the beginning of two beats, and before the first: most invocations are over by then. */
+export const BEAT_EVERY_MS = 1_000;
+/** Milliseconds that a beat's reply may wait for something to tell. */
+export const BEAT_WAIT_MS = 10_000;
+/** Milliseconds that a long-lived host keeps an invocation open for what may settle soon. */
+export const LINGER_MS = 1_000;
+/** Milliseconds without a word from the server after which an invocation goes on without checkpoints. */
+export const UNREACHABLE_MS = 5_000;
+/** Milliseconds in which an instance does not begin with checkpoints after it could not reach the server. */
+export const RESPOND_MS = 60_000;
+/** Milliseconds for which an answer that could not be delivered is offered. */
+export const LATE_ANSWER_MS = 60_000;
+/** Milliseconds before a request to the server is tried again for the first time, and at most. */
+export const TRY_AGAIN_MS = { first: 50, most: 1_000 } as const;
+/** Characters of the ops in one checkpoint: one op alone may be larger. */
+export const CHECKPOINT_CHARS_MAX = 8 * 1024 * 1024;
+/** Milliseconds that must be left of an invocation for another body to begin. */
+export const BODY_RESERVE_MS = 10_000;
+/** How many times its length a body must still find, to begin. */
+export const BODY_RESERVE_FACTOR = 1.5;
+/** Pages of one journal: ten times what a journal of the server's can fill. */
+export const PAGES_MAX = 100;

@@ -2,7 +2,7 @@
  * The adapter for hosts that speak web-standard `Request` and `Response`: Next.js app routes, Workers, Deno, Bun, Hono and others.
  */
 import type { Backstitch } from "../../app.js";
-import { HttpHandler, type HttpResponse, type ServeOptions } from "../../handler.js";
+import { HttpHandler, type ServeOptions } from "../../handler.js";
 import { KEEP_ALIVE_MS } from "../../wire/limits.js";
 import type { Env } from "../../wire/manifest.js";
 
@@ -10,8 +10,8 @@ export type { ServeOptions } from "../../handler.js";
 
 /** An app as web-standard handlers. */
 export interface FetchHandlers {
-  /** Answers any request; hosts that pass variables as second argument (Workers) are understood. */
-  fetch(request: Request, env?: unknown): Promise<Response>;
+  /** Answers any request; hosts that pass variables and a context (Workers) are understood. */
+  fetch(request: Request, env?: unknown, context?: unknown): Promise<Response>;
   /** Answers GET: discovery. */
   GET(request: Request): Promise<Response>;
   /** Answers POST: invocations. */
@@ -41,7 +41,7 @@ export function serve(app: Backstitch, options: ServeOptions = {}): FetchHandler
     }
     return handler;
   };
-  const answer = async (request: Request, env?: unknown): Promise<Response> => {
+  const answer = async (request: Request, env?: unknown, context?: unknown): Promise<Response> => {
     const handler = handlerFor(env);
     const response = await handler.handle({
       method: request.method,
@@ -49,7 +49,12 @@ export function serve(app: Backstitch, options: ServeOptions = {}): FetchHandler
       body: (bytesMax) => readBody(request, bytesMax),
       signal: request.signal,
     });
-    return new Response(typeof response.body === "string" ? response.body : drip(response), { status: response.status, headers: response.headers });
+    const late = (): void => {
+      const offered = response.undelivered?.();
+      if (offered !== undefined) (context as { waitUntil?: (work: Promise<void>) => void } | undefined)?.waitUntil?.(offered);
+    };
+    if (request.signal.aborted) late();
+    return new Response(typeof response.body === "string" ? response.body : drip(response.body, late), { status: response.status, headers: response.headers });
   };
   return { fetch: answer, GET: (request) => answer(request), POST: (request) => answer(request) };
 }
@@ -82,8 +87,8 @@ async function readBody(request: Request, bytesMax: number): Promise<Uint8Array<
   return body;
 }
 
-/** A slow answer: a newline now and every 10 s, then the text. */
-function drip(response: HttpResponse): ReadableStream<Uint8Array> {
+/** A slow answer: a newline now and every 10 s, then the text. `late` is called when nobody reads it any more. */
+function drip(body: Promise<string>, late: () => void): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   const newline = encoder.encode("\n");
   let timer: ReturnType<typeof setInterval> | undefined;
@@ -92,7 +97,7 @@ function drip(response: HttpResponse): ReadableStream<Uint8Array> {
       controller.enqueue(newline);
       timer = setInterval(() => controller.enqueue(newline), KEEP_ALIVE_MS);
       try {
-        controller.enqueue(encoder.encode(await response.body));
+        controller.enqueue(encoder.encode(await body));
         controller.close();
       } catch (error) {
         controller.error(error);
@@ -102,6 +107,7 @@ function drip(response: HttpResponse): ReadableStream<Uint8Array> {
     },
     cancel() {
       clearInterval(timer);
+      late();
     },
   });
 }

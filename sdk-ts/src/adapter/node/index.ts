@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import type { Backstitch } from "../../app.js";
 import { MisuseError } from "../../errors.js";
 import { HttpHandler, type HttpResponse, type ServeOptions } from "../../handler.js";
-import { KEEP_ALIVE_MS } from "../../wire/limits.js";
+import { KEEP_ALIVE_MS, LINGER_MS } from "../../wire/limits.js";
 
 export type { ServeOptions } from "../../handler.js";
 
@@ -41,7 +41,7 @@ const GRACE_MS = 10_000;
  * ```
  */
 export function listener(app: Backstitch, options: ServeOptions = {}): (request: IncomingMessage, response: ServerResponse) => void {
-  return listen(new HttpHandler(app, options));
+  return listen(new HttpHandler(app, { lingerMs: LINGER_MS, ...options }));
 }
 
 /**
@@ -53,7 +53,7 @@ export function listener(app: Backstitch, options: ServeOptions = {}): (request:
  * ```
  */
 export async function serve(app: Backstitch, options: NodeServeOptions = {}): Promise<NodeServer> {
-  const handler = new HttpHandler(app, options);
+  const handler = new HttpHandler(app, { lingerMs: LINGER_MS, ...options });
   const answer = listen(handler);
   const server = createServer((request, response) => {
     const path = (request.url ?? "/").split("?")[0];
@@ -95,8 +95,11 @@ function close(server: Server, graceMs: number): Promise<void> {
 function listen(handler: HttpHandler): (request: IncomingMessage, response: ServerResponse) => void {
   return (request, response) => {
     const gone = new AbortController();
+    let undelivered: HttpResponse["undelivered"];
     response.once("close", () => {
-      if (!response.writableFinished) gone.abort();
+      if (response.writableFinished) return;
+      gone.abort();
+      void undelivered?.();
     });
     const header = (name: string): string | null => {
       const value = request.headers[name];
@@ -104,7 +107,11 @@ function listen(handler: HttpHandler): (request: IncomingMessage, response: Serv
     };
     handler
       .handle({ method: request.method ?? "GET", header, body: (bytesMax) => readBody(request, bytesMax), signal: gone.signal })
-      .then((answer) => send(request, response, answer))
+      .then((answer) => {
+        if (gone.signal.aborted) return answer.undelivered?.();
+        undelivered = answer.undelivered;
+        return send(request, response, answer);
+      })
       .catch(() => response.destroy()); // Nobody is there any more to be answered.
   };
 }
@@ -138,9 +145,11 @@ async function send(request: IncomingMessage, response: ServerResponse, answer: 
     return;
   }
   response.writeHead(answer.status, headers).write("\n");
-  const timer = setInterval(() => response.write("\n"), KEEP_ALIVE_MS);
+  // An answer may come after its connection is gone: nothing is written there any more.
+  const timer = setInterval(() => response.destroyed || response.write("\n"), KEEP_ALIVE_MS);
   try {
-    response.end(await answer.body);
+    const body = await answer.body;
+    if (!response.destroyed) response.end(body);
   } finally {
     clearInterval(timer);
   }
