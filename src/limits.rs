@@ -9,6 +9,9 @@ pub const EVENT_BYTES_MAX: usize = 1 << 20;
 /// Greatest outcome or input, in bytes of JSON.
 pub const OUTCOME_BYTES_MAX: usize = 4 << 20;
 
+/// Bytes of what a handler says besides its journal (a status, a heartbeat's details): it is kept in a row that changes often.
+pub const NOTE_BYTES_MAX: usize = 64 << 10;
+
 /// Greatest journal of one run, in bytes: it must fit into memory several times on a small machine.
 pub const JOURNAL_BYTES_MAX: usize = 32 << 20;
 

@@ -6,7 +6,7 @@ use super::turns::Turn;
 use super::{cancel, checkpoint, end, hold, invoke, step, wait};
 use crate::limits::{ENTRIES_MAX, JOURNAL_BYTES_MAX, LOSSES_MAX, RETRY_AFTER_MS_MAX};
 use crate::model::{
-    Answer, Attempt, Awaiting, EntryKind, EntryStatus, Failure, HandlerOp, HoldKind, Mismatch, Outcome, Payload,
+    Answer, Attempt, Awaiting, EntryKind, EntryStatus, Failure, HandlerOp, HoldKind, Mismatch, Note, Outcome, Payload,
     Problem, ProblemCode, RunHead, RunId, RunStatus, Span, Terminal, Timestamp, Token, Undelivered, names,
 };
 
@@ -64,12 +64,13 @@ pub(super) enum Applied {
 pub(super) fn apply_ops(draft: &mut Draft<'_>, turn: &Turn, ops: &[HandlerOp]) -> Part<Applied> {
     let run = turn.token.run;
     for op in ops {
-        let existing = draft.run(run)?.find(op.id());
-        if let Some(idx) = existing {
-            let kind = draft.run(run)?.entry(idx).kind;
-            if kind != op.kind() {
-                let (journal, code) = (kind.to_string(), op.kind().to_string());
-                contradiction(draft, turn, &Mismatch { id: op.id().clone(), journal, code })?;
+        let run = draft.run(run)?;
+        let existing = op.id().and_then(|id| run.find(id));
+        if let (Some(idx), Some(id), Some(code)) = (existing, op.id(), op.kind()) {
+            let journal = run.entry(idx).kind;
+            if journal != code {
+                let (journal, code) = (journal.to_string(), code.to_string());
+                contradiction(draft, turn, &Mismatch { id: id.clone(), journal, code })?;
                 return Ok(Applied::Over);
             }
         }
@@ -99,6 +100,10 @@ fn yielded(draft: &mut Draft<'_>, turn: &Turn, idle: bool) -> Part<()> {
 
 fn apply_op(draft: &mut Draft<'_>, turn: &Turn, existing: Option<u32>, op: &HandlerOp) -> Part<()> {
     match op {
+        HandlerOp::Note(Note::Status(value)) => {
+            draft.run(turn.token.run)?.head.value = Some(value.clone());
+            Ok(())
+        }
         HandlerOp::Step(report) => step::reported(draft, turn, existing, report),
         // Everything else was created when it was first asked for, and lives on its own since.
         _ if existing.is_some() => Ok(()),

@@ -45,12 +45,21 @@ pub enum HandlerOp {
     Send { id: EntryId, name: Option<Text>, params: Payload, events: Vec<EventDraft> },
     /// A fact about the code path.
     Marker { id: EntryId, name: Option<Text>, params: Payload },
+    /// Something that makes no entry.
+    Note(Note),
+}
+
+/// What a handler says besides its journal.
+#[derive(Clone, Debug)]
+pub enum Note {
+    /// What the run shows to whoever asks.
+    Status(Payload),
 }
 
 impl HandlerOp {
-    /// The entry's id.
-    pub fn id(&self) -> &EntryId {
-        match self {
+    /// The id of the entry that it makes, if it makes one.
+    pub fn id(&self) -> Option<&EntryId> {
+        Some(match self {
             HandlerOp::Step(StepReport { id, .. })
             | HandlerOp::Sleep { id, .. }
             | HandlerOp::WaitSignal(WaitSignalOp { id, .. })
@@ -58,12 +67,13 @@ impl HandlerOp {
             | HandlerOp::Invoke(InvokeOp { id, .. })
             | HandlerOp::Send { id, .. }
             | HandlerOp::Marker { id, .. } => id,
-        }
+            HandlerOp::Note(_) => return None,
+        })
     }
 
-    /// The entry's kind.
-    pub fn kind(&self) -> EntryKind {
-        match self {
+    /// The kind of the entry that it makes, if it makes one.
+    pub fn kind(&self) -> Option<EntryKind> {
+        Some(match self {
             HandlerOp::Step(_) => EntryKind::Step,
             HandlerOp::Sleep { .. } => EntryKind::Sleep,
             HandlerOp::WaitSignal(_) => EntryKind::WaitSignal,
@@ -71,7 +81,8 @@ impl HandlerOp {
             HandlerOp::Invoke(_) => EntryKind::Invoke,
             HandlerOp::Send { .. } => EntryKind::Send,
             HandlerOp::Marker { .. } => EntryKind::Marker,
-        }
+            HandlerOp::Note(_) => return None,
+        })
     }
 }
 

@@ -22,7 +22,7 @@ mod time;
 mod wait;
 
 pub use answer::{
-    Answer, Awaiting, EventDraft, HandlerOp, InvokeOp, Mismatch, Problem, ProblemCode, StepReport, StepResult,
+    Answer, Awaiting, EventDraft, HandlerOp, InvokeOp, Mismatch, Note, Problem, ProblemCode, StepReport, StepResult,
     Terminal, Undelivered, WaitEventOp, WaitSignalOp,
 };
 pub use app::{App, Deployment, DeploymentLimits, Manifest};

@@ -141,11 +141,15 @@ impl<'a> Taken<'a> {
             self.end = Some(end);
             return Ok(());
         }
+        if let Some(note) = op.note(keep).map_err(located)? {
+            self.ops.push(HandlerOp::Note(note));
+            return Ok(());
+        }
         let entry = op.entry_op(keep).map_err(located)?;
         let id = op.id.as_deref().unwrap_or_default();
         match self.first_with.get(id) {
             Some(&first) if !all[first].repeats(op) => {
-                return Err(AnswerError::Conflict { id: entry.id().clone(), first, second: index });
+                return Err(AnswerError::Conflict { id: id.into(), first, second: index });
             }
             Some(_) => {}
             None => {

@@ -8,11 +8,11 @@ use serde_json::value::RawValue;
 use super::reader::{Bounded, FieldProblem, named, present, read};
 use crate::limits::{
     ATTEMPTS_MAX, EVENT_BYTES_MAX, EVENTS_PER_SEND_MAX, FILTER_BYTES_MAX, NAME_BYTES_MAX, NON_RETRYABLE_MAX,
-    OUTCOME_BYTES_MAX,
+    NOTE_BYTES_MAX, OUTCOME_BYTES_MAX,
 };
 use crate::model::{
-    EntryId, EventDraft, Failure, HandlerOp, InvokeOp, Payload, RetryPolicy, Span, StepReport, StepResult, Terminal,
-    Text, Timestamp, WaitEventOp, WaitSignalOp, names,
+    EntryId, EventDraft, Failure, HandlerOp, InvokeOp, Note, Payload, RetryPolicy, Span, StepReport, StepResult,
+    Terminal, Text, Timestamp, WaitEventOp, WaitSignalOp, names,
 };
 
 /// What is wrong with one op.
@@ -20,8 +20,8 @@ use crate::model::{
 pub enum OpError {
     /// The protocol has no such op.
     #[error(
-        "there is no op `{0}`; this server knows step, sleep, waitSignal, waitEvent, invoke, send, marker, done, fail \
-         and mismatch. Is the SDK newer than the server?"
+        "there is no op `{0}`; this server knows step, sleep, waitSignal, waitEvent, invoke, send, marker, status, done, \
+         fail, yield and mismatch. Is the SDK newer than the server?"
     )]
     UnknownKind(String),
     /// An entry's id cannot be used.
@@ -63,6 +63,8 @@ pub(super) struct WireOp<'a> {
     pub(super) ok: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     pub(super) err: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    value: Option<&'a RawValue>,
     #[serde(default)]
     attempt: Option<u32>,
     #[serde(default)]
@@ -174,6 +176,18 @@ impl WireOp<'_> {
         };
         let (started_at, ended_at) = (self.started_at, self.ended_at);
         Ok(StepReport { id, name, params, retry, result, attempt, started_at, ended_at })
+    }
+
+    /// What the op says besides the journal, if it makes no entry.
+    pub(super) fn note(&self, keep: &Keep<'_>) -> Result<Option<Note>, OpError> {
+        match (&*self.op, self.value) {
+            ("status", Some(value)) if value.get().len() > NOTE_BYTES_MAX => {
+                Err(FieldProblem::new("value", too_long(value.get().len(), NOTE_BYTES_MAX)).into())
+            }
+            ("status", Some(value)) => Ok(Some(Note::Status(keep(value)))),
+            ("status", None) => Err(FieldProblem::new("value", "is missing").into()),
+            _ => Ok(None),
+        }
     }
 
     /// How the run ends, if the op says so.

@@ -39,7 +39,7 @@ fn every_op_is_read() {
         {"op": "marker", "id": "j"},
         {"op": "done", "ok": {"total": 1.50}},
     ]));
-    let kinds: Vec<&str> = ops.iter().map(|op| op.kind().as_str()).collect();
+    let kinds: Vec<&str> = ops.iter().map(|op| op.kind().expect("an entry").as_str()).collect();
     let expected =
         ["step", "step", "sleep", "sleep", "waitSignal", "waitSignal", "waitEvent", "invoke", "send", "marker"];
     assert_eq!(kinds, expected);
