@@ -354,6 +354,9 @@ pub const SAID_MAX: usize = 100;
 /// Time for registered apps to answer before `dev` says what there is, in milliseconds.
 pub const FIRST_LOOK_MS: u64 = 2_000;
 
+/// Pause between two questions in that time, while an app is being started, in milliseconds.
+pub const FIRST_LOOK_PAUSE_MS: u64 = 100;
+
 /// Time for the app that `dev` started to end by itself, in milliseconds.
 pub const CHILD_STOP_MS: u64 = 5_000;
 

@@ -208,6 +208,8 @@ impl Keeper {
             return;
         }
         tracing::warn!(
+            // `dev` tells it itself, and leaves these lines out by this name.
+            target: "backstitch_server::catalog::unreachable",
             app = &*row.name,
             error = text,
             "an app cannot be asked what it is; its deployment stays in use"

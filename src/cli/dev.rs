@@ -60,7 +60,7 @@ impl Dev {
         };
         let catalog = node.catalog().clone();
         let beside = async {
-            tokio::join!(finder.run(), news::tell(catalog), watch_over(child.as_mut()));
+            tokio::join!(finder.run(), news::tell(catalog, !self.command.is_empty()), watch_over(child.as_mut()));
         };
         let ended = serve::run(node, stops, beside).await;
         match (child, &ended) {

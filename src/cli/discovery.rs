@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use futures_util::future::join_all;
 use tokio::net::TcpStream;
+use url::{Host, Url};
 
 use super::exit::refused;
 use super::screen;
@@ -106,7 +107,10 @@ impl Finder {
         everywhere: bool,
         own_port: u16,
     ) -> Result<Finder> {
-        let ports = PORTS.into_iter().filter(|port| everywhere && *port != own_port).map(|port| (port, None)).collect();
+        // What was named is asked where it was named, and not a second time under this machine's other names.
+        let named: BTreeSet<u16> = given.iter().filter_map(|given| local_port(&given.url)).chain([own_port]).collect();
+        let ports = PORTS.into_iter().filter(|port| everywhere && !named.contains(port));
+        let ports = ports.map(|port| (port, None)).collect();
         Ok(Finder { discovery: asker()?, catalog, signs, given, ports, said: BTreeSet::new() })
     }
 
@@ -193,6 +197,17 @@ impl Finder {
     }
 }
 
+/// The port of an address on this machine.
+fn local_port(url: &str) -> Option<u16> {
+    let url: Url = url.parse().ok()?;
+    let local = match url.host()? {
+        Host::Domain(name) => name == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    };
+    url.port_or_known_default().filter(|_| local)
+}
+
 /// An error, with what to type if the app answers signed requests only.
 fn with_hint(error: &DiscoveryError, url: &str, signs: bool) -> String {
     let DiscoveryError::Signature { detail, .. } = error else { return error.to_string() };
@@ -254,6 +269,8 @@ mod tests {
             (given.name, given.url)
         };
         assert_eq!(read("http://a/b?c=d"), (None, "http://a/b?c=d".to_owned()));
+        assert_eq!([local_port("http://127.0.0.1:3000/x"), local_port("http://[::1]:8000")], [Some(3000), Some(8000)]);
+        assert_eq!([local_port("http://shop.example:3000"), local_port("localhost:3000")], [None, None]);
         assert_eq!(read("shop=http://a/b?c=d"), (Some("shop".to_owned()), "http://a/b?c=d".to_owned()));
     }
 }

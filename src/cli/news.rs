@@ -11,12 +11,13 @@ use super::apps::shown;
 use super::screen::{self, plain};
 use super::style::{BAD, BOLD, DIM, GOOD, MOVING, styled};
 use crate::catalog::Catalog;
-use crate::limits::{FIRST_LOOK_MS, FUNCTIONS_SHOWN};
+use crate::limits::{FIRST_LOOK_MS, FIRST_LOOK_PAUSE_MS, FUNCTIONS_SHOWN};
 use crate::model::{App, FunctionConfig, Registry, Text};
 
 /// Says what changes, until it is dropped.
-pub(super) async fn tell(catalog: Catalog) {
-    look(&catalog).await;
+/// With `starting`, an app is being started just now, and is given the time to answer.
+pub(super) async fn tell(catalog: Catalog, starting: bool) {
+    look(&catalog, starting).await;
     let mut registry = catalog.subscribe();
     let mut before = Arc::new(Registry::default());
     let mut hinted = false;
@@ -38,9 +39,13 @@ pub(super) async fn tell(catalog: Catalog) {
 }
 
 /// Asks what was registered in an earlier life, so that what is said of it first is true now.
-async fn look(catalog: &Catalog) {
+async fn look(catalog: &Catalog, starting: bool) {
     let names: Vec<Text> = catalog.registry().apps.keys().cloned().collect();
-    let answers = join_all(names.iter().map(|name| catalog.sync(name)));
+    let answers = async {
+        while join_all(names.iter().map(|name| catalog.sync(name))).await.iter().any(Result::is_err) && starting {
+            tokio::time::sleep(Duration::from_millis(FIRST_LOOK_PAUSE_MS)).await;
+        }
+    };
     // An app that takes longer is told of when it has answered; the errors are in the registry.
     let _ = tokio::time::timeout(Duration::from_millis(FIRST_LOOK_MS), answers).await;
 }

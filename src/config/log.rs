@@ -21,7 +21,8 @@ impl Log {
     /// When a value cannot be read.
     pub fn read(layers: &Layers, mode: Mode) -> Result<Log, ConfigError> {
         let usual = match mode {
-            Mode::Dev => "warn",
+            // That an app cannot be asked is said by `dev` beside the log.
+            Mode::Dev => "warn,backstitch_server::catalog::unreachable=off",
             Mode::Start => "info",
         };
         Ok(Log {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::world::{World, run, shop};
+use super::world::{Following, World, run, shop};
 
 /// A server on which the app is registered.
 async fn world() -> (World, crate::support::peer::Peer) {
@@ -99,20 +99,11 @@ async fn events_start_runs_that_can_be_listed_and_shown() {
 async fn a_run_is_followed_until_a_signal_ends_it() {
     let (world, _app) = world().await;
     let id = world.run(&["call", "shop/wait", "--no-wait"]).await.expect(0, &[]).out.trim().to_owned();
-    let following = run(world.command(&["run", &id, "--watch"]));
-    let followed_by_program = run(world.command(&["run", &id, "--watch", "--json"]));
-    let signalling = async {
-        loop {
-            let why = world.run(&["explain", &id, "--json"]).await.expect(0, &[]).json();
-            if why["reason"] == "waiting" {
-                break;
-            }
-        }
-        world.run(&["explain", &id]).await.expect(0, &["It waits for", "approve"]);
-        let sent = ["signal", &id, "approve", "{\"by\": \"ada\"}", "--id", "s1"];
-        world.run(&sent).await.expect(0, &["has it"]);
-    };
-    let (person, program, ()) = tokio::join!(following, followed_by_program, signalling);
+    let person = Following::start(world.command(&["run", &id, "--watch"]), "waits for the signal approve").await;
+    let program = Following::start(world.command(&["run", &id, "--watch", "--json"]), "waitSignal").await;
+    world.run(&["explain", &id]).await.expect(0, &["It waits for", "approve"]);
+    world.run(&["signal", &id, "approve", "{\"by\": \"ada\"}", "--id", "s1"]).await.expect(0, &["has it"]);
+    let (person, program) = (person.ended().await, program.ended().await);
     let person = person.expect(0, &["waits for the signal approve", "completed", "{\"by\":\"ada\"}"]);
     assert!(!person.out.contains('\u{1b}'), "no colours and no moves without a terminal: {person:?}");
     let program = lines(&program.expect(0, &[]).out);

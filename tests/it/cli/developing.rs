@@ -130,6 +130,27 @@ async fn the_app_it_starts_knows_the_server_and_ends_with_it() {
 }
 
 #[tokio::test]
+async fn an_app_that_is_started_again_is_given_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let app = Peer::start(|_| response(200, &SDK, &manifest().to_string())).await;
+    let port = app.address.port();
+    let mut server = Server::start(dir.path(), &["dev", "--no-discovery", "--app", &app.url()], &[]).await;
+    server.says("✓ shop").await;
+    assert_eq!(server.stop().await, 0);
+    drop(app);
+    let mut server = with_child(dir.path(), "sleep 0.5; echo up", &[]).await;
+    server.says("app │ up").await;
+    // The same place, as the child would take it.
+    let _app = Peer::start_on(port, |_| response(200, &SDK, &manifest().to_string())).await;
+    let mut said = Vec::new();
+    while !said.last().is_some_and(|line: &String| line.contains("✓ shop")) {
+        said.push(server.err.next_line().await.unwrap().expect("it says that the app is there"));
+    }
+    assert!(!said.iter().any(|line| line.contains("failed to reach")), "{said:#?}");
+    assert_eq!(server.stop().await, 0);
+}
+
+#[tokio::test]
 async fn the_app_gets_the_half_of_the_key_that_is_its_own() {
     let dir = tempfile::tempdir().unwrap();
     let key = backstitch_server::auth::SigningKey::private([9; 32]);

@@ -62,6 +62,41 @@ pub(super) async fn run(mut command: Command) -> Ended {
     }
 }
 
+/// A command that follows something, and has said a word of which a test wants to be sure before it goes on.
+pub(super) struct Following {
+    process: Child,
+    out: Lines<BufReader<ChildStdout>>,
+    said: String,
+}
+
+impl Following {
+    /// Starts it and waits until a line of its standard output has `word`.
+    pub(super) async fn start(mut command: Command, word: &str) -> Following {
+        let mut process = command.spawn().expect("the binary can be run");
+        let out = BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut following = Following { process, out, said: String::new() };
+        let reading = async { while !following.line().await.expect("it has more to say").contains(word) {} };
+        tokio::time::timeout(Duration::from_secs(30), reading).await.expect("it says the word in time");
+        following
+    }
+
+    async fn line(&mut self) -> Option<String> {
+        let line = self.out.next_line().await.unwrap()?;
+        self.said.push_str(&line);
+        self.said.push('\n');
+        Some(line)
+    }
+
+    /// Waits for its end, and returns all that it said.
+    pub(super) async fn ended(mut self) -> Ended {
+        let reading = async { while self.line().await.is_some() {} };
+        tokio::time::timeout(Duration::from_secs(30), reading).await.expect("it ends in time");
+        let output = self.process.wait_with_output().await.unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        Ended { code: output.status.code().unwrap_or(-1), out: self.said, err }
+    }
+}
+
 /// A running `dev` or `start`.
 pub(super) struct Server {
     pub(super) process: Child,

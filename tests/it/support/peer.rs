@@ -63,7 +63,12 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) async fn start(script: impl Fn(&Received) -> Vec<Say> + Send + Sync + 'static) -> Peer {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Peer::start_on(0, script).await
+    }
+
+    /// On a port where another one was before.
+    pub(crate) async fn start_on(port: u16, script: impl Fn(&Received) -> Vec<Say> + Send + Sync + 'static) -> Peer {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("a free port");
         let address = listener.local_addr().expect("a bound port");
         let received = Arc::new(Mutex::new(Vec::new()));
         let (script, seen): (Arc<Script>, _) = (Arc::new(script), received.clone());
