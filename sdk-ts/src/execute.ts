@@ -3,7 +3,7 @@
  */
 import type { Backstitch } from "./app.js";
 import type { FunctionDefinition } from "./function.js";
-import { runLogger } from "./log.js";
+import { type Logger, runLogger } from "./log.js";
 import { Replay, type ReplayOptions } from "./replay/replay.js";
 import { parseWith } from "./schema.js";
 import { Steps } from "./steps.js";
@@ -26,12 +26,18 @@ function parsedData(fn: FunctionDefinition, event: WireEvent): unknown {
   return event.data;
 }
 
-/** Runs the function's handler against the journal. Throws `Abandoned` when it is ended from outside. */
-export function execute(app: Backstitch, fn: FunctionDefinition, invocation: Invocation, options: ReplayOptions): Promise<Answer> {
+/** What an execution is told, besides what the replay is told. */
+export interface ExecuteOptions extends ReplayOptions {
+  /** Where the handler's log goes; the app's logger if left out. */
+  readonly log?: Logger;
+}
+
+/** Runs the function's handler against the journal. Throws `Abandoned` when it is ended from outside, `Stale` when another invocation has taken over. */
+export function execute(app: Backstitch, fn: FunctionDefinition, invocation: Invocation, options: ExecuteOptions): Promise<Answer> {
   const replay = new Replay(invocation, options);
   const { run, trigger } = invocation;
   const step = new Steps({ replay, facts: run, codec: app.codec }, "");
-  const log = runLogger(app.log, { run: run.id, function: `${run.app}/${run.function}` }, () => replay.replaying);
+  const log = runLogger(options.log ?? app.log, { run: run.id, function: `${run.app}/${run.function}` }, () => replay.replaying);
   const handler = async (): Promise<unknown> => {
     const received = eventOf(invocation);
     const byEvent = trigger.kind === "event";

@@ -12,12 +12,28 @@ export interface Logger {
 
 const LEVELS = ["debug", "info", "warn", "error"] as const;
 
-/** Logs to the console: the message, then the fields if there are any. */
+/** Fields as one line of JSON; what JSON cannot hold must not fail a log. */
+function oneLine(fields: Record<string, unknown>): string {
+  if (Object.keys(fields).length === 0) return "";
+  try {
+    return ` ${JSON.stringify(fields)}`;
+  } catch {
+    return ` ${String(Object.keys(fields))} (not JSON)`;
+  }
+}
+
+/** A line: whose it is (`shop/order run_…`, where it is a handler's), the message, the other fields as JSON. */
+function line(message: string, { function: fn, run, ...fields }: Record<string, unknown> = {}): string {
+  const whose = [fn, run].filter((part) => part !== undefined).join(" ");
+  return `${whose === "" ? "" : `${whose} `}${message}${oneLine(fields)}`;
+}
+
+/** Logs to the console, one line each. */
 export const consoleLogger: Logger = {
-  debug: (message, fields) => console.debug(...(fields === undefined ? [message] : [message, fields])),
-  info: (message, fields) => console.info(...(fields === undefined ? [message] : [message, fields])),
-  warn: (message, fields) => console.warn(...(fields === undefined ? [message] : [message, fields])),
-  error: (message, fields) => console.error(...(fields === undefined ? [message] : [message, fields])),
+  debug: (message, fields) => console.debug(line(message, fields)),
+  info: (message, fields) => console.info(line(message, fields)),
+  warn: (message, fields) => console.warn(line(message, fields)),
+  error: (message, fields) => console.error(line(message, fields)),
 };
 
 /** A logger that adds the run to each line and drops what was logged before. */

@@ -77,7 +77,8 @@ export interface Step {
   sleepUntil(id: string, time: Date | string): Promise<void>;
 
   /**
-   * Waits for a signal to this run. Signals that come early are kept.
+   * Waits for a signal to this run. Signals that come early are kept. A wait that lost a race stays open and takes the next signal of its
+   * name: keep its promise and race that again, instead of creating a second wait for the same name.
    *
    * ```ts
    * const answer = await step.waitForSignal("approval", approve, { timeout: "3d" });

@@ -330,6 +330,8 @@ export class Replay {
         clearTimeout(timer);
         resolve();
       };
+      // The port may have ended the invocation while it took a report, before anybody waited.
+      if (this.#options.signal?.aborted) this.#wake();
     });
   }
 }

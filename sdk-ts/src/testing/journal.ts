@@ -46,6 +46,7 @@ export function nextAttemptMs(retry: RetryOptions | undefined, failed: number, e
 /** The entries of one run. */
 export class Journal {
   readonly entries = new Map<string, TestEntry>();
+  readonly #listeners = new Set<() => void>();
   #seq = 0;
 
   /** The ordinal of the last settlement. */
@@ -73,7 +74,23 @@ export class Journal {
     if ("ok" in outcome) [entry.status, entry.value] = ["ok", outcome.ok];
     else if ("err" in outcome) [entry.status, entry.error] = ["err", outcome.err];
     else entry.status = "timeout";
+    for (const tell of this.#listeners) tell();
     return true;
+  }
+
+  /** Resolves when something has settled after `seen`, after `ms` of real time, or when nobody waits any more. */
+  async news(seen: number, ms: number, signal: AbortSignal): Promise<void> {
+    if (this.#seq > seen || signal.aborted) return;
+    let end = (): void => undefined;
+    const news = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    const timer = setTimeout(end, ms);
+    this.#listeners.add(end);
+    signal.addEventListener("abort", end, { once: true });
+    await news;
+    clearTimeout(timer);
+    this.#listeners.delete(end);
   }
 
   /** The open entry that is due first. */

@@ -3,6 +3,7 @@
  */
 import type { Codec } from "../codec.js";
 import type { EventDraft } from "../event.js";
+import type { Logger } from "../log.js";
 import type { BodyFacts } from "../replay/entry.js";
 import type { StepBody } from "../replay/bodies.js";
 import { writeJson } from "../wire/json.js";
@@ -14,7 +15,7 @@ export type Injected = unknown | Error | ((facts: BodyFacts) => unknown);
 export interface CrashPoints {
   /** Entries whose step is about to begin. */
   before?: string[];
-  /** Entries (or `done`, `fail`) that the server is just being told of: what was done is not recorded. */
+  /** Entries (or `done`, `fail`) that the server is just being told of, in an answer or a report: what was done is not recorded. */
   after?: string[];
 }
 
@@ -26,13 +27,22 @@ export interface TestRunOptions {
   event?: EventDraft;
   /** The name its starter gives it. */
   runId?: string;
+  /** The run's own id, `run_` and 26 characters; the same one each time if left out. What is made of it (`run.uuid()`, idempotency keys, tokens) differs with it. */
+  id?: string;
+  /** Where the handler's log goes; the app's logger if left out. */
+  log?: Logger;
+  /**
+   * How the handler talks to the server: in one answer an invocation (`"respond"`, if left out), or in reports while it works
+   * (`"checkpoint"`), as it does wherever it can reach the server. A correct handler comes to the same result in both.
+   */
+  mode?: "respond" | "checkpoint";
   /** When it starts: a fixed time if left out. */
   now?: Date | string;
   /** Stands in for the bodies of steps, by entry id. The others really run. */
   steps?: Record<string, Injected>;
   /** Results of awaited children, by `"function"` or `"app/function"`: a value, or what to do with the input. The others stay open. */
   children?: Record<string, unknown | ((input: any) => unknown)>;
-  /** Where the process dies; `"everywhere"`: every answer is lost once. */
+  /** Where the process dies; `"everywhere"`: every answer, and every report, is lost once. */
   crash?: CrashPoints | "everywhere";
 }
 

@@ -1,12 +1,12 @@
 /**
- * A run in a test: a miniature of the server in respond mode, with a clock that is skipped. It speaks the real protocol with the real
+ * A run in a test: a miniature of the server, with a clock that is skipped. It speaks the real protocol with the real
  * replay, so a handler that passes here is replayed in the same way by a server.
  */
 import { appOf } from "../app.js";
 import { durationMs } from "../duration.js";
 import { MisuseError } from "../errors.js";
 import type { EventDraft } from "../event.js";
-import { execute } from "../execute.js";
+import { execute, type ExecuteOptions } from "../execute.js";
 import type { FunctionDefinition } from "../function.js";
 import type { StepBody } from "../replay/bodies.js";
 import type { Abandoned } from "../replay/replay.js";
@@ -18,6 +18,7 @@ import { awakeableToken } from "../wire/ids.js";
 import { readInvocation, type Trigger, type WireEvent } from "../wire/invocation.js";
 import { writeJson } from "../wire/json.js";
 import { BODY_BYTES_MAX } from "../wire/limits.js";
+import { TestCheckpoints } from "./checkpoints.js";
 import { passes } from "./filter.js";
 import { Journal, nextAttemptMs, type Outcome, type TestEntry } from "./journal.js";
 import { injectedBody, type TestRunOptions } from "./options.js";
@@ -42,11 +43,12 @@ export class TestRunError extends Error {
 const IDLE_INVOCATIONS_MAX = 20;
 const SECRET = "00112233445566778899aabbccddeeff";
 const EPOCH = "2026-01-01T00:00:00.000Z";
+const RUN_ID = /^run_[0-9a-hjkmnp-tv-z]{26}$/;
 const tail = (n: number): string => `01kdvqx000${String(n).padStart(16, "0")}`;
 
 /** A run of one function, driven by a test. Make it with `testRun`. */
 export class TestRun<Out = Json> {
-  readonly id = `run_${tail(0)}`;
+  readonly id: string;
   /** Every answer the server took, in order. */
   readonly answers: any[] = [];
   /** Events that the run has sent. */
@@ -75,10 +77,14 @@ export class TestRun<Out = Json> {
   #awaiting: string[][] | undefined;
   #idle = 0;
   #counter = 0;
+  #invocations = 0;
+  #taken = 0;
 
   constructor(fn: FunctionDefinition<any, Out>, options: TestRunOptions) {
     this.#fn = fn;
     this.#options = options;
+    this.id = options.id ?? `run_${tail(0)}`;
+    if (!RUN_ID.test(this.id)) throw new MisuseError(`failed to prepare the run ${JSON.stringify(this.id)}: ids of runs are run_ and 26 characters of 0-9 and a-z without i, l, o, u.`);
     this.#nowMs = this.#startedAt = new Date(options.now ?? EPOCH).getTime();
     const at = this.now.toISOString();
     const { event } = options;
@@ -224,21 +230,35 @@ export class TestRun<Out = Json> {
       if (!crash.signal.aborted) throw error;
       return undefined;
     };
-    const answer = await execute(appOf(this.#fn), this.#fn as FunctionDefinition, invocation, { signal: crash.signal, stage }).catch(lost);
+    const before = this.#journal.seq + this.#journal.entries.size;
+    const answer = await execute(appOf(this.#fn), this.#fn as FunctionDefinition, invocation, { signal: crash.signal, stage, ...this.#talk(crash) }).catch(lost);
     const printed = answer === undefined ? undefined : JSON.parse(printAnswer(answer, BODY_BYTES_MAX));
-    if (printed === undefined || this.#losesAnswer(printed)) {
+    if (printed === undefined || this.#loses(printed.ops)) {
       this.#attempt++;
       this.#ready = true;
       return;
     }
     this.answers.push(printed);
-    await this.#apply(printed);
+    await this.#apply(printed, before);
+  }
+
+  /** How this invocation talks to the server, and where its handler logs. */
+  #talk(crash: AbortController): ExecuteOptions {
+    const { log, mode } = this.#options;
+    const logs = log === undefined ? {} : { log };
+    if (mode !== "checkpoint") return logs;
+    const loses = (ops: any[]): boolean => {
+      const lost = this.#loses(ops);
+      if (lost) crash.abort();
+      return lost;
+    };
+    return { ...logs, checkpointer: new TestCheckpoints({ journal: this.#journal, nowMs: () => this.#nowMs, apply: (op) => this.#applyOp(op), loses }) };
   }
 
   #body(): object {
     const { id } = this;
     const run = { id, app: this.#fn.app, function: this.#fn.function, name: this.#options.runId ?? null, attempt: this.#attempt, startedAt: new Date(this.#startedAt).toISOString(), key: null, secret: SECRET, ...(this.#seen === undefined ? {} : { seen: this.#seen }) };
-    return { run, trigger: this.#trigger, input: this.#input, journal: this.#journal.wire(this.#nowMs), links: { checkpoint: null, journal: null }, token: `inv_1.${(this.#counter++).toString(16)}.${id.slice(4)}` };
+    return { run, trigger: this.#trigger, input: this.#input, journal: this.#journal.wire(this.#nowMs), links: { checkpoint: null, journal: null }, token: `inv_1.${(this.#invocations++).toString(16)}.${id.slice(4)}` };
   }
 
   #stage(id: string, own: StepBody, crash: AbortController): StepBody {
@@ -253,29 +273,28 @@ export class TestRun<Out = Json> {
     return injectedBody(this.#options.steps, id, appOf(this.#fn).codec) ?? own;
   }
 
-  /** Whether the handler's process dies before the server has this answer. Each answer is lost once at most. */
-  #losesAnswer(answer: any): boolean {
+  /** Whether the handler's process dies before the server has this answer or report. Each is lost once at most. */
+  #loses(ops: any[]): boolean {
     const { crash } = this.#options;
-    if (crash === undefined) return false;
-    const ids: string[] = answer.ops.map((op: any) => op.id ?? op.op);
-    const key = crash === "everywhere" ? `answer ${this.answers.length}` : ids.find((id) => crash.after?.includes(id) && !this.#crashed.has(id));
-    if (key === undefined || this.#crashed.has(key)) return false;
-    this.#crashed.add(key);
+    const place = crash === "everywhere" ? `place ${this.#taken}` : ops.map((op) => op.id ?? op.op).find((id) => crash?.after?.includes(id) && !this.#crashed.has(id));
+    if (crash === undefined || place === undefined || this.#crashed.has(place)) {
+      this.#taken++;
+      return false;
+    }
+    this.#crashed.add(place);
     return true;
   }
 
-  async #apply(answer: any): Promise<void> {
-    const before = this.#journal.seq;
-    const known = this.#journal.entries.size;
+  /** Applies an answer. `before` measures the journal when the invocation began. */
+  async #apply(answer: any, before: number): Promise<void> {
     this.#seen = answer.seen;
     for (const op of answer.ops) await this.#applyOp(op);
     if (this.#status !== "running" || this.#retryAt !== undefined) return;
-    const progressed = this.#journal.seq > before || this.#journal.entries.size > known;
-    if (progressed) [this.#attempt, this.#idle] = [1, 0];
+    if (this.#journal.seq + this.#journal.entries.size > before) [this.#attempt, this.#idle] = [1, 0];
     else if (++this.#idle > IDLE_INVOCATIONS_MAX) throw new TestRunError(`the run was invoked ${this.#idle} times without progress; it waits for ${this.#openEntries()}`);
     const open = this.journal.some((entry) => entry.status === "open");
     if (answer.ops.length === 0 && !open) throw new TestRunError("the handler answered nothing and waits for nothing: it awaits a promise that is no entry of its journal");
-    this.#ready = false;
+    this.#ready = answer.ops.some((op: any) => op.op === "yield");
     this.#awaiting = answer.awaiting;
     if (this.#journal.seq > answer.seen) this.#wake();
   }
@@ -284,6 +303,7 @@ export class TestRun<Out = Json> {
     if (op.op === "mismatch") throw new TestRunError(`the code contradicts the journal at \`${op.id}\`: the journal has a ${op.journal}, the code asks for a ${op.code}`);
     if (op.op === "done") return this.#finish("completed", { ok: op.ok });
     if (op.op === "fail") return this.#fail(op.err);
+    if (op.op === "yield") return;
     const entry = this.#journal.create(op.id, op.op, op.name, op.params);
     if (entry.status !== "open") return;
     if (op.op === "step") this.#applyStep(entry, op);

@@ -57,6 +57,62 @@ describe("testRun", () => {
     assert.equal(run.journal.filter((e) => e.op === "step").length, 2);
   });
 
+  test("with checkpoints: fewer invocations, the same result, logs come once, lost reports are made again", async () => {
+    for (const crash of [undefined, "everywhere"] as const) {
+      const { order, charged, lines } = shop();
+      const run = testRun(order, { event: orderCreated({ id: "17", cents: 5 }), mode: "checkpoint", ...(crash === undefined ? {} : { crash }) });
+      await run.until("approval");
+      run.signal(approve, { by: "ann" });
+      assert.deepEqual(await run.result(), { shipped: "shipped by ann", at: "1970-01-01T00:00:00.000Z" });
+      assert.deepEqual(run.journal.map((e) => [e.id, e.status, e.seq]), [["charge", "ok", 1], ["cool-off", "ok", 2], ["approval", "ok", 3], ["ship", "ok", 4]]);
+      assert.equal(charged.length, crash === undefined ? 1 : 2);
+      if (crash === undefined) assert.deepEqual([run.answers.length, lines], [3, ["begin", "charged", "shipped"]]);
+    }
+  });
+
+  test("with checkpoints a signal and a cancellation reach a handler that is busy", async () => {
+    const app = new Backstitch({ id: "a", log: silent });
+    const fn = app.function({ id: "f" }, async ({ step }) => {
+      const said = step.waitForSignal("s", "go").then(() => step.run("heard", () => 1));
+      try {
+        await step.run("long", ({ signal }) => new Promise((resolve) => signal.addEventListener("abort", () => resolve(0))));
+      } catch (error) {
+        return [await said, await step.run("undo", () => (error as Error).name)];
+      }
+      return null;
+    });
+    const run = testRun(fn, { mode: "checkpoint" });
+    const result = run.result();
+    setTimeout(() => run.signal("go"), 1_100);
+    setTimeout(() => run.cancel(), 1_300);
+    assert.deepEqual(await result, [1, "CancelledError"]);
+    assert.deepEqual([run.entry("heard").seq, run.answers.length], [2, 1]);
+  });
+
+  test("a run has the id and the logger that it is given", async () => {
+    const { order, lines } = shop();
+    const own: string[] = [];
+    const id = "run_01hzy3v7q8k2m4n6p8r0s2t4v6";
+    const run = testRun(order, { event: orderCreated({ id: "17", cents: 5 }), id, log: { ...silent, info: (line) => void own.push(line) } });
+    await run.until("approval");
+    assert.deepEqual([run.id, own, lines], [id, ["begin", "charged"], []]);
+    assert.throws(() => testRun(order, { id: "17" }), /run_ and 26 characters/);
+  });
+
+  test("the default logger writes one line: whose it is, the message, the fields", async (t) => {
+    const printed: unknown[][] = [];
+    t.mock.method(console, "info", (...line: unknown[]) => void printed.push(line));
+    const fn = new Backstitch({ id: "a" }).function({ id: "f" }, async ({ step, log }) => {
+      log.info("begins");
+      await step.run("s", () => 1);
+      log.info("done", { n: 1, list: [{ deep: { er: true } }] });
+      log.info("odd", { big: 1n });
+    });
+    const run = testRun(fn);
+    await run.result();
+    assert.deepEqual(printed, [[`a/f ${run.id} begins`], [`a/f ${run.id} done {"n":1,"list":[{"deep":{"er":true}}]}`], [`a/f ${run.id} odd big (not JSON)`]]);
+  });
+
   test("a time-out and a cancellation both compensate", async () => {
     const late = testRun(shop().order, { event: orderCreated({ id: "1", cents: 1 }) });
     await assert.rejects(late.result(), (e: TestRunError) => e.error?.name === "Unapproved");
