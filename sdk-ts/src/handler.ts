@@ -10,6 +10,7 @@ import { execute } from "./execute.js";
 import type { FunctionDefinition } from "./function.js";
 import { answerLate, HttpCheckpoints, Reach } from "./links/checkpoints.js";
 import { RemoteJournal } from "./links/journal.js";
+import { byFetch, type Caller, type Transport } from "./links/request.js";
 import { Stale } from "./replay/checkpointer.js";
 import { Abandoned, type ReplayOptions } from "./replay/replay.js";
 import { type Answer, type Op, printAnswer } from "./wire/answer.js";
@@ -85,14 +86,16 @@ export class HttpHandler {
   readonly #limits: Partial<HostLimits>;
   readonly #env: Env;
   readonly #lingerMs: number;
+  readonly #transport: Transport;
   readonly #reach = new Reach();
   #described: { manifest: Manifest; hash: string; functions: number } | undefined;
 
   /** Throws `MisuseError` if the key cannot be read. */
-  constructor(app: Backstitch, options: ServeOptions = {}) {
+  constructor(app: Backstitch, options: ServeOptions = {}, transport: Transport = byFetch) {
     this.#app = app;
     this.#env = options.env ?? processEnv();
     this.#limits = options.limits ?? {};
+    this.#transport = transport;
     this.#lingerMs = options.lingerMs ?? 0;
     this.#dev = this.#env.BACKSTITCH_DEV === "1";
     this.#keys = readKeys(typeof this.#env.BACKSTITCH_KEY === "string" ? this.#env.BACKSTITCH_KEY : undefined);
@@ -173,7 +176,8 @@ export class HttpHandler {
     const { run, links, token } = received;
     const fn = this.#functionOf(received);
     const { limits } = this.manifest;
-    const rest = limits.outbound && links.journal !== null ? new RemoteJournal(links.journal, token) : undefined;
+    const caller: Caller = { token, transport: this.#transport };
+    const rest = limits.outbound && links.journal !== null ? new RemoteJournal(links.journal, caller) : undefined;
     const invocation = rest === undefined ? received : await rest.complete(received);
     const reports = limits.outbound ? links.checkpoint : null;
     const hostMs = host.remainingMs ?? (limits.seconds ?? Number.POSITIVE_INFINITY) * 1000;
@@ -182,7 +186,7 @@ export class HttpHandler {
       // A handler that can report, or bring its answer late, need not stop when the connection closes: the server may be back in a moment.
       ...(request.signal === undefined || reports !== null ? {} : { signal: request.signal }),
       timeoutMs: Math.max(0, Math.min(hostMs, ownMs) - ANSWER_RESERVE_MS),
-      ...(reports === null || !this.#reach.open ? {} : { checkpointer: this.#reporter(reports, invocation) }),
+      ...(reports === null || !this.#reach.open ? {} : { checkpointer: this.#reporter(reports, caller, invocation) }),
       ...(rest === undefined ? {} : { fetchEntry: (id: string) => rest.entry(id) }),
       ...(this.#dev ? { warn: (message: string) => this.#app.log.warn(`backstitch: ${message}`, { run: run.id }) } : {}),
     };
@@ -194,7 +198,7 @@ export class HttpHandler {
     if (this.#dev) answer.then(({ ops }) => this.#tell(ops, invocation)).catch(() => undefined);
     const text = answer.then((a) => printAnswer(a, limits.responseBytes));
     if (reports === null) return { text };
-    const late = async (): Promise<void> => void (await answerLate(reports, token, printAnswer(await answer, limits.responseBytes, true)));
+    const late = async (): Promise<void> => void (await answerLate(reports, caller, printAnswer(await answer, limits.responseBytes, true)));
     return { text, undelivered: () => late().catch(() => undefined) };
   }
 
@@ -206,9 +210,9 @@ export class HttpHandler {
     throw new Problem(404, "unknown_function", `the app \`${run.app}\` has no function \`${run.function}\`. It has: ${known === "" ? "none" : known}. If it was renamed, keep the old id until its runs are over`);
   }
 
-  #reporter(url: string, invocation: Invocation): HttpCheckpoints {
+  #reporter(url: string, caller: Caller, invocation: Invocation): HttpCheckpoints {
     const tell = this.#dev ? { tell: (ops: readonly Op[]) => this.#tell(ops, invocation) } : {};
-    return new HttpCheckpoints({ url, token: invocation.token, lingerMs: this.#lingerMs, reach: this.#reach, ...tell });
+    return new HttpCheckpoints({ url, caller, lingerMs: this.#lingerMs, reach: this.#reach, ...tell });
   }
 
   /** In dev, what failed is shown where the developer looks: in the app's own output. */

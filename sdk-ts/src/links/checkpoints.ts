@@ -8,7 +8,7 @@ import { type Checkpointer, Stale } from "../replay/checkpointer.js";
 import type { EntryOp } from "../wire/answer.js";
 import { type CheckpointReply, type CheckpointRequest, printCheckpoint, readReply } from "../wire/checkpoint.js";
 import { LATE_ANSWER_MS, RESPOND_MS, UNREACHABLE_MS } from "../wire/limits.js";
-import { ask, type Said, Unreachable } from "./request.js";
+import { ask, type Caller, type Said, Unreachable } from "./request.js";
 
 /** Whether this instance reaches the server. */
 export class Reach {
@@ -28,7 +28,7 @@ export class Reach {
 /** What a checkpointer over HTTP is told. */
 export interface HttpCheckpointsOptions {
   readonly url: string;
-  readonly token: string;
+  readonly caller: Caller;
   readonly lingerMs: number;
   readonly reach: Reach;
   /** Told of ops that are being reported. */
@@ -46,11 +46,11 @@ export class HttpCheckpoints implements Checkpointer {
   }
 
   async checkpoint(request: CheckpointRequest, signal: AbortSignal): Promise<CheckpointReply> {
-    const { url, token, reach, tell } = this.#options;
+    const { url, caller, reach, tell } = this.#options;
     tell?.(request.ops);
     let said: Said;
     try {
-      said = await ask({ url, token, body: printCheckpoint(request), forMs: UNREACHABLE_MS + (request.waitMs ?? 0), signal });
+      said = await ask(caller, { url, body: printCheckpoint(request), forMs: UNREACHABLE_MS + (request.waitMs ?? 0), signal });
     } catch (error) {
       if (error instanceof Unreachable && !signal.aborted) reach.lost();
       throw error;
@@ -63,9 +63,9 @@ export class HttpCheckpoints implements Checkpointer {
 }
 
 /** Offers an answer, printed as final, whose connection is gone. True if the server has taken it. */
-export async function answerLate(url: string, token: string, body: string): Promise<boolean> {
+export async function answerLate(url: string, caller: Caller, body: string): Promise<boolean> {
   try {
-    return (await ask({ url, token, body, forMs: LATE_ANSWER_MS })).status === 200;
+    return (await ask(caller, { url, body, forMs: LATE_ANSWER_MS })).status === 200;
   } catch {
     return false; // The server has waited for as long as it does, and invokes the run again.
   }

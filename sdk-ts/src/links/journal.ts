@@ -4,7 +4,7 @@
  */
 import { type Invocation, type JournalEntry, readEntry } from "../wire/invocation.js";
 import { PAGES_MAX, UNREACHABLE_MS } from "../wire/limits.js";
-import { ask } from "./request.js";
+import { ask, type Caller } from "./request.js";
 
 interface Page {
   readonly journal: JournalEntry[];
@@ -14,11 +14,11 @@ interface Page {
 /** The rest of an invocation's journal, at `links.journal`. */
 export class RemoteJournal {
   readonly #url: string;
-  readonly #token: string;
+  readonly #caller: Caller;
 
-  constructor(url: string, token: string) {
+  constructor(url: string, caller: Caller) {
     this.#url = url;
-    this.#token = token;
+    this.#caller = caller;
   }
 
   /** The invocation with all its entries. Throws if a page cannot be had. */
@@ -46,7 +46,7 @@ export class RemoteJournal {
 
   async #get(query: string): Promise<Page> {
     const url = `${this.#url}${this.#url.includes("?") ? "&" : "?"}${query}`;
-    const { status, text } = await ask({ url, token: this.#token, forMs: UNREACHABLE_MS });
+    const { status, text } = await ask(this.#caller, { url, forMs: UNREACHABLE_MS });
     if (status !== 200) throw new Error(`${url} answered ${status}: ${text.slice(0, 500)}`);
     const page = JSON.parse(text) as { journal?: unknown; before?: unknown };
     if (!Array.isArray(page.journal)) throw new Error(`${url} answered without a \`journal\``);

@@ -6,8 +6,10 @@ import { after, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { serve as serveFetch } from "../adapter/fetch/index.js";
 import { serve as serveNode } from "../adapter/node/index.js";
+import { exchange } from "../adapter/node/transport.js";
 import { HttpHandler, type ServeOptions } from "../handler.js";
 import { Backstitch, type Context } from "../index.js";
+import { byFetch, type Transport } from "./request.js";
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
 const env = { BACKSTITCH_DEV: "1" };
@@ -60,12 +62,14 @@ const post = async (handler: HttpHandler, body: string): Promise<any> => {
   return { status: response.status, ...JSON.parse(await response.body) };
 };
 
-const run = (handler: (context: Context) => unknown, links: object, options: ServeOptions = {}, journal: object[] = []): Promise<any> =>
-  post(new HttpHandler(appOf(handler), { env, ...options }), invocation(links, journal));
+type Run = (handler: (context: Context) => unknown, links: object, options?: ServeOptions, journal?: object[]) => Promise<any>;
+const over = (transport: Transport): Run => (handler, links, options = {}, journal = []) => post(new HttpHandler(appOf(handler), { env, ...options }, transport), invocation(links, journal));
 
 const two = async ({ step }: Context): Promise<number> => (await step.run("a", () => 1)) + (await step.run("b", () => 2));
 
-describe("checkpoints over HTTP", { concurrency: true }, () => {
+for (const transport of [byFetch, exchange]) describe(`checkpoints by ${transport.name}`, { concurrency: true }, () => {
+  const run = over(transport);
+
   test("a reply that was lost: the same number comes again with the very same bytes", async () => {
     const { url, asked } = await server((one, response, i) => (i === 0 ? void response.destroy() : settle(one)));
     assert.equal((await run(two, { checkpoint: url })).ops[0].ok, 3);
@@ -78,7 +82,7 @@ describe("checkpoints over HTTP", { concurrency: true }, () => {
     await new Promise<void>((resolve) => closed.listen(0, "127.0.0.1", resolve));
     const url = `http://127.0.0.1:${(closed.address() as AddressInfo).port}/`;
     await new Promise((resolve) => closed.close(resolve));
-    const handler = new HttpHandler(appOf(two), { env });
+    const handler = new HttpHandler(appOf(two), { env }, transport);
     const begun = Date.now();
     assert.deepEqual((await post(handler, invocation({ checkpoint: url }))).ops.map((op: any) => op.id), ["a"]);
     assert.ok(Date.now() - begun > 4_000 && Date.now() - begun < 7_000, `${Date.now() - begun} ms`);
@@ -170,7 +174,8 @@ describe("checkpoints over HTTP", { concurrency: true }, () => {
   });
 });
 
-describe("journals behind links", () => {
+for (const transport of [byFetch, exchange]) describe(`journals by ${transport.name}`, () => {
+  const run = over(transport);
   const big = { id: "a", op: "step", seq: 1, at, ref: true };
 
   test("an outcome that cannot be fetched fails the invocation, not what was done in it", async () => {

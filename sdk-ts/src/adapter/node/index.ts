@@ -7,6 +7,7 @@ import type { Backstitch } from "../../app.js";
 import { MisuseError } from "../../errors.js";
 import { HttpHandler, type HttpResponse, type ServeOptions } from "../../handler.js";
 import { KEEP_ALIVE_MS, LINGER_MS } from "../../wire/limits.js";
+import { exchange } from "./transport.js";
 
 export type { ServeOptions } from "../../handler.js";
 
@@ -41,7 +42,7 @@ const GRACE_MS = 10_000;
  * ```
  */
 export function listener(app: Backstitch, options: ServeOptions = {}): (request: IncomingMessage, response: ServerResponse) => void {
-  return listen(new HttpHandler(app, { lingerMs: LINGER_MS, ...options }));
+  return listen(new HttpHandler(app, { lingerMs: LINGER_MS, ...options }, exchange));
 }
 
 /**
@@ -53,7 +54,7 @@ export function listener(app: Backstitch, options: ServeOptions = {}): (request:
  * ```
  */
 export async function serve(app: Backstitch, options: NodeServeOptions = {}): Promise<NodeServer> {
-  const handler = new HttpHandler(app, { lingerMs: LINGER_MS, ...options });
+  const handler = new HttpHandler(app, { lingerMs: LINGER_MS, ...options }, exchange);
   const answer = listen(handler);
   const server = createServer((request, response) => {
     const path = (request.url ?? "/").split("?")[0];
