@@ -30,6 +30,16 @@ pub const FILTER_BYTES_MAX: usize = 4_096;
 /// Operators in a CEL filter: a chain of 2,000 overflows a thread's stack.
 pub const FILTER_OPERATORS_MAX: usize = 400;
 
+/// Steps that one evaluation of a filter may take, of at most 100 ns each: no filter and no event holds a partition up
+/// for longer than some 20 ms.
+pub const FILTER_STEPS_MAX: usize = 250_000;
+
+/// The patterns of `matches` in one filter, in bytes: 20 ms of compiling for the worst of them.
+pub const FILTER_PATTERN_BYTES_MAX: usize = 256;
+
+/// A compiled pattern of `matches`, in bytes: room for a class of Unicode.
+pub const FILTER_PATTERN_COMPILED_BYTES_MAX: usize = 64 << 10;
+
 /// Ops in one answer: no handler does more at once than a run may do in all.
 pub const OPS_MAX: usize = ENTRIES_MAX as usize + 1;
 

@@ -2,11 +2,12 @@
 //! real before it is finished. It touches only what is resident and asks for the rest.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::checkpoint::shared;
 use super::command::{Command, Decision, Refusal, Reply, Transition};
-use super::filter::{Filter, FilterError};
+use super::filter::{Filter, FilterError, Filters};
 use super::run::{Run, awaited_signal};
 use super::state::NameFacts;
 use super::{Partition, turns::Turn};
@@ -178,9 +179,15 @@ impl<'a> Draft<'a> {
         self.partition.tables.event_names.get(name)
     }
 
-    /// Open waits of a resident index key, without those of this decision.
-    pub(super) fn waits(&self, index: &WaitIndex) -> impl Iterator<Item = &'a Wait> + use<'a> {
-        self.partition.tables.waits.get(index).into_iter().flat_map(BTreeMap::values)
+    /// Open waits of a resident index key behind a place in their order, without those of this decision.
+    pub(super) fn waits_after(
+        &self,
+        index: &WaitIndex,
+        after: Option<(i64, u32)>,
+    ) -> impl Iterator<Item = &'a Wait> + use<'a> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let waits = self.partition.tables.waits.get(index);
+        waits.into_iter().flat_map(move |waits| waits.range((from, Bound::Unbounded))).map(|(_, wait)| wait)
     }
 
     /// Whether a run of this decision opened a wait for this event name.
@@ -250,7 +257,12 @@ impl<'a> Draft<'a> {
 
     /// A filter, compiled once.
     pub(super) fn filter(&self, source: &Text) -> Result<Arc<Filter>, FilterError> {
-        self.partition.filters.compile(source)
+        self.filters().compile(source)
+    }
+
+    /// What filters need again and again.
+    pub(super) fn filters(&self) -> &'a Filters {
+        &self.partition.filters
     }
 
     /// The configuration of a run's function on the deployment that it goes to.

@@ -1,6 +1,8 @@
 //! Events come in: they are recorded, they start runs of the functions they trigger, and they are delivered to open
 //! waits, one run a command. What is left to deliver is an entity of its own, so a crash in between forgets nothing.
 
+use std::cell::OnceCell;
+
 use super::command::{AcceptedEvent, Command, Reply};
 use super::draft::{Draft, Part};
 use super::filter::{Variables, event_index, event_view};
@@ -79,13 +81,14 @@ fn marked_event(row: &StateRow) -> Option<EventId> {
 /// Starts the functions of which one trigger says yes; of the others it keeps why the first said no.
 fn trigger(draft: &mut Draft<'_>, event: &Event) -> Vec<(FunctionId, RunId)> {
     let registry = draft.registry;
+    let view = OnceCell::new();
     let mut started: Vec<(FunctionId, RunId)> = Vec::new();
     let mut refused: Vec<(FunctionId, Verdict)> = Vec::new();
     for (function, trigger) in registry.triggered_by(&event.name) {
         if started.iter().any(|(other, _)| other == function) {
             continue;
         }
-        match verdict(draft, trigger, event) {
+        match verdict(draft, trigger, event, &view) {
             None => {
                 refused.retain(|(other, _)| other != function);
                 started.push((function.clone(), start_by_event(draft, function, event)));
@@ -100,10 +103,11 @@ fn trigger(draft: &mut Draft<'_>, event: &Event) -> Vec<(FunctionId, RunId)> {
     started
 }
 
-fn verdict(draft: &Draft<'_>, trigger: &Trigger, event: &Event) -> Option<Verdict> {
+/// Why a trigger says no. The event is parsed for the first filter that looks at it.
+fn verdict(draft: &Draft<'_>, trigger: &Trigger, event: &Event, view: &OnceCell<serde_json::Value>) -> Option<Verdict> {
     let source = trigger.filter.as_ref()?;
-    let view = event_view(&event.name, &event.id.to_string(), &event.data);
-    let variables = Variables { event: &view, awaited: None };
+    let view = view.get_or_init(|| event_view(&event.name, &event.id.to_string(), &event.data));
+    let variables = Variables { event: view, awaited: None };
     match draft.filter(source).and_then(|filter| filter.matches(variables)) {
         Ok(true) => None,
         Ok(false) => Some(Verdict::Filtered),
@@ -146,17 +150,17 @@ pub(super) fn fanout(draft: &mut Draft<'_>, id: EventId, after: Option<(i64, u32
         return Ok(Reply::Done);
     };
     draft.require([Key::EventName(event.name.clone())])?;
-    let view = event_view(&event.name, &id.to_string(), &event.data);
+    let view = draft.filters().view(&event);
     let paths =
         draft.event_name(&event.name).map(|facts| facts.paths.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
     let indexes: Vec<_> = paths.iter().filter_map(|path| event_index(&event, &view, path)).collect();
     draft.require(indexes.iter().cloned().map(Key::Waits))?;
     let next = indexes
         .iter()
-        .flat_map(|index| draft.waits(index))
-        .filter(|wait| after.is_none_or(|after| (wait.run_no, wait.idx) > after) && wait.after_seq < event.seq)
+        .filter_map(|index| draft.waits_after(index, after).find(|wait| wait.after_seq < event.seq))
         .min_by_key(|wait| (wait.run_no, wait.idx));
     let Some(wait) = next else {
+        draft.filters().forget_view();
         draft.delete_state(StateKey::Fanout(id));
         return Ok(Reply::Done);
     };

@@ -26,8 +26,6 @@ mod turns;
 mod wait;
 mod wake;
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use command::{AcceptedEvent, Command, Decision, Explanation, Refusal, Reply, Start, Transition};
@@ -36,6 +34,7 @@ pub use run::awakeable_signal;
 pub use turns::CallEnd;
 
 use draft::{Draft, Part};
+use filter::Filters;
 use residence::Residence;
 use state::Tables;
 use turns::Turns;
@@ -43,7 +42,7 @@ use turns::Turns;
 use crate::limits::{ADOPTION_MS, COALESCE_MS, TIMER_PAGE};
 use crate::model::{
     Answer, Change, Deployment, EntryKind, EntryStatus, Key, Loaded, Moment, Registry, RunId, RunStatus, Snapshot,
-    Span, StateKey, StoredRun, Text, Timestamp, Token, Undelivered,
+    Span, StateKey, StoredRun, Timestamp, Token, Undelivered,
 };
 
 /// The state of one partition in memory.
@@ -377,26 +376,5 @@ impl Partition {
     /// Everything resident, as the tables must have it: for tests that compare both.
     pub fn resident(&self) -> Vec<(Key, Loaded)> {
         self.tables.resident()
-    }
-}
-
-/// Compiled filters. A cache of a pure function: it changes no answer.
-#[derive(Default)]
-struct Filters {
-    compiled: RefCell<BTreeMap<Text, Arc<Filter>>>,
-}
-
-impl Filters {
-    fn compile(&self, source: &Text) -> Result<Arc<Filter>, FilterError> {
-        let mut compiled = self.compiled.borrow_mut();
-        if let Some(filter) = compiled.get(source) {
-            return Ok(filter.clone());
-        }
-        let filter = Arc::new(Filter::compile(source)?);
-        if compiled.len() >= crate::limits::COMPILED_FILTERS_MAX {
-            compiled.clear();
-        }
-        compiled.insert(source.clone(), filter.clone());
-        Ok(filter)
     }
 }

@@ -56,6 +56,7 @@ const PLAIN_DATA: &[&str] = &[
     "croner",
     "http",
     "jiff",
+    "regex_automata",
     "serde",
     "serde_json",
     "serde_path_to_error",
@@ -68,13 +69,6 @@ const OUTSIDE: &[&str] = &["env", "fs", "net", "os", "process", "thread"];
 
 /// Standard names whose order or value differs from one process to the next.
 const UNREPEATABLE: &[&str] = &["HashMap", "HashSet", "RandomState", "DefaultHasher"];
-
-/// Names that a file of ring 1 may use all the same, with the reason.
-const EXCUSED: &[(&str, &str, &str)] = &[(
-    "src/engine/filter.rs",
-    "HashMap",
-    "cel takes its maps so; only a filter that walks over an object could see their order",
-)];
 
 fn find(name: &str) -> Option<&'static Room> {
     ROOMS.iter().find(|room| room.name == name)
@@ -152,10 +146,6 @@ pub(crate) fn present(paths: &BTreeSet<String>) -> BTreeSet<String> {
     names.filter(|name| name != "lib" && name != "main").collect()
 }
 
-fn excused(path: &str, name: &str) -> bool {
-    EXCUSED.iter().any(|(file, excuse, _)| *file == path && *excuse == name)
-}
-
 /// What the pure rooms must not know: the outside world, waiting, unrepeatable order, and libraries other than plain data.
 pub(crate) fn impurities(source: &Source, libraries: &BTreeSet<String>) -> Vec<Finding> {
     let Some(own) = source.room().filter(|own| PURE.contains(&own.as_str())) else { return vec![] };
@@ -168,7 +158,7 @@ pub(crate) fn impurities(source: &Source, libraries: &BTreeSet<String>) -> Vec<F
             ["std", outside, ..] if OUTSIDE.contains(outside) => {
                 format!("`std::{outside}` reaches outside: return an action, and let ring 2 perform it")
             }
-            names if thinks && names.iter().any(|name| UNREPEATABLE.contains(name) && !excused(&source.path, name)) => {
+            names if thinks && names.iter().any(|name| UNREPEATABLE.contains(name)) => {
                 "its order differs from one process to the next: use BTreeMap, BTreeSet or a Vec".into()
             }
             [library, _, ..] if libraries.contains(*library) && !PLAIN_DATA.contains(library) => format!(
@@ -273,14 +263,6 @@ mod tests {
             &impurities_of("src/flow/a.rs", "fn f(x: std::collections::hash_map::RandomState) {}"),
             &[(1, "BTreeMap")],
         );
-    }
-
-    #[test]
-    fn an_excuse_holds_for_one_file() {
-        let (path, name, _) = EXCUSED[0];
-        let text = format!("use std::collections::{name};");
-        check(&impurities_of(path, &text), &[]);
-        check(&impurities_of("src/engine/other.rs", &text), &[(1, "BTreeMap")]);
     }
 
     #[test]

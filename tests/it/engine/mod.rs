@@ -3,6 +3,7 @@
 mod acks;
 mod book;
 mod chaos;
+mod fanout;
 mod filters;
 mod harness;
 mod program;

@@ -1,14 +1,22 @@
 //! CEL filters over events: compiling, evaluating, and finding the one equality by which an event can look a wait up
-//! instead of evaluating every wait's filter.
+//! instead of evaluating every wait's filter. The parser is `cel`'s; the evaluation is ours, because filters come from
+//! apps and events from anyone, and one of them must never hold up the others: it counts its steps.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+mod cache;
+mod evaluate;
+mod operators;
+mod pattern;
+mod plan;
+mod value;
 
-use cel::common::ast::{Expr, IdedExpr, operators};
-use cel::objects::Key as CelKey;
-use cel::{Context, Env, Program, Value};
+use cel::Env;
 
-use crate::limits::{FILTER_BYTES_MAX, FILTER_OPERATORS_MAX};
+pub(super) use cache::Filters;
+use evaluate::{Evaluation, Stop};
+use plan::{Node, Operator, plan};
+use value::Value;
+
+use crate::limits::{FILTER_BYTES_MAX, FILTER_OPERATORS_MAX, FILTER_STEPS_MAX};
 use crate::model::{Event, Payload, Text, WaitIndex, derive};
 
 /// Why a filter cannot be used, or said nothing.
@@ -22,20 +30,34 @@ pub enum FilterError {
         "failed to compile the filter: it has more than {FILTER_OPERATORS_MAX} operators; simplify it, or filter in the function"
     )]
     TooComplex,
-    /// Not CEL.
+    /// Not CEL, or more of it than filters have.
     #[error("failed to compile the filter: {0}")]
     Syntax(String),
+    /// A pattern of `matches` is none, or too costly.
+    #[error("failed to compile the filter: the pattern `{pattern}` cannot be used: {problem}")]
+    Pattern {
+        /// The pattern's beginning.
+        pattern: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// It met something it cannot handle, such as a field that the event does not have.
     #[error("failed to evaluate the filter: {0}")]
     Evaluation(String),
+    /// It has too much to do on this event.
+    #[error(
+        "failed to evaluate the filter: it takes more than {FILTER_STEPS_MAX} steps on this event; look at less of it, or filter in the function"
+    )]
+    TooCostly,
     /// It gave something else than true or false.
     #[error("failed to evaluate the filter: it must give true or false, and gave {0}")]
-    NotBoolean(String),
+    NotBoolean(&'static str),
 }
 
 /// A compiled filter.
+#[derive(Debug)]
 pub struct Filter {
-    program: Program,
+    root: Node,
 }
 
 /// A filter's variables: `event` is the trigger or the one event there is, `async` the awaited one.
@@ -58,31 +80,36 @@ impl Filter {
         if operators > FILTER_OPERATORS_MAX {
             return Err(FilterError::TooComplex);
         }
-        let program = Program::compile(source).map_err(|errors| FilterError::Syntax(one_line(&errors.to_string())))?;
-        Ok(Filter { program })
+        // Without macros: `has`, `all` and their like stay calls, which are evaluated as what they are.
+        let program = Env::default()
+            .with_optional_support(false)
+            .compile(source)
+            .map_err(|errors| FilterError::Syntax(one_line(&errors.to_string())))?;
+        Ok(Filter { root: plan(program.expression())? })
     }
 
     /// Whether the filter says yes.
     pub fn matches(&self, variables: Variables<'_>) -> Result<bool, FilterError> {
-        match self.program.execute(&context(variables)) {
+        match Evaluation::new(variables.event, variables.awaited).value(&self.root) {
             Ok(Value::Bool(verdict)) => Ok(verdict),
-            Ok(other) => Err(FilterError::NotBoolean(format!("{:?}", other.type_of()))),
-            Err(error) => Err(FilterError::Evaluation(one_line(&error.to_string()))),
+            Ok(other) => Err(FilterError::NotBoolean(other.kind().name())),
+            Err(Stop::Wrong(message)) => Err(FilterError::Evaluation(message)),
+            Err(Stop::Costly) => Err(FilterError::TooCostly),
         }
     }
 
     /// The first conjunct `async.<path> == <value>` whose value does not depend on the awaited event: its path
     /// without `async.`, and a digest of the value.
     pub fn equality(&self, event: &serde_json::Value) -> Option<(Text, i64)> {
-        let context = context(Variables { event, awaited: None });
-        conjuncts(self.program.expression()).into_iter().find_map(|(left, right)| {
+        // One evaluation for all conjuncts: together they have the steps of one filter.
+        let mut evaluation = Evaluation::new(event, None);
+        conjuncts(&self.root).into_iter().find_map(|(left, right)| {
             let (path, value) = match (awaited_path(left), awaited_path(right)) {
                 (Some(path), None) => (path, right),
                 (None, Some(path)) => (path, left),
                 _ => return None,
             };
-            let value = Value::resolve(value, &context).ok()?.json().ok()?;
-            Some((path.into(), value_digest(&value)?))
+            Some((path.into(), value_digest(&evaluation.value(value).ok()?)?))
         })
     }
 }
@@ -99,7 +126,7 @@ pub(super) fn event_index(event: &Event, view: &serde_json::Value, path: &Text) 
         return Some(WaitIndex { event: event.name.clone(), path: path.clone(), value: 0 });
     }
     let value = path.split('.').try_fold(view, |value, field| value.get(field))?;
-    Some(WaitIndex { event: event.name.clone(), path: path.clone(), value: value_digest(value)? })
+    Some(WaitIndex { event: event.name.clone(), path: path.clone(), value: value_digest(&Value::from(value))? })
 }
 
 /// What a filter sees of an event.
@@ -109,63 +136,37 @@ pub fn event_view(name: &str, id: &str, data: &Payload) -> serde_json::Value {
 }
 
 /// Digests scalars so that equal CEL values have equal digests; objects and lists are not looked up by.
-fn value_digest(value: &serde_json::Value) -> Option<i64> {
+fn value_digest(value: &Value<'_>) -> Option<i64> {
+    let number = |number: f64| derive(&[b"n", &(number + 0.0).to_bits().to_be_bytes()]);
     let digest = match value {
-        serde_json::Value::String(text) => derive(&[b"s", text.as_bytes()]),
-        serde_json::Value::Number(number) => derive(&[b"n", &number.as_f64()?.to_bits().to_be_bytes()]),
-        serde_json::Value::Bool(yes) => derive(&[b"b", &[u8::from(*yes)]]),
+        Value::Text(text) => derive(&[b"s", text.as_bytes()]),
+        Value::Int(int) => number(*int as f64),
+        Value::Uint(uint) => number(*uint as f64),
+        Value::Double(double) => number(*double),
+        Value::Bool(yes) => derive(&[b"b", &[u8::from(*yes)]]),
         _ => return None,
     };
     Some(i64::from_be_bytes(digest.to_be_bytes()))
 }
 
-fn context(variables: Variables<'_>) -> Context<'static, 'static> {
-    let mut context = Context::with_env(Arc::new(Env::stdlib()));
-    context.add_variable_from_value("event", cel_value(variables.event));
-    if let Some(awaited) = variables.awaited {
-        context.add_variable_from_value("async", cel_value(awaited));
-    }
-    context
-}
-
-/// JSON as CEL: whole numbers are `int` wherever they fit, so that `event.data.total > 0` compares like with like.
-fn cel_value(value: &serde_json::Value) -> Value {
-    match value {
-        serde_json::Value::Null => Value::Null,
-        serde_json::Value::Bool(yes) => Value::Bool(*yes),
-        serde_json::Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
-            (Some(int), _, _) => Value::Int(int),
-            (None, Some(uint), _) => Value::UInt(uint),
-            (None, None, float) => Value::Float(float.unwrap_or(f64::NAN)),
-        },
-        serde_json::Value::String(text) => Value::String(Arc::new(text.clone())),
-        serde_json::Value::Array(items) => Value::List(Arc::new(items.iter().map(cel_value).collect())),
-        serde_json::Value::Object(fields) => {
-            let map: HashMap<CelKey, Value> =
-                fields.iter().map(|(key, value)| (CelKey::from(key.clone()), cel_value(value))).collect();
-            Value::from(map)
-        }
-    }
-}
-
 /// The equalities that must all hold for the expression to hold.
-fn conjuncts(expression: &IdedExpr) -> Vec<(&IdedExpr, &IdedExpr)> {
-    match &expression.expr {
-        Expr::Call(call) if call.func_name == operators::LOGICAL_AND => call.args.iter().flat_map(conjuncts).collect(),
-        Expr::Call(call) if call.func_name == operators::EQUALS => match call.args.as_slice() {
-            [left, right] => vec![(left, right)],
-            _ => Vec::new(),
-        },
+fn conjuncts(node: &Node) -> Vec<(&Node, &Node)> {
+    match node {
+        Node::And(operands) => operands.iter().flat_map(conjuncts).collect(),
+        Node::Binary(Operator::Equal, operands) => {
+            let [left, right] = &**operands;
+            vec![(left, right)]
+        }
         _ => Vec::new(),
     }
 }
 
 /// The dotted path of `async.a.b`, without `async.`.
-fn awaited_path(expression: &IdedExpr) -> Option<String> {
-    match &expression.expr {
-        Expr::Select(select) if !select.test && !select.field.contains('.') => match &select.operand.expr {
-            Expr::Ident(name) => (name == "async").then(|| select.field.clone()),
-            _ => awaited_path(&select.operand).map(|path| format!("{path}.{}", select.field)),
+fn awaited_path(node: &Node) -> Option<String> {
+    match node {
+        Node::Field(operand, field) if !field.contains('.') => match &**operand {
+            Node::Awaited => Some(field.clone()),
+            operand => awaited_path(operand).map(|path| format!("{path}.{field}")),
         },
         _ => None,
     }
@@ -244,6 +245,6 @@ mod tests {
             assert_eq!(filter.equality(&trigger), None, "{source}");
         }
         let number = Filter::compile("async.data.n == 5").expect("compiles");
-        assert_eq!(number.equality(&trigger).map(|(_, digest)| digest), value_digest(&json!(5.0)));
+        assert_eq!(number.equality(&trigger).map(|(_, digest)| digest), value_digest(&Value::Double(5.0)));
     }
 }
