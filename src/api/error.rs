@@ -249,7 +249,7 @@ impl From<Refusal> for Problem {
             Refusal::UnknownRun(_) => Problem::new(Code::UnknownRun, detail),
             Refusal::Ended(..) => Problem::new(Code::RunEnded, detail),
             Refusal::Stale(_) => Problem::new(Code::Stale, detail),
-            Refusal::Conflict { .. } => Problem::new(Code::Conflict, detail),
+            Refusal::Conflict { .. } | Refusal::TwoRuns { .. } => Problem::new(Code::Conflict, detail),
             Refusal::TooManySignals { .. } => Problem::new(Code::TooManySignals, detail),
             Refusal::AlreadySettled => Problem::new(Code::AlreadySettled, detail),
             Refusal::NotHeld(..) => Problem::new(Code::NotHeld, detail),

@@ -228,6 +228,23 @@ pub enum Refusal {
         /// The run that has it.
         run: RunId,
     },
+    /// The client's key belongs to another run than its name.
+    #[error(
+        "failed to start `{function}`: the idempotency key `{key}` belongs to run {run}, {}, and not to the run id `{name}`; choose another key, or leave one of them out",
+        has_name(.has)
+    )]
+    TwoRuns {
+        /// The function.
+        function: FunctionId,
+        /// The run id that the client asked for.
+        name: Text,
+        /// The client's key.
+        key: Text,
+        /// The run that has the key.
+        run: RunId,
+        /// The run id that it has.
+        has: Option<Text>,
+    },
     /// The run keeps too many signals that nothing waits for.
     #[error("failed to keep signal `{name}`: run {run} has {limit} early signals that nothing waits for")]
     TooManySignals {
@@ -247,6 +264,10 @@ pub enum Refusal {
     /// The server failed inside.
     #[error("failed to decide: {0}; this is a defect of the server, please report it")]
     Internal(String),
+}
+
+fn has_name(name: &Option<Text>) -> String {
+    name.as_ref().map_or_else(|| "which has no run id".to_owned(), |name| format!("whose run id is `{name}`"))
 }
 
 /// Why a run does not move right now: one reason, for people and programs.

@@ -26,7 +26,8 @@ pub(super) struct Birth {
     pub(super) delay: Option<Span>,
 }
 
-/// Starts a run by REST, or finds the one that the same start made before.
+/// Starts a run by REST, or finds the one that the same start made before: the run of the client's name, else that of
+/// its key. A key that stands for a run of another name is refused, since either answer would be wrong.
 pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Part<Reply> {
     let function = &start.function;
     let mark = start
@@ -38,17 +39,29 @@ pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Part<Reply> {
         mark.as_ref().map(|mark| Key::Mark(mark.clone())),
     ];
     draft.require(keys.into_iter().flatten())?;
+    let by_key = mark.as_ref().and_then(|mark| marked_run(draft, mark));
+    let mut key_is_free = true;
+    if let (Some(key), Some(run)) = (&start.idempotency_key, by_key)
+        && let Some(existing) = draft.find_run(run)?
+    {
+        key_is_free = false;
+        let has = existing.head.name.clone();
+        if let Some(name) = start.name.as_ref().filter(|name| has.as_ref() != Some(name)) {
+            let (function, name, key) = (function.clone(), name.clone(), key.clone());
+            return Err(Refusal::TwoRuns { function, name, key, run, has }.into());
+        }
+    }
     if let Some(name) = &start.name
         && let Some(run) = draft.named(function, name)
         && let Some(reply) = same_start(draft, start, run, "run id", name)?
     {
+        if let Some(mark) = mark.filter(|_| key_is_free) {
+            put_mark(draft, mark, run);
+        }
         return Ok(reply);
     }
-    if let Some(mark) = &mark
-        && let Some(row) = draft.state(&StateKey::Mark(mark.clone()))
-        && row.wake_at.is_none_or(|expiry| expiry > draft.now())
-        && let Some(run) = marked_run(row)
-        && let Some(reply) = same_start(draft, start, run, "idempotency key", &mark.key)?
+    if let (Some(key), Some(run)) = (&start.idempotency_key, by_key)
+        && let Some(reply) = same_start(draft, start, run, "idempotency key", key)?
     {
         return Ok(reply);
     }
@@ -78,19 +91,27 @@ pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Part<Reply> {
         },
     );
     if let Some(mark) = mark {
-        let wake_at = Some(draft.now().after(Span(MARK_MS)));
-        let value = Payload::trusted(format!(r#"{{"format":1,"run":"{id}"}}"#));
-        draft.put_state(StateRow { key: StateKey::Mark(mark), wake_at, value });
+        put_mark(draft, mark, id);
     }
     Ok(Reply::Run { id, created: true })
 }
 
-fn marked_run(row: &StateRow) -> Option<RunId> {
+/// The run that a client's key stands for, as long as the key is remembered.
+fn marked_run(draft: &Draft<'_>, mark: &MarkKey) -> Option<RunId> {
     #[derive(serde::Deserialize)]
     struct Mark {
         run: RunId,
     }
-    row.value.read::<Mark>().ok().map(|mark| mark.run)
+    let row = draft.state(&StateKey::Mark(mark.clone()))?;
+    let remembered = row.wake_at.is_none_or(|expiry| expiry > draft.now());
+    row.value.read::<Mark>().ok().filter(|_| remembered).map(|mark| mark.run)
+}
+
+/// Remembers for a day which run a client's key stands for.
+fn put_mark(draft: &mut Draft<'_>, mark: MarkKey, run: RunId) {
+    let wake_at = Some(draft.now().after(Span(MARK_MS)));
+    let value = Payload::trusted(format!(r#"{{"format":1,"run":"{run}"}}"#));
+    draft.put_state(StateRow { key: StateKey::Mark(mark), wake_at, value });
 }
 
 /// The run that the same start made before, unless it is gone: then the start begins anew.

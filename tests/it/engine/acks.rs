@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use backstitch_server::engine::{Command, Refusal, Reply, Transition};
+use backstitch_server::engine::{Command, Refusal, Reply, Start, Transition};
 use backstitch_server::limits::{LOSSES_MAX, MARK_MS};
 use backstitch_server::model::{
-    Answer, Change, EventId, FunctionId, HandlerOp, Payload, ProblemCode, RunHead, RunId, RunStatus, Span, StepResult,
-    Terminal, Text, Timestamp, Token, Undelivered,
+    Answer, Change, EventId, FunctionId, HandlerOp, MarkKey, MarkScope, Payload, ProblemCode, RunHead, RunId,
+    RunStatus, Span, StateKey, StepResult, Terminal, Text, Timestamp, Token, Undelivered,
 };
 
 use super::book::Book;
@@ -29,6 +29,16 @@ pub(super) struct Acks {
 }
 
 impl Acks {
+    /// The key of an acknowledged start leads to its run, as long as it is remembered.
+    fn check_mark(&self, start: &Start, run: RunId, now: Timestamp, safe: &Book) {
+        let Some(key) = start.idempotency_key.clone() else { return };
+        let mark = MarkKey { scope: MarkScope::Start(start.function.clone()), key };
+        if let Some(row) = safe.state.get(&StateKey::Mark(mark)).filter(|row| row.wake_at > Some(now)) {
+            let value: serde_json::Value = row.value.read().expect("JSON");
+            assert_eq!(value["run"], serde_json::json!(run), "the key of {start:?}");
+        }
+    }
+
     /// A reply left the house at `now`; `safe` is what was durable then.
     pub(super) fn told(&mut self, item: &Item, answer: &Result<Reply, Refusal>, now: Timestamp, safe: &Book) {
         if !item.caller {
@@ -39,8 +49,8 @@ impl Acks {
                 let head = safe.head(*id).expect("an acknowledged run is durable");
                 assert_eq!(head.function, start.function);
                 self.runs.insert(*id);
-                // A start that finds the run of its idempotency key does not name it.
-                if let Some(name) = start.name.as_ref().filter(|name| head.name.as_ref() == Some(name)) {
+                if let Some(name) = &start.name {
+                    assert_eq!(head.name.as_ref(), Some(name), "a start by name is answered with a run of that name");
                     let known = self.names.insert((start.function.clone(), name.clone()), *id);
                     assert!(known.is_none_or(|known| known == *id), "a name leads to two runs: {name}");
                 }
@@ -53,7 +63,16 @@ impl Acks {
                     if *created {
                         self.starts.insert(slot, (*id, head.created_at));
                     }
+                } else if let Some(key) = &start.idempotency_key {
+                    // When the key was tied to a run that had its name already, only the tables know.
+                    self.starts.remove(&(start.function.clone(), key.clone()));
                 }
+                self.check_mark(start, *id, now, safe);
+            }
+            (Command::Start(start), Err(Refusal::TwoRuns { run, has, .. })) => {
+                let head = safe.head(*run).expect("a run that is named to a caller is durable");
+                assert_eq!(&head.name, has);
+                assert!(start.name.is_some() && start.name != head.name, "{start:?} belongs to {run}");
             }
             (Command::Ingest(drafts), Ok(Reply::Accepted(accepted))) => {
                 assert_eq!(drafts.len(), accepted.len());

@@ -9,4 +9,5 @@ mod harness;
 mod program;
 mod registry;
 mod regressions;
+mod starts;
 mod table;
