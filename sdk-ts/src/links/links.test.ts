@@ -91,6 +91,15 @@ for (const transport of [byFetch, exchange]) describe(`checkpoints by ${transpor
     assert.ok(Date.now() - again < 500);
   });
 
+  test("a server that takes no checkpoints is not asked again by the next invocation; one that refuses a single one is", async () => {
+    for (const [status, requests] of [[404, 1], [413, 2]] as const) {
+      const { url, asked } = await server((_, response) => void response.writeHead(status).end());
+      const handler = new HttpHandler(appOf(two), { env }, transport);
+      for (let i = 0; i < 2; i++) assert.deepEqual((await post(handler, invocation({ checkpoint: url }))).ops.map((op: any) => op.id), ["a"]);
+      assert.equal(asked.length, requests, String(status));
+    }
+  });
+
   test("a server that says nothing at all is given five seconds too", { timeout: 20_000 }, async () => {
     const { url } = await server(() => undefined);
     const begun = Date.now();

@@ -259,10 +259,9 @@ export class Replay {
     return true;
   }
 
-  /** Takes what a reply brings. Bodies whose outcome can no longer matter are told to stop. */
+  /** Takes what a reply brings. Bodies whose outcome can no longer matter are told to stop; a cancellation does so in its turn, which is now. */
   #take(reply: CheckpointReply, sent: readonly EntryOp[]): void {
     for (const entry of this.#ledger.take(reply, sent, Date.now())) this.#stop(entry);
-    if (this.#ledger.cancelling) for (const entry of this.#ledger.open) this.#stop(entry);
   }
 
   #stop(entry: Entry): void {
