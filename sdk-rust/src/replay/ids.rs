@@ -66,6 +66,10 @@ fn check(name: &str, id: &str) -> Result<(), Error> {
     if name.is_empty() || id.starts_with('/') || id.contains("//") {
         return Err(Error::terminal("InvalidIdError", format!("the entry id `{id}` has an empty part")));
     }
+    if id.chars().any(char::is_control) {
+        let message = format!("the entry id `{}` contains control characters", id.escape_debug());
+        return Err(Error::terminal("InvalidIdError", message));
+    }
     if id.len() > ENTRY_ID_BYTES_MAX {
         let message =
             format!("the entry id `{id}` is longer than {ENTRY_ID_BYTES_MAX} bytes, scopes and escapes included");

@@ -19,7 +19,7 @@ export function segment(id: string, repeat: number): string {
   if (typeof id !== "string" || id === "") {
     throw new MisuseError(`failed to take ${JSON.stringify(id)} as an id: ids are texts of at least one character.`);
   }
-  if (id.includes("\0")) throw new MisuseError(`failed to take ${JSON.stringify(id)} as an id: it contains the character U+0000.`);
+  if (/\p{Cc}/u.test(id)) throw new MisuseError(`failed to take ${JSON.stringify(id)} as an id: it contains control characters.`);
   const escaped = id.replace(/[%/:$]/g, (c) => ESCAPES[c] ?? c);
   return repeat === 0 ? escaped : `${escaped}:${repeat}`;
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::VERSION;
 use super::op::policy_problem;
 use super::problem::DeploymentHeader;
-use super::reader::{read, shown, text_problem};
+use super::reader::{read, shown, source_problem, text_problem};
 use crate::limits::{
     FILTER_BYTES_MAX, FUNCTIONS_MAX, MANIFEST_PROBLEMS_MAX, NAME_BYTES_MAX, REQUEST_BYTES_DEFAULT, TRIGGERS_MAX,
 };
@@ -246,7 +246,7 @@ impl Reader<'_> {
             }
         };
         if let Some(filter) = &filter {
-            let checked = match text_problem(filter, FILTER_BYTES_MAX) {
+            let checked = match source_problem(filter, FILTER_BYTES_MAX) {
                 Some(problem) => Err(problem),
                 None => (self.check_filter)(filter),
             };

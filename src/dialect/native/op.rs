@@ -267,7 +267,9 @@ fn wait_event(id: EntryId, name: Option<Text>, params: Payload, raw: &str) -> Re
     let wire: Params = read(raw.as_bytes())?;
     named("event", &wire.event, NAME_BYTES_MAX)?;
     if let Some(filter) = &wire.filter {
-        named("if", filter, FILTER_BYTES_MAX)?;
+        if let Some(problem) = super::reader::source_problem(filter, FILTER_BYTES_MAX) {
+            return Err(FieldProblem::new("if", problem));
+        }
     }
     let since_run = match wire.since.as_deref() {
         None | Some("run") => true,

@@ -86,8 +86,15 @@ impl fmt::Display for FieldProblem {
     }
 }
 
-/// What keeps a text from being a name or an id here, if anything does.
+/// What keeps a text from being a name or an id here, if anything does. Control characters do not enter: logs and
+/// terminals would obey them, and the store separates the parts of a key with one.
 pub(super) fn text_problem(text: &str, bytes_max: usize) -> Option<String> {
+    let control = || text.chars().any(char::is_control).then(|| "contains control characters".to_owned());
+    source_problem(text, bytes_max).or_else(control)
+}
+
+/// What keeps a text of several lines from being taken, if anything does.
+pub(super) fn source_problem(text: &str, bytes_max: usize) -> Option<String> {
     if text.is_empty() {
         return Some("is empty".to_owned());
     }

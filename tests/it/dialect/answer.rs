@@ -33,7 +33,7 @@ fn every_op_is_read() {
         {"op": "sleep", "id": "d", "params": {"until": "2026-03-02T00:00:00Z"}},
         {"op": "waitSignal", "id": "e", "params": {"signal": "go", "timeout": "3d"}},
         {"op": "waitSignal", "id": "s/f:1", "params": {"awakeable": true}},
-        {"op": "waitEvent", "id": "g", "params": {"event": "paid", "if": "async.data.id == 1", "since": "now"}},
+        {"op": "waitEvent", "id": "g", "params": {"event": "paid", "if": "async.data.id\n\t== 1", "since": "now"}},
         {"op": "invoke", "id": "h", "params": {"function": "bill", "input": null, "detached": true, "app": "billing"}},
         {"op": "send", "id": "i", "params": {"events": [{"name": "x", "data": {"a": 1}, "id": "x-1"}]}},
         {"op": "marker", "id": "j"},
@@ -143,6 +143,24 @@ fn what_is_wrong_is_named() {
         (
             json!([{"op": "step", "id": "a", "ok": 1, "attempt": 1, "params": {"retry": {"jitter": 2}}}]),
             vec!["`params.retry.jitter`"],
+        ),
+        (json!([{"op": "marker", "id": "a\u{1f}b"}]), vec!["control characters"]),
+        (json!([{"op": "marker", "id": "a", "name": "line\nbreak"}]), vec!["`name`: contains control characters"]),
+        (
+            json!([{"op": "waitSignal", "id": "a", "params": {"signal": "a\u{1f}b"}}]),
+            vec!["`params.signal`: contains control characters"],
+        ),
+        (
+            json!([{"op": "waitEvent", "id": "a", "params": {"event": "a\u{85}b"}}]),
+            vec!["`params.event`: contains control characters"],
+        ),
+        (
+            json!([{"op": "send", "id": "a", "params": {"events": [{"name": "x", "data": 1, "id": "a\tb"}]}}]),
+            vec!["`params.events[0].id`: contains control characters"],
+        ),
+        (
+            json!([{"op": "invoke", "id": "a", "params": {"function": "a\u{1f}b", "input": 1}}]),
+            vec!["`params.function`: contains control characters"],
         ),
         (json!([{"op": "sleep", "id": "a"}]), vec!["`params`: exactly one of `for` and `until`"]),
         (

@@ -98,6 +98,7 @@ fn faults_name_their_fields() {
         ("/functions/0", json!("order"), "/functions/0", "must be an object"),
         ("/functions/0/id", json!(null), "/functions/0/id", "must be a text"),
         ("/functions/0/id", json!("a\u{0}"), "/functions/0/id", "U+0000"),
+        ("/functions/0/id", json!("a\u{1f}b"), "/functions/0/id", "control characters"),
         ("/functions/0/triggers", json!({}), "/functions/0/triggers", "must be a list"),
         ("/functions/0/triggers", json!(vec![json!({"event": "e"}); 11]), "/functions/0/triggers", "at most 10"),
         ("/functions/0/triggers/0", json!(1), "/functions/0/triggers/0", "`event` or `cron`"),
