@@ -26,7 +26,7 @@ pub(super) struct Residence {
     timer_of: BTreeMap<Due, Timestamp>,
     touched: BTreeMap<Key, u64>,
     ages: VecDeque<(u64, Key)>,
-    idle: VecDeque<RunId>,
+    idle: Idle,
     looked_at: BTreeSet<RunId>,
     loading: BTreeSet<Key>,
 }
@@ -42,7 +42,7 @@ impl Default for Residence {
             timer_of: BTreeMap::new(),
             touched: BTreeMap::new(),
             ages: VecDeque::new(),
-            idle: VecDeque::new(),
+            idle: Idle::default(),
             looked_at: BTreeSet::new(),
             loading: BTreeSet::new(),
         }
@@ -78,6 +78,9 @@ impl Residence {
     }
 
     fn stamp(&mut self, key: Key, batch: u64) {
+        if let Key::Run(run) = &key {
+            self.idle.remove(*run);
+        }
         if self.touched.insert(key.clone(), batch) != Some(batch) {
             self.ages.push_back((batch, key));
         }
@@ -149,9 +152,12 @@ impl Residence {
         self.looked_at.insert(run)
     }
 
-    /// The run's invocation ended.
+    /// The run's invocation ended. If nothing came of it, the run is as durable as the batch before.
     pub(super) fn look_again(&mut self, run: RunId) {
         self.looked_at.remove(&run);
+        if !self.touched.contains_key(&Key::Run(run)) {
+            self.stamp(Key::Run(run), self.batch.saturating_sub(1));
+        }
     }
 
     /// Whether a key is to be asked for: it is not being loaded already.
@@ -178,7 +184,13 @@ impl Residence {
             self.touched.remove(&key);
             self.retire(key, tables, turns, &mut keys);
         }
-        self.trim_idle(batch, tables, turns, &mut keys);
+        while let Some(run) = self.idle.pop_beyond(self.idle_max, RESIDENT_IDLE_BYTES_MAX) {
+            // A run that has its turn comes back when its invocation ends.
+            if turns.turn(run).is_none() {
+                self.looked_at.remove(&run);
+                keys.push(Key::Run(run));
+            }
+        }
         keys
     }
 
@@ -189,7 +201,9 @@ impl Residence {
                     self.looked_at.remove(id);
                     keys.push(key);
                 }
-                Some(Some(_)) if turns.turn(*id).is_none() => self.idle.push_back(*id),
+                Some(Some(run)) if turns.turn(*id).is_none() => {
+                    self.idle.add(*id, run.bytes, run.head.status == RunStatus::Ready);
+                }
                 Some(Some(_)) => {}
                 Some(None) | None => keys.push(key),
             },
@@ -198,29 +212,54 @@ impl Residence {
             _ => keys.push(key),
         }
     }
+}
 
-    /// Idle runs stay while there is room. Of those in line for their turn the foremost stay longest.
-    fn trim_idle(&mut self, batch: u64, tables: &Tables, turns: &Turns, keys: &mut Vec<Key>) {
-        let bytes = |id: &RunId| tables.runs.get(id).and_then(Option::as_ref).map_or(0, |run| run.bytes);
-        let mut total: usize = if self.idle.len() > self.idle_max / 8 { self.idle.iter().map(bytes).sum() } else { 0 };
-        while self.idle.len() > self.idle_max || total > RESIDENT_IDLE_BYTES_MAX {
-            let ready = |id: &RunId| {
-                tables.runs.get(id).and_then(Option::as_ref).is_some_and(|run| run.head.status == RunStatus::Ready)
-            };
-            let Some(oldest) = self.idle.pop_front() else { break };
-            let victim = if ready(&oldest) && self.idle.len() > 1 {
-                self.idle.push_front(oldest);
-                self.idle.pop_back().unwrap_or(oldest)
-            } else {
-                oldest
-            };
-            total = total.saturating_sub(bytes(&victim));
-            let durable = self.touched.get(&Key::Run(victim)).is_none_or(|age| *age <= batch);
-            if durable && turns.turn(victim).is_none() && !self.touched.contains_key(&Key::Run(victim)) {
-                self.looked_at.remove(&victim);
-                keys.push(Key::Run(victim));
-            }
+/// Runs that nothing happens to, each of them once, in the order in which they came to rest.
+#[derive(Debug, Default)]
+struct Idle {
+    next: u64,
+    places: BTreeMap<RunId, Place>,
+    resting: BTreeMap<u64, RunId>,
+    in_line: BTreeMap<u64, RunId>,
+    bytes: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    number: u64,
+    bytes: usize,
+}
+
+impl Idle {
+    /// Adds a run behind the others. Whether it is in line for its turn holds until it changes, and then it is removed.
+    fn add(&mut self, run: RunId, bytes: usize, ready: bool) {
+        self.remove(run);
+        self.next += 1;
+        self.bytes += bytes;
+        self.places.insert(run, Place { number: self.next, bytes });
+        let line = if ready { &mut self.in_line } else { &mut self.resting };
+        line.insert(self.next, run);
+    }
+
+    fn remove(&mut self, run: RunId) {
+        if let Some(Place { number, bytes }) = self.places.remove(&run) {
+            self.bytes -= bytes;
+            self.resting.remove(&number);
+            self.in_line.remove(&number);
         }
+    }
+
+    /// Removes a run if there are too many: the one that rests longest, or, if those in line for their turn have more
+    /// than half of the room, the hindmost of them.
+    fn pop_beyond(&mut self, runs_max: usize, bytes_max: usize) -> Option<RunId> {
+        if self.places.len() <= runs_max && self.bytes <= bytes_max {
+            return None;
+        }
+        let hindmost = self.resting.is_empty() || self.in_line.len() > runs_max / 2;
+        let victim = if hindmost { self.in_line.last_key_value() } else { self.resting.first_key_value() };
+        let run = victim.or_else(|| self.resting.first_key_value()).map(|(_, run)| *run)?;
+        self.remove(run);
+        Some(run)
     }
 }
 

@@ -9,5 +9,6 @@ mod harness;
 mod program;
 mod registry;
 mod regressions;
+mod residence;
 mod starts;
 mod table;
