@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::reader::{Bounded, FieldProblem, named, present, read};
+use super::reader::{Bounded, FieldProblem, named, present, read, source_problem};
 use crate::limits::{
     ATTEMPTS_MAX, EVENT_BYTES_MAX, EVENTS_PER_SEND_MAX, FILTER_BYTES_MAX, NAME_BYTES_MAX, NON_RETRYABLE_MAX,
     NOTE_BYTES_MAX, OUTCOME_BYTES_MAX,
@@ -266,10 +266,8 @@ fn wait_event(id: EntryId, name: Option<Text>, params: Payload, raw: &str) -> Re
     }
     let wire: Params = read(raw.as_bytes())?;
     named("event", &wire.event, NAME_BYTES_MAX)?;
-    if let Some(filter) = &wire.filter {
-        if let Some(problem) = super::reader::source_problem(filter, FILTER_BYTES_MAX) {
-            return Err(FieldProblem::new("if", problem));
-        }
+    if let Some(problem) = wire.filter.as_ref().and_then(|filter| source_problem(filter, FILTER_BYTES_MAX)) {
+        return Err(FieldProblem::new("if", problem));
     }
     let since_run = match wire.since.as_deref() {
         None | Some("run") => true,
