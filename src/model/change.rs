@@ -1,8 +1,11 @@
 //! The one vocabulary between engine and store: what is appended or replaced, what is asked for, what comes back.
 //! The store writes exactly the changes and memory applies exactly the changes, so both are equal at every commit.
 
+use std::collections::BTreeSet;
+
 use super::{
-    Attempt, Entry, Event, EventId, FunctionId, RunHead, RunId, Signal, Text, Timestamp, Verdict, Wait, WaitIndex,
+    Attempt, Entry, EntryKind, Event, EventId, FunctionId, Outcome, RunHead, RunId, Signal, Text, Timestamp, Verdict,
+    Wait, WaitIndex,
 };
 
 /// One appended row or one after-image.
@@ -90,6 +93,32 @@ pub struct StoredRun {
     pub signals: Vec<Signal>,
     /// Its open waits for events by position.
     pub waits: Vec<Wait>,
+}
+
+impl StoredRun {
+    /// Why this is no run that could have been written, if it is none. The engine relies on what is asked here.
+    pub fn flaw(&self) -> Option<String> {
+        let Some(input) = self.entries.first() else { return Some("it has no entries".to_owned()) };
+        if input.kind != EntryKind::Input || input.outcome.as_ref().and_then(Outcome::payload).is_none() {
+            return Some("its first entry is not the input".to_owned());
+        }
+        let (mut ids, mut seqs) = (BTreeSet::new(), BTreeSet::new());
+        for (place, entry) in self.entries.iter().enumerate() {
+            if entry.idx as usize != place {
+                return Some(format!("its entry {place} is missing"));
+            }
+            if !ids.insert(&entry.id) {
+                return Some(format!("two of its entries are called `{}`", entry.id));
+            }
+            if let Some(seq) = entry.seq
+                && (seq == 0 || seq as usize > self.entries.len() || !seqs.insert(seq))
+            {
+                return Some(format!("its entry `{}` cannot be the {seq}. that settled", entry.id));
+            }
+        }
+        let lost = self.waits.iter().find(|wait| wait.idx as usize >= self.entries.len());
+        lost.map(|wait| format!("a wait belongs to its entry {}, which is missing", wait.idx))
+    }
 }
 
 /// What the store has under a key. A key that the tables do not have comes back empty, never as an error.

@@ -32,7 +32,7 @@ impl Owner {
         }
         let (store, partition) = (self.parts.store.clone(), self.parts.partition);
         self.loads.spawn(async move {
-            match store.load(partition, keys.clone()).await {
+            match store.load(partition, keys.clone()).await.and_then(sound) {
                 Ok(loaded) => Ok(keys.into_iter().zip(loaded).collect()),
                 Err(error) => Err((keys, error)),
             }
@@ -63,6 +63,13 @@ impl Owner {
                 }
                 Ok(())
             }
+            // One of them cannot be read: the others must not suffer for it.
+            Ok(Err((mut keys, StoreError::Corrupt(_)))) if keys.len() > 1 => {
+                let rest = keys.split_off(keys.len() / 2);
+                self.start_load(keys);
+                self.start_load(rest);
+                Ok(())
+            }
             Ok(Err((keys, error @ StoreError::Corrupt(_)))) => {
                 tracing::error!(error = %error, keys = ?keys, "what the tables hold cannot be read; what needs it is refused");
                 for key in &keys {
@@ -77,4 +84,19 @@ impl Owner {
             Err(panic) => self.reload(StoreError::Unavailable(panic.to_string())).await,
         }
     }
+}
+
+/// Refuses runs that could not have been written: deciding on them would panic.
+fn sound(loaded: Vec<Loaded>) -> Result<Vec<Loaded>, StoreError> {
+    for loaded in &loaded {
+        if let Loaded::Run(Some(run)) = loaded
+            && let Some(flaw) = run.flaw()
+        {
+            return Err(StoreError::Corrupt(format!(
+                "the run {} cannot be read: {flaw}; restore the data directory from a backup",
+                run.head.id
+            )));
+        }
+    }
+    Ok(loaded)
 }
