@@ -1,8 +1,10 @@
 //! Apps: a named set of functions that one code base serves.
 
-use std::collections::BTreeMap;
+use std::any::{Any, TypeId};
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,10 +12,16 @@ use serde::de::DeserializeOwned;
 use crate::config::Config;
 use crate::context::Ctx;
 use crate::error::Error;
-use crate::function::{Function, IntoFunction};
-use crate::manifest::Manifest;
+use crate::function::{Function, FunctionOptions, IntoFunction};
+use crate::invocations::Invocations;
+use crate::manifest::{Abilities, Manifest};
+use crate::port::{Outbound, Port};
+use crate::replay::call::Host;
 use crate::signature;
 use crate::time::Clock;
+
+/// What handlers share, by its type.
+pub(crate) type State = Arc<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>;
 
 /// A named set of functions.
 ///
@@ -38,6 +46,11 @@ pub struct App {
     pub(crate) functions: BTreeMap<String, Function>,
     pub(crate) config: Config,
     pub(crate) clock: Clock,
+    pub(crate) state: State,
+    pub(crate) invocations: Invocations,
+    pub(crate) outbound: bool,
+    pub(crate) linger: Option<Duration>,
+    pub(crate) host_limit: Option<Duration>,
     /// What makes the app unfit to serve; every request is answered with it.
     pub(crate) defects: Vec<String>,
 }
@@ -50,6 +63,11 @@ impl App {
             functions: BTreeMap::new(),
             config: Config::from_environment(),
             clock: Clock::system(),
+            state: State::default(),
+            invocations: Invocations::default(),
+            outbound: true,
+            linger: None,
+            host_limit: None,
             defects: Vec::new(),
         }
     }
@@ -68,14 +86,17 @@ impl App {
         self
     }
 
-    /// Adds a function without attribute, trigger or options.
+    /// Adds a function without the attribute: an id or [`FunctionOptions`], and a closure, which may capture what it needs.
     ///
     /// ```
-    /// # use backstitch::{App, Ctx};
-    /// let app = App::new("demo").function_fn("double", |_: Ctx, n: u64| async move { backstitch::Ok(n * 2) });
+    /// # use backstitch::{App, Ctx, FunctionOptions, Retry};
+    /// let patient = FunctionOptions::new("triple").name("Times three").retry(Retry::attempts(9));
+    /// let app = App::new("demo")
+    ///     .function_fn("double", |_: Ctx, n: u64| async move { backstitch::Ok(n * 2) })
+    ///     .function_fn(patient, |_: Ctx, n: u64| async move { backstitch::Ok(n * 3) });
     /// ```
     #[must_use]
-    pub fn function_fn<I, O, E, F, Fut>(self, id: impl Into<String>, handler: F) -> App
+    pub fn function_fn<I, O, E, F, Fut>(self, options: impl Into<FunctionOptions>, handler: F) -> App
     where
         F: Fn(Ctx, I) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<O, E>> + Send + 'static,
@@ -83,7 +104,7 @@ impl App {
         O: Serialize,
         E: Into<Error>,
     {
-        self.function(Function::new(id, handler))
+        self.function(Function::new(options, handler))
     }
 
     /// Uses these keys instead of `BACKSTITCH_KEY`: one, or two separated by a comma.
@@ -107,19 +128,77 @@ impl App {
         self
     }
 
+    /// Gives all handlers of the app this value, which they get with [`Ctx::state`]: a pool of connections, a client. One
+    /// of each type; a later one replaces it.
+    ///
+    /// ```
+    /// # use backstitch::{App, Ctx, Error};
+    /// struct Ledger { account: String }
+    ///
+    /// #[backstitch::function]
+    /// async fn charge(ctx: Ctx, cents: u64) -> Result<String, Error> {
+    ///     let ledger = ctx.state::<Ledger>()?;
+    ///     ctx.run("charge", |_| async { backstitch::Ok(format!("{cents} from {}", ledger.account)) }).await
+    /// }
+    ///
+    /// let app = App::new("shop").function(charge).state(Ledger { account: "main".to_owned() });
+    /// ```
+    #[must_use]
+    pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> App {
+        Arc::make_mut(&mut self.state).insert(TypeId::of::<T>(), Arc::new(value));
+        self
+    }
+
+    /// Whether handlers may make requests to the server: true, unless the crate's feature `outbound` is off. With it a run
+    /// reports while it works instead of being invoked for each step; without it, and where the server cannot be reached,
+    /// everything goes out with the answer.
+    #[must_use]
+    pub fn outbound(mut self, outbound: bool) -> App {
+        self.outbound = outbound;
+        self
+    }
+
+    /// How long an invocation that has nothing to do stays open for what may come soon: 1 s behind axum, else nothing.
+    #[must_use]
+    pub fn linger(mut self, linger: Duration) -> App {
+        self.linger = Some(linger);
+        self
+    }
+
+    /// How long the host lets a request take. Near its end no body begins; the run goes on in another invocation.
+    #[must_use]
+    pub fn host_limit(mut self, limit: Duration) -> App {
+        self.host_limit = Some(limit);
+        self
+    }
+
+    /// The invocations of this app and its clones that are under way, for a graceful end.
+    pub fn invocations(&self) -> Invocations {
+        self.invocations.clone()
+    }
+
     /// The app's id.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The app as it takes requests; `streams` says whether the host can answer slowly.
-    pub(crate) fn serve(self, streams: bool) -> Arc<Served> {
+    /// What the app brings to each invocation.
+    pub(crate) fn host(&self) -> Host {
+        Host { clock: self.clock.clone(), state: Arc::clone(&self.state), stubs: Arc::default() }
+    }
+
+    /// The app as it takes requests; `streams` says whether the host can answer slowly, `linger` how long its invocations
+    /// stay open unless the app says otherwise.
+    pub(crate) fn serve(self, streams: bool, linger: Duration) -> Arc<Served> {
+        let outbound = if self.outbound { port().map(|port| Arc::new(Outbound::new(port))) } else { None };
         for defect in &self.defects {
             tracing::error!(app = %self.id, %defect, "the app cannot serve");
         }
+        let abilities = Abilities { streams, outbound: outbound.is_some(), limit: self.host_limit };
         let functions = self.functions.values().map(|function| &function.manifest).collect();
-        let manifest = Manifest::new(&self.id, self.config.version.as_deref(), streams, functions);
-        Arc::new(Served { app: self, manifest })
+        let manifest = Manifest::new(&self.id, self.config.version.as_deref(), abilities, functions);
+        let linger = self.linger.unwrap_or(linger);
+        Arc::new(Served { app: self, manifest, outbound, linger })
     }
 }
 
@@ -127,4 +206,17 @@ impl App {
 pub(crate) struct Served {
     pub(crate) app: App,
     pub(crate) manifest: Manifest,
+    /// The way back to the server, if there is one.
+    pub(crate) outbound: Option<Arc<Outbound>>,
+    pub(crate) linger: Duration,
+}
+
+#[cfg(feature = "outbound")]
+fn port() -> Option<Arc<dyn Port>> {
+    crate::port::http::Http::new().map(|http| Arc::new(http) as Arc<dyn Port>)
+}
+
+#[cfg(not(feature = "outbound"))]
+fn port() -> Option<Arc<dyn Port>> {
+    None
 }

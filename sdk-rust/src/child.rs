@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Failure, StepError};
 use crate::event::{self, Outgoing};
+use crate::fan_out::Entered;
 use crate::raw::{ObjectWriter, Raw};
 use crate::replay::call::Call;
 use crate::replay::state::Arrived;
@@ -134,6 +135,24 @@ impl<T> Future for Sending<T> {
         let params = || Ok(ObjectWriter::new().raw("events", &event::write_all(events)?).finish());
         let arrived = ready!(this.call.poll_outcome(cx, params));
         Poll::Ready(arrived.and_then(|arrived| ids(&arrived)).and_then(this.read))
+    }
+}
+
+impl<T> Entered for Invoke<T> {
+    fn call(&self) -> &Call {
+        &self.call
+    }
+}
+
+impl Entered for Start {
+    fn call(&self) -> &Call {
+        &self.call
+    }
+}
+
+impl<T> Entered for Sending<T> {
+    fn call(&self) -> &Call {
+        &self.call
     }
 }
 

@@ -1,7 +1,7 @@
 //! A client of the server's REST API, for whoever starts runs and talks to them from outside.
 //!
 //! Everything that it does is one request, and is safe to repeat where it has an id: an event's `id`, a start's `run_id` or
-//! `idempotency_key`. It retries nothing by itself.
+//! `idempotency_key`. It retries nothing by itself, except that whoever waits for a result sits out a restart of the server.
 
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use crate::error::{Error, Failure};
 use crate::event::{self, Outgoing};
 use crate::function::Callable;
 use crate::raw::{ObjectWriter, Raw};
+use crate::time;
 
 /// Where a server listens unless it was told otherwise.
 const URL_DEFAULT: &str = "http://127.0.0.1:8484";
@@ -27,6 +28,15 @@ const WAIT: Duration = Duration::from_secs(30);
 
 /// How long a request may take beyond what it waits for.
 const REQUEST: Duration = Duration::from_secs(30);
+
+/// For how long whoever waits for a result puts up with a server that is away.
+const OUTAGE: Duration = Duration::from_secs(60);
+
+/// The first pause between two tries to wait for a result; it doubles.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// The longest pause between two tries.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// A server, and the app whose functions are meant where no other is named.
 ///
@@ -49,6 +59,20 @@ pub struct Client {
     url: String,
     app: String,
     key: Option<String>,
+    outage: Duration,
+}
+
+/// A request that did not do what it should.
+struct Refusal {
+    error: Error,
+    /// The server was not there, or not ready: the same request may succeed in a moment.
+    passing: bool,
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Error {
+        refusal.error
+    }
 }
 
 impl Client {
@@ -56,7 +80,7 @@ impl Client {
     pub fn new(app: impl Into<String>) -> Client {
         let (url, key) = config::client();
         let url = url.unwrap_or_else(|| URL_DEFAULT.to_owned());
-        Client { http: reqwest::Client::new(), url, app: app.into(), key }
+        Client { http: reqwest::Client::new(), url, app: app.into(), key, outage: OUTAGE }
     }
 
     /// Another server.
@@ -70,6 +94,14 @@ impl Client {
     #[must_use]
     pub fn key(mut self, key: impl Into<String>) -> Client {
         self.key = Some(key.into());
+        self
+    }
+
+    /// For how long whoever waits for a result puts up with a server that is away: a restart, a deployment. A minute unless
+    /// said otherwise. Other requests fail at once.
+    #[must_use]
+    pub fn outage(mut self, outage: Duration) -> Client {
+        self.outage = outage;
         self
     }
 
@@ -139,21 +171,58 @@ impl Client {
         body: Option<Raw>,
         timeout: Duration,
     ) -> Result<(StatusCode, T), Error> {
-        let mut request = self.http.request(method, self.address(path, query)?).timeout(timeout);
+        let request = self.try_request(method, path, query, body, timeout);
+        request.await.map_err(Error::from)
+    }
+
+    /// Asks again while the server is away, for at most `outage`.
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: (&str, &str),
+        timeout: Duration,
+        outage: Duration,
+    ) -> Result<(StatusCode, T), Error> {
+        let begun = time::instant();
+        let mut pause = PAUSE;
+        loop {
+            match self.try_request(Method::GET, path, Some(query), None, timeout).await {
+                Err(refusal) if refusal.passing && begun.elapsed() < outage => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(PAUSE_MAX);
+                }
+                outcome => return outcome.map_err(Error::from),
+            }
+        }
+    }
+
+    async fn try_request<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: Option<(&str, &str)>,
+        body: Option<Raw>,
+        timeout: Duration,
+    ) -> Result<(StatusCode, T), Refusal> {
+        let address = self.address(path, query).map_err(|error| Refusal { error, passing: false })?;
+        let mut request = self.http.request(method, address).timeout(timeout);
         if let Some(key) = &self.key {
             request = request.bearer_auth(key);
         }
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.into_bytes());
         }
-        let response = request.send().await?;
+        let away = |error: reqwest::Error| Refusal { error: Error::from(error), passing: true };
+        let response = request.send().await.map_err(away)?;
         let status = response.status();
-        let body = response.bytes().await?;
+        let body = response.bytes().await.map_err(away)?;
         if !status.is_success() {
-            return Err(problem(status, &body));
+            let passing = matches!(status.as_u16(), 429 | 502 | 503 | 504);
+            return Err(Refusal { error: problem(status, &body), passing });
         }
         let value = serde_json::from_slice(if body.is_empty() { b"null" } else { &body });
-        Ok((status, value.map_err(|error| unexpected(&format!("the server's answer is unreadable: {error}")))?))
+        let unreadable = |error| unexpected(&format!("the server's answer is unreadable: {error}"));
+        Ok((status, value.map_err(|error| Refusal { error: unreadable(error), passing: false })?))
     }
 
     fn address(&self, path: &[&str], query: Option<(&str, &str)>) -> Result<Url, Error> {
@@ -239,10 +308,10 @@ impl<T: DeserializeOwned> RunHandle<T> {
         &self.id
     }
 
-    /// Waits for the run's result, however long that takes. A run that failed or was cancelled is an error with its name.
+    /// Waits for the run's result, however long that takes, also while the server restarts ([`Client::outage`]). A run that failed or was cancelled is an error with its name.
     pub async fn result(&self) -> Result<T, Error> {
         loop {
-            if let Some(result) = self.result_within(WAIT).await? {
+            if let Some(result) = self.poll(WAIT, self.client.outage).await? {
                 return Ok(result);
             }
         }
@@ -250,6 +319,10 @@ impl<T: DeserializeOwned> RunHandle<T> {
 
     /// As [`RunHandle::result`]; `None` if the run was not over within this time.
     pub async fn result_within(&self, wait: Duration) -> Result<Option<T>, Error> {
+        self.poll(wait, self.client.outage.min(wait)).await
+    }
+
+    async fn poll(&self, wait: Duration, outage: Duration) -> Result<Option<T>, Error> {
         #[derive(Deserialize)]
         struct Finished {
             status: String,
@@ -260,8 +333,8 @@ impl<T: DeserializeOwned> RunHandle<T> {
         }
         let query = ("wait", &*duration::format(wait));
         let path = ["runs", &self.id, "result"];
-        let (status, finished): (_, Finished) =
-            self.client.request(Method::GET, &path, Some(query), None, wait.saturating_add(REQUEST)).await?;
+        let timeout = wait.saturating_add(REQUEST);
+        let (status, finished): (_, Finished) = self.client.ask(&path, query, timeout, outage).await?;
         if status == StatusCode::ACCEPTED {
             return Ok(None);
         }

@@ -1,17 +1,19 @@
 //! The context: what a handler does durably, and the facts of its run.
 
+use std::any::TypeId;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use futures_util::TryFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::child::{Invoke, Sending, Start};
 use crate::error::Error;
 use crate::event::{Event, Outgoing, Received};
-use crate::fan_out::Map;
+use crate::fan_out::{All, Durable, Map};
 use crate::function::Callable;
 use crate::replay::call::{Call, Replay};
 use crate::replay::ids;
@@ -204,6 +206,29 @@ impl Ctx {
     }
 }
 
+/// Many at once.
+impl Ctx {
+    /// Waits for all of these calls, in their order; the first error ends it. The server is told, so that the run is woken
+    /// when the last of them has settled, or one has failed, and not by each.
+    ///
+    /// ```
+    /// # use backstitch::{Ctx, Error, FunctionRef};
+    /// const RESIZE: FunctionRef<String, u64> = FunctionRef::new("resize");
+    ///
+    /// async fn gallery(ctx: Ctx, images: Vec<String>) -> Result<u64, Error> {
+    ///     let sizes = ctx.all(images.into_iter().map(|image| ctx.call(RESIZE, image))).await?;
+    ///     Ok(sizes.into_iter().sum())
+    /// }
+    /// ```
+    pub fn all<I>(&self, calls: I) -> All<I::Item>
+    where
+        I: IntoIterator,
+        I::Item: Durable + TryFuture,
+    {
+        All::new(Arc::clone(&self.replay), calls.into_iter().collect())
+    }
+}
+
 /// Facts of the run, equal on every replay.
 impl Ctx {
     /// The run's id, `run_…`.
@@ -265,6 +290,15 @@ impl Ctx {
         self.replay.run.attempt
     }
 
+    /// What the app was given with [`App::state`](crate::App::state); a terminal error if it was given none of this type.
+    pub fn state<T: Send + Sync + 'static>(&self) -> Result<&T, Error> {
+        let value = self.replay.host.state.get(&TypeId::of::<T>()).and_then(|value| value.downcast_ref());
+        value.ok_or_else(|| {
+            let name = std::any::type_name::<T>();
+            Error::terminal("MissingStateError", format!("the app has no `{name}`: give it one with App::state"))
+        })
+    }
+
     /// Whether an earlier invocation has been here already: a log line would be a repetition. Not the same on every
     /// replay.
     pub fn is_replaying(&self) -> bool {
@@ -278,7 +312,7 @@ impl Ctx {
             return ids::chance(run, &self.scope, self.replay.numbers().draw(&self.scope));
         }
         // Bodies are not replayed and tasks not followed: what they draw must not move the handler's counter.
-        let now = self.replay.clock.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let now = self.replay.host.clock.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
         ids::chance(run, &format!("{}\n{now}", self.scope), OUTSIDE.fetch_add(1, Ordering::Relaxed))
     }
 

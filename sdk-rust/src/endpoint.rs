@@ -12,13 +12,14 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
 
 use crate::app::{App, Served};
-use crate::context::Ctx;
-use crate::error::Failure;
+use crate::function::ErasedHandler;
 use crate::manifest::SDK;
+use crate::port::{Missing, Outbound};
 use crate::replay::call::Replay;
-use crate::replay::drive::Drive;
+use crate::replay::drive::{self, Course, Drive, Journal};
+use crate::replay::link::Link;
 use crate::signature::{self, Claims, DISCOVER, Expected};
-use crate::wire::{Answer, Invocation, PROTOCOL, Terminal};
+use crate::wire::{Answer, EntryState, Invocation, PROTOCOL, Written};
 
 /// The largest request body, in bytes: the protocol's default.
 pub(crate) const REQUEST_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -54,11 +55,20 @@ pub(crate) enum Outcome {
     Invocation(Box<Invoked>),
 }
 
-/// An invocation under way.
+/// An invocation that has been accepted.
 pub(crate) struct Invoked {
-    drive: Drive,
-    replay: Arc<Replay>,
+    served: Arc<Served>,
+    invocation: Invocation,
+    handler: ErasedHandler,
     limit: Duration,
+}
+
+/// Where an answer can go whose connection is gone.
+#[cfg(feature = "axum")]
+pub(crate) struct Late {
+    pub(crate) outbound: Arc<Outbound>,
+    pub(crate) url: String,
+    pub(crate) token: Arc<str>,
 }
 
 /// The kinds of problems that the server knows.
@@ -87,7 +97,8 @@ enum Code {
 /// ```
 ///
 /// The answer to an invocation is there only when its handler has come to rest, so the manifest says that this host does
-/// not stream. It needs a tokio runtime with time enabled.
+/// not stream; [`App::host_limit`] says how long the host lets a request take. It needs a tokio runtime with time enabled,
+/// and with I/O, unless the app goes without [`App::outbound`].
 #[derive(Clone)]
 pub struct Endpoint {
     served: Arc<Served>,
@@ -96,7 +107,7 @@ pub struct Endpoint {
 impl App {
     /// The app for a host without an adapter.
     pub fn endpoint(self) -> Endpoint {
-        Endpoint { served: self.serve(false) }
+        Endpoint { served: self.serve(false, Duration::ZERO) }
     }
 }
 
@@ -109,7 +120,7 @@ impl Endpoint {
             Outcome::Reply(reply) => reply,
             Outcome::Invocation(invoked) => {
                 let headers = self.served.answer_headers();
-                Reply { status: StatusCode::OK, headers, body: invoked.answer().await }
+                Reply { status: StatusCode::OK, headers, body: invoked.answer().await.bytes }
             }
         };
         let mut response = http::Response::new(reply.body);
@@ -173,13 +184,14 @@ impl Served {
             let detail = format!("the app `{}` has no function `{}`", self.app.id, invocation.run.function);
             return Err((Code::UnknownFunction, detail));
         };
-        let input = invocation.input.clone();
-        let replay = Replay::new(invocation, self.app.clock.clone());
-        let handler = Arc::clone(&function.handler);
-        let ctx = Ctx::new(Arc::clone(&replay));
-        let drive = Drive::new(Arc::clone(&replay), Box::pin(async move { handler(ctx, input).await }));
+        if invocation.links.journal.is_some() && self.outbound.is_none() {
+            let detail = "the journal was cut, but this app's manifest says `outbound: false`".to_owned();
+            return Err((Code::Protocol, detail));
+        }
         let limit = function.manifest.timeouts.invocation.unwrap_or(INVOCATION_DEFAULT);
-        Ok(Outcome::Invocation(Box::new(Invoked { drive, replay, limit })))
+        let limit = self.app.host_limit.map_or(limit, |host| host.min(limit));
+        let (served, handler) = (Arc::clone(self), Arc::clone(&function.handler));
+        Ok(Outcome::Invocation(Box::new(Invoked { served, invocation, handler, limit })))
     }
 
     /// The verified token's claims; none where unsigned requests are accepted.
@@ -251,29 +263,76 @@ impl Served {
 }
 
 impl Invoked {
-    /// Runs the handler as far as it goes and gives the answer's bytes.
-    pub(crate) async fn answer(self) -> Bytes {
-        let Invoked { mut drive, replay, limit } = self;
-        let answer = match tokio::time::timeout(limit, &mut drive).await {
-            Ok(answer) => answer,
-            Err(_) => overdue(drive, &replay, limit),
+    /// Runs the handler as far as it goes and gives the answer.
+    pub(crate) async fn answer(self) -> Written {
+        let limit = self.limit;
+        let answer = match self.drive().await {
+            Ok(mut drive) => match tokio::time::timeout(limit, &mut drive).await {
+                Ok(answer) => answer,
+                Err(_) => drive.overdue(),
+            },
+            Err(answer) => answer,
         };
-        Bytes::from(answer.write(RESPONSE_BYTES_MAX))
+        answer.write(RESPONSE_BYTES_MAX)
+    }
+
+    /// Where the answer can go if its connection is gone.
+    #[cfg(feature = "axum")]
+    pub(crate) fn late(&self) -> Option<Late> {
+        let outbound = Arc::clone(self.served.outbound.as_ref()?);
+        let url = self.invocation.links.checkpoint.clone()?;
+        Some(Late { outbound, url, token: Arc::from(self.invocation.token.as_str()) })
+    }
+
+    /// The handler, ready to be driven, with its whole journal; or the answer that says why not.
+    async fn drive(self) -> Result<Drive, Answer> {
+        let Invoked { served, mut invocation, handler, limit } = self;
+        let links = std::mem::take(&mut invocation.links);
+        let token: Arc<str> = Arc::from(invocation.token.as_str());
+        let outbound = served.outbound.as_ref();
+        let mut journal = None;
+        if let (Some(url), Some(outbound)) = (links.journal, outbound) {
+            complete(&mut invocation, outbound, &url, &token).await?;
+            journal = Some(Journal { outbound: Arc::clone(outbound), url, token });
+        }
+        let link = match (links.checkpoint, outbound) {
+            (Some(url), Some(outbound)) if outbound.is_open() => {
+                Some(Link::new(Arc::clone(outbound), url, &invocation.token, served.linger))
+            }
+            _ => None,
+        };
+        let input = invocation.input.clone();
+        let replay = Replay::new(invocation, served.app.host());
+        let drain = served.app.invocations.drained();
+        let course = Course { link, journal, limit, bytes_max: RESPONSE_BYTES_MAX, drain };
+        Ok(Drive::new(replay, handler, input, course))
     }
 }
 
-/// The handler awaits something of its own, or a body hangs: what is done goes out, the rest is tried again.
-fn overdue(drive: Drive, replay: &Replay, limit: Duration) -> Answer {
-    let open = replay.core().open_ids();
-    let what = if open.is_empty() {
-        "a future that is not Backstitch's: put it into a step".to_owned()
-    } else {
-        format!("`{}`", open.join("`, `"))
+/// Fetches what the body had to leave out of the journal.
+async fn complete(
+    invocation: &mut Invocation,
+    outbound: &Outbound,
+    link: &str,
+    token: &Arc<str>,
+) -> Result<(), Answer> {
+    let seqs = invocation.journal.iter().filter_map(|entry| match entry.state {
+        EntryState::Settled { seq, .. } => Some(seq),
+        EntryState::Pending | EntryState::Run { .. } => None,
+    });
+    let (least, greatest) = (seqs.clone().min(), seqs.max().unwrap_or(0));
+    // The oldest entry is there: nothing but outcomes was left out.
+    let Some(before) = least.filter(|least| *least > 1) else { return Ok(()) };
+    let terminal = match outbound.pages(link, token, before).await {
+        Ok(mut journal) => {
+            journal.append(&mut invocation.journal);
+            invocation.journal = journal;
+            return Ok(());
+        }
+        Err(Missing::Stale) => None,
+        Err(Missing::Failed(why)) => Some(drive::unavailable(&why)),
     };
-    let message = format!("the invocation took longer than {limit:?}; it was waiting for {what}");
-    let answer = replay.core().answer(Some(Terminal::Fail(Failure::new("Timeout".to_owned(), message, true))));
-    drop(drive);
-    answer
+    Err(Answer { token: invocation.token.clone(), seen: greatest, ops: Vec::new(), terminal, awaiting: Vec::new() })
 }
 
 impl Code {

@@ -1,14 +1,21 @@
-//! Fan-out: one body for many items, side by side, each in a scope of its own.
+//! Fan-out: one body for many items, side by side, each in a scope of its own; and many durable calls at once.
+//!
+//! Of the latter the SDK knows that nothing can follow before all of them have settled, and says so: waiting for a thousand
+//! children is not a thousand invocations. What an `async` block does after its call nobody can see from outside, so of
+//! [`Map`] and of `join!` nothing is said.
 
 use std::collections::{HashSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt, TryFuture};
 
 use crate::error::Error;
+use crate::replay::call::{Call, Replay};
+use crate::replay::state::SlotKey;
 
 /// The future of a fan-out, made by [`Ctx::map`](crate::Ctx::map).
 #[must_use = "a fan-out does nothing unless it is awaited"]
@@ -79,6 +86,52 @@ where
                 }
             }
         }
+    }
+}
+
+/// A durable call's own future: what [`Ctx::all`](crate::Ctx::all) takes. Nobody else can implement it.
+#[expect(private_bounds, reason = "what makes a future durable is the SDK's own affair")]
+pub trait Durable: Future + Entered {}
+
+impl<F: Future + Entered> Durable for F {}
+
+/// A future that ends with its entry.
+pub(crate) trait Entered {
+    fn call(&self) -> &Call;
+}
+
+/// The future of many durable calls, made by [`Ctx::all`](crate::Ctx::all).
+#[must_use = "durable calls do nothing unless they are awaited"]
+pub struct All<Fut: TryFuture> {
+    replay: Arc<Replay>,
+    calls: Map<Fut>,
+    grouped: bool,
+}
+
+impl<Fut: TryFuture> Unpin for All<Fut> {}
+
+impl<Fut: TryFuture> All<Fut> {
+    pub(crate) fn new(replay: Arc<Replay>, calls: Vec<Fut>) -> All<Fut> {
+        let named = |(position, call): (usize, Fut)| (position.to_string(), call);
+        All { replay, calls: Map::new(calls.into_iter().enumerate().map(named).collect()), grouped: false }
+    }
+}
+
+impl<Fut, T> Future for All<Fut>
+where
+    Fut: Durable + Future<Output = Result<T, Error>> + TryFuture<Ok = T, Error = Error>,
+{
+    type Output = Result<Vec<T>, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let polled = Pin::new(&mut this.calls).poll(cx);
+        if polled.is_pending() && !std::mem::replace(&mut this.grouped, true) {
+            // All of them have been polled, and so are registered; those that are not have been refused.
+            let slots: Vec<SlotKey> = this.calls.active.iter().filter_map(|call| call.body.call().slot()).collect();
+            this.replay.core().group(&slots);
+        }
+        polled
     }
 }
 

@@ -23,12 +23,12 @@ pub(crate) type ErasedHandler = Arc<dyn Fn(Ctx, Raw) -> Handler + Send + Sync>;
 /// The attribute [`function`](macro@crate::function) makes one of an `async fn`; this is the same by hand:
 ///
 /// ```
-/// use backstitch::{Ctx, Function, Retry};
+/// use backstitch::{Ctx, Function, FunctionOptions, Retry};
 ///
-/// let greet = Function::new("greet", |ctx: Ctx, name: String| async move {
+/// let options = FunctionOptions::new("greet").retry(Retry::attempts(3));
+/// let greet = Function::new(options, |ctx: Ctx, name: String| async move {
 ///     ctx.run("format", |_| async { backstitch::Ok(format!("hello {name}")) }).await
-/// })
-/// .retry(Retry::attempts(3));
+/// });
 /// # let _ = backstitch::App::new("demo").function(greet);
 /// ```
 #[derive(Clone)]
@@ -36,6 +36,10 @@ pub struct Function {
     pub(crate) manifest: FunctionManifest,
     pub(crate) handler: ErasedHandler,
 }
+
+/// A function's id and all that the server is told about it. An id alone will do: [`Function::new`] takes that, too.
+#[derive(Clone)]
+pub struct FunctionOptions(FunctionManifest);
 
 /// What the server is told about a function.
 #[derive(Clone, Serialize)]
@@ -60,7 +64,7 @@ pub(crate) struct Trigger {
 
 impl Function {
     /// A function that runs `handler`. Its input is decoded from the run's input, its result written as the run's outcome.
-    pub fn new<I, O, E, F, Fut>(id: impl Into<String>, handler: F) -> Function
+    pub fn new<I, O, E, F, Fut>(options: impl Into<FunctionOptions>, handler: F) -> Function
     where
         F: Fn(Ctx, I) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<O, E>> + Send + 'static,
@@ -77,56 +81,68 @@ impl Function {
                 Err(error) => std::future::ready(Err(error)).boxed(),
             }
         };
-        let manifest = FunctionManifest {
-            id: id.into(),
-            name: None,
-            triggers: Vec::new(),
-            retry: None,
-            timeouts: Timeouts::default(),
-        };
-        Function { manifest, handler: Arc::new(erased) }
-    }
-
-    /// The name that people see.
-    #[must_use]
-    pub fn name(mut self, name: impl Into<String>) -> Function {
-        self.manifest.name = Some(name.into());
-        self
-    }
-
-    /// Starts a run for each event of this type.
-    #[must_use]
-    pub fn on<E: Event>(self) -> Function {
-        self.trigger(E::NAME, None)
-    }
-
-    /// Starts a run for each event of this type for which the CEL expression over `event` holds.
-    #[must_use]
-    pub fn on_when<E: Event>(self, when: impl Into<String>) -> Function {
-        self.trigger(E::NAME, Some(when.into()))
-    }
-
-    /// How often a failing handler is tried again; progress resets the count.
-    #[must_use]
-    pub fn retry(mut self, retry: Retry) -> Function {
-        self.manifest.retry = Some(retry);
-        self
-    }
-
-    /// How long the run and its invocations may take.
-    #[must_use]
-    pub fn timeouts(mut self, timeouts: Timeouts) -> Function {
-        self.manifest.timeouts = timeouts;
-        self
+        Function { manifest: options.into().0, handler: Arc::new(erased) }
     }
 
     /// The function's id.
     pub fn id(&self) -> &str {
         &self.manifest.id
     }
+}
 
-    fn trigger(mut self, event: &str, when: Option<String>) -> Function {
-        self.manifest.triggers.push(Trigger { event: event.to_owned(), when });
+impl<T: Into<String>> From<T> for FunctionOptions {
+    fn from(id: T) -> FunctionOptions {
+        FunctionOptions::new(id)
+    }
+}
+
+impl FunctionOptions {
+    /// A function of this id that nothing starts but a call, under the server's default policy.
+    pub fn new(id: impl Into<String>) -> FunctionOptions {
+        FunctionOptions(FunctionManifest {
+            id: id.into(),
+            name: None,
+            triggers: Vec::new(),
+            retry: None,
+            timeouts: Timeouts::default(),
+        })
+    }
+
+    /// The name that people see.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> FunctionOptions {
+        self.0.name = Some(name.into());
+        self
+    }
+
+    /// Starts a run for each event of this type.
+    #[must_use]
+    pub fn on<E: Event>(self) -> FunctionOptions {
+        self.trigger(E::NAME, None)
+    }
+
+    /// Starts a run for each event of this type for which the CEL expression over `event` holds.
+    #[must_use]
+    pub fn on_when<E: Event>(self, when: impl Into<String>) -> FunctionOptions {
+        self.trigger(E::NAME, Some(when.into()))
+    }
+
+    /// How often a failing handler is tried again; progress resets the count.
+    #[must_use]
+    pub fn retry(mut self, retry: Retry) -> FunctionOptions {
+        self.0.retry = Some(retry);
+        self
+    }
+
+    /// How long the run and its invocations may take.
+    #[must_use]
+    pub fn timeouts(mut self, timeouts: Timeouts) -> FunctionOptions {
+        self.0.timeouts = timeouts;
+        self
+    }
+
+    fn trigger(mut self, event: &str, when: Option<String>) -> FunctionOptions {
+        self.0.triggers.push(Trigger { event: event.to_owned(), when });
         self
     }
 }

@@ -44,7 +44,8 @@
 //!
 //! Reading order: `app` and `function` are what is served, `context` is what a handler is given, `step`, `wait`, `child`
 //! and `fan_out` are the futures it makes, `replay` is the core that they meet in, `wire` and `signature` are the protocol,
-//! `endpoint` puts all of it behind HTTP and `serve` behind a host.
+//! `port` is the way back to the server, `endpoint` puts all of it behind HTTP and `serve` behind a host, `invocations` are
+//! those under way.
 
 mod app;
 mod child;
@@ -58,8 +59,10 @@ mod error;
 mod event;
 mod fan_out;
 mod function;
+mod invocations;
 mod join;
 mod manifest;
+mod port;
 pub mod prelude;
 mod raw;
 mod replay;
@@ -77,14 +80,15 @@ mod wire;
 // What is served.
 pub use app::App;
 pub use endpoint::Endpoint;
-pub use function::{Callable, Defined, Function, FunctionRef, IntoFunction, Retry, Timeouts};
+pub use function::{Callable, Defined, Function, FunctionOptions, FunctionRef, IntoFunction, Retry, Timeouts};
+pub use invocations::Invocations;
 #[cfg(feature = "axum")]
 pub use serve::Service;
 
 // What a handler is given, and the futures that it makes.
 pub use child::{Invoke, Sending, Start};
 pub use context::Ctx;
-pub use fan_out::Map;
+pub use fan_out::{All, Durable, Map};
 pub use step::{Body, Run, Step};
 pub use wait::{Awakeable, EventWait, Signal, Sleep};
 

@@ -1,5 +1,7 @@
 //! What an app says about itself: the answer to discovery, and the identity on every response.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -46,15 +48,32 @@ struct Deployment<'a> {
 struct Limits {
     request_bytes: usize,
     response_bytes: usize,
+    /// How long the host lets an invocation take, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seconds: Option<u64>,
     streams: bool,
-    /// The handler is not told of anything that it would have to fetch: this SDK reads whole journals.
     outbound: bool,
 }
 
+/// What the host of an app can do.
+#[derive(Clone, Copy)]
+pub(crate) struct Abilities {
+    /// It sends newlines while an answer is slow.
+    pub(crate) streams: bool,
+    /// The app can make requests to the server.
+    pub(crate) outbound: bool,
+    /// How long a request may take.
+    pub(crate) limit: Option<Duration>,
+}
+
 impl Manifest {
-    /// `version` names the deployment; without it the manifest's own hash does. `streams` says whether the host sends
-    /// newlines while an answer is slow.
-    pub(crate) fn new(app: &str, version: Option<&str>, streams: bool, functions: Vec<&FunctionManifest>) -> Manifest {
+    /// `version` names the deployment; without it the manifest's own hash does.
+    pub(crate) fn new(
+        app: &str,
+        version: Option<&str>,
+        abilities: Abilities,
+        functions: Vec<&FunctionManifest>,
+    ) -> Manifest {
         let mut body = Body {
             protocol: Versions { min: PROTOCOL, max: PROTOCOL },
             sdk: SDK,
@@ -63,8 +82,9 @@ impl Manifest {
             limits: Limits {
                 request_bytes: REQUEST_BYTES_MAX,
                 response_bytes: RESPONSE_BYTES_MAX,
-                streams,
-                outbound: false,
+                seconds: abilities.limit.map(|limit| limit.as_secs()),
+                streams: abilities.streams,
+                outbound: abilities.outbound,
             },
             functions,
         };

@@ -2,7 +2,8 @@
 //!
 //! [`Run`] is the future of one. Its body is polled inside it, so it may borrow from the handler; it runs only when the
 //! journal has no outcome, and only once everything that the journal does have has been delivered. A body that is dropped
-//! with its future (the loser of a `select!`) goes unreported.
+//! with its future (the loser of a `select!`) goes unreported, and so does one that a cancellation interrupts: being
+//! dropped is how a body is told to stop.
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -17,6 +18,7 @@ use serde::de::DeserializeOwned;
 
 use crate::duration;
 use crate::error::{Error, Failure};
+use crate::fan_out::Entered;
 use crate::function::Retry;
 use crate::raw::{ObjectWriter, Raw};
 use crate::replay::call::{Call, Replay};
@@ -128,7 +130,12 @@ impl<F: Body<T>, T: Serialize + DeserializeOwned> Future for Run<F, T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        if this.running.is_none() {
+        if this.running.is_some() {
+            if let Poll::Ready(outcome) = this.call.poll_interruption(cx) {
+                this.stop();
+                return Poll::Ready(decode(outcome, &this.call.id));
+            }
+        } else {
             let (retry, timeout) = (this.retry.as_ref(), this.timeout);
             match this.call.poll_step(cx, || Ok(params(retry, timeout))) {
                 StepPoll::Pending => return Poll::Pending,
@@ -145,7 +152,7 @@ impl<F: Body<T>, T: Serialize + DeserializeOwned> Run<F, T> {
     fn start(&mut self, attempt: u32, last_error: Option<Failure>) {
         let Some(body) = self.body.take() else { return };
         let replay = Arc::clone(&self.call.replay);
-        let started_at = replay.clock.now();
+        let started_at = replay.host.clock.now();
         if let Some(outcome) = replay.stub(&self.call.id) {
             return self.end(outcome, attempt, started_at);
         }
@@ -187,12 +194,23 @@ impl<F: Body<T>, T: Serialize + DeserializeOwned> Run<F, T> {
     }
 
     fn end(&mut self, outcome: Result<Raw, Error>, attempt: u32, started_at: SystemTime) {
-        let replay = Arc::clone(&self.call.replay);
+        self.stop();
+        let outcome = outcome.map_err(Error::into_failure);
+        let ended_at = self.call.replay.host.clock.now();
+        self.call.report(Report { outcome, attempt, started_at, ended_at });
+    }
+
+    /// Drops the body, whether it has ended or not.
+    fn stop(&mut self) {
         let running = self.running.take();
         // A destructor in the body is the body's, and so is its panic; the outcome stands.
-        let _ = inside(&replay, || drop(running));
-        let outcome = outcome.map_err(Error::into_failure);
-        self.call.report(Report { outcome, attempt, started_at, ended_at: replay.clock.now() });
+        let _ = inside(&self.call.replay, || drop(running));
+    }
+}
+
+impl<F: Body<T>, T> Entered for Run<F, T> {
+    fn call(&self) -> &Call {
+        &self.call
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 /// Where the present comes from.
 #[derive(Clone)]
@@ -27,6 +28,12 @@ impl Clock {
     pub(crate) fn now(&self) -> SystemTime {
         (self.0)()
     }
+}
+
+/// The moment on the runtime's clock, by which waits of an invocation are measured. Handlers never see it.
+pub(crate) fn instant() -> Instant {
+    #[expect(clippy::disallowed_methods, reason = "the SDK's one door to monotonic time")]
+    Instant::now()
 }
 
 /// `2026-03-01T12:00:00.000Z`. A time beyond the year 9999 is written as the last one before it.

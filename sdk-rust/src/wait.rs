@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::duration::{self, DURATION_MS_MAX};
 use crate::error::Error;
 use crate::event::Received;
+use crate::fan_out::Entered;
 use crate::raw::{ObjectWriter, Raw};
 use crate::replay::call::Call;
 use crate::replay::ids;
@@ -54,6 +55,12 @@ impl Future for Sleep {
         };
         let outcome = ready!(self.call.poll_outcome(cx, params));
         Poll::Ready(outcome.map(|_| ()))
+    }
+}
+
+impl Entered for Sleep {
+    fn call(&self) -> &Call {
+        &self.call
     }
 }
 
@@ -141,6 +148,12 @@ macro_rules! future_of_its_wait {
 
             fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
                 self.0.poll(cx)
+            }
+        }
+
+        impl<T> Entered for $wait<T> {
+            fn call(&self) -> &Call {
+                &self.0.call
             }
         }
     )*};

@@ -3,6 +3,8 @@
 //! User payloads are sliced out of the request and copied into the answer as they are; neither side of this file looks
 //! into them. A body that breaks the protocol is refused with the reason, never repaired.
 
+pub(crate) mod checkpoint;
+
 use std::borrow::Cow;
 use std::time::SystemTime;
 
@@ -28,7 +30,17 @@ pub(crate) struct Invocation {
     pub(crate) trigger: Trigger,
     pub(crate) input: Raw,
     pub(crate) journal: Vec<Entry>,
+    pub(crate) links: Links,
     pub(crate) token: String,
+}
+
+/// Addresses at the server.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Links {
+    /// Where the handler may report while it still runs.
+    pub(crate) checkpoint: Option<String>,
+    /// Where the entries are that had to be left out of the body.
+    pub(crate) journal: Option<String>,
 }
 
 /// The facts of a run, equal in each of its invocations, except `attempt`.
@@ -88,6 +100,8 @@ pub(crate) enum Outcome {
     Ok(Raw),
     Err(Failure),
     Timeout,
+    /// Too large for the body: to be asked for by the entry's id.
+    Elsewhere,
 }
 
 /// What kind of entry an op creates.
@@ -145,6 +159,8 @@ pub(crate) enum Terminal {
         journal: String,
         code: OpKind,
     },
+    /// The handler was held back and would have gone on: invoke it again at once.
+    Yield,
 }
 
 /// The answer to an invocation.
@@ -154,6 +170,16 @@ pub(crate) struct Answer {
     pub(crate) seen: u64,
     pub(crate) ops: Vec<Op>,
     pub(crate) terminal: Option<Terminal>,
+    /// Groups of ids: the run can go on when all of one group are settled. Empty: any settlement may matter.
+    pub(crate) awaiting: Vec<Vec<String>>,
+}
+
+/// An answer as JSON.
+pub(crate) struct Written {
+    pub(crate) bytes: Bytes,
+    /// Where the token ends: from here on it is what an answer without a connection says, too.
+    #[cfg(feature = "axum")]
+    after_token: usize,
 }
 
 impl Invocation {
@@ -161,26 +187,15 @@ impl Invocation {
     pub(crate) fn parse(body: &Bytes) -> Result<Invocation, String> {
         let read: InvocationBody<'_> =
             serde_json::from_slice(body).map_err(|error| format!("the body is no invocation: {error}"))?;
-        if read.links.is_some_and(|links| links.journal.is_some()) {
-            return Err("the journal was cut, but this app's manifest says `outbound: false`".to_owned());
-        }
-        let mut journal = Vec::with_capacity(read.journal.len());
-        let mut newest = 0;
-        for entry in read.journal {
-            let entry = entry.read(body)?;
-            if let EntryState::Settled { seq, .. } = entry.state {
-                if seq <= newest {
-                    return Err(format!("entry `{}` has seq {seq}, which is not above {newest}", entry.id));
-                }
-                newest = seq;
-            }
-            journal.push(entry);
-        }
+        let links = read.links.unwrap_or_default();
+        let links =
+            Links { checkpoint: links.checkpoint.map(Cow::into_owned), journal: links.journal.map(Cow::into_owned) };
         Ok(Invocation {
             run: read.run.read()?,
             trigger: read.trigger.read(body)?,
             input: read.input.map_or_else(Raw::null, |input| Raw::slice_of(body, input)),
-            journal,
+            journal: entries(read.journal, body)?,
+            links,
             token: read.token.into_owned(),
         })
     }
@@ -189,9 +204,11 @@ impl Invocation {
 impl Answer {
     /// The answer's JSON, within `bytes_max`. What does not fit at all becomes an error; what does not fit beside the
     /// others is left out, and done again by the next invocation.
-    pub(crate) fn write(mut self, bytes_max: usize) -> Vec<u8> {
+    pub(crate) fn write(mut self, bytes_max: usize) -> Written {
         let mut out = Vec::with_capacity(256);
         field(&mut out, "{\"token\":", &self.token);
+        #[cfg(feature = "axum")]
+        let after_token = out.len();
         out.extend_from_slice(format!(",\"seen\":{},\"ops\":[", self.seen).as_bytes());
         // For the bracket, the brace and a comma.
         let room = bytes_max.saturating_sub(out.len() + 3);
@@ -208,7 +225,7 @@ impl Answer {
                 op.write(&mut part);
             }
             if !append(&mut out, &mut part, &mut first, bytes_max) {
-                self.terminal = None;
+                (self.terminal, self.awaiting) = (None, Vec::new());
                 break;
             }
         }
@@ -221,8 +238,27 @@ impl Answer {
             }
             append(&mut out, &mut part, &mut first, bytes_max);
         }
-        out.extend_from_slice(b"]}");
-        out
+        out.push(b']');
+        // A hint: better none than an answer that is too long.
+        field(&mut part, ",\"awaiting\":", &self.awaiting);
+        if !self.awaiting.is_empty() && out.len() + part.len() < bytes_max {
+            out.append(&mut part);
+        }
+        out.push(b'}');
+        Written {
+            bytes: Bytes::from(out),
+            #[cfg(feature = "axum")]
+            after_token,
+        }
+    }
+}
+
+#[cfg(feature = "axum")]
+impl Written {
+    /// The same for the link, where the bearer says whose answer it is.
+    pub(crate) fn late(&self) -> Bytes {
+        let rest = &self.bytes[self.after_token..];
+        Bytes::from([b"{\"final\":true".as_slice(), rest].concat())
     }
 }
 
@@ -283,6 +319,7 @@ impl Terminal {
                 field(out, ",\"journal\":", journal);
                 field(out, ",\"code\":", code.as_str());
             }
+            Terminal::Yield => out.extend_from_slice(b"{\"op\":\"yield\""),
         }
         out.push(b'}');
     }
@@ -326,8 +363,10 @@ struct InvocationBody<'a> {
     token: Cow<'a, str>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct LinksBody<'a> {
+    #[serde(borrow, default)]
+    checkpoint: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     journal: Option<Cow<'a, str>>,
 }
@@ -382,6 +421,8 @@ struct EntryBody<'a> {
     #[serde(default)]
     timeout: bool,
     #[serde(default)]
+    r#ref: bool,
+    #[serde(default)]
     pending: bool,
     #[serde(default)]
     run: Option<RunNow>,
@@ -427,15 +468,37 @@ impl EventBody<'_> {
     }
 }
 
+/// Reads entries, the settled ones by `seq`.
+fn entries(read: Vec<EntryBody<'_>>, body: &Bytes) -> Result<Vec<Entry>, String> {
+    let mut entries = Vec::with_capacity(read.len());
+    let mut newest = 0;
+    for entry in read {
+        let entry = entry.read(body)?;
+        if let EntryState::Settled { seq, .. } = entry.state {
+            if seq <= newest {
+                return Err(format!("entry `{}` has seq {seq}, which is not above {newest}", entry.id));
+            }
+            newest = seq;
+        }
+        entries.push(entry);
+    }
+    Ok(entries)
+}
+
 impl EntryBody<'_> {
-    fn read(self, body: &Bytes) -> Result<Entry, String> {
-        let outcome = match (self.ok, self.err, self.timeout) {
-            (Some(value), None, false) => Some(Outcome::Ok(Raw::slice_of(body, value))),
-            (None, Some(failure), false) => Some(Outcome::Err(failure)),
-            (None, None, true) => Some(Outcome::Timeout),
-            (None, None, false) => None,
+    fn outcome(&mut self, body: &Bytes) -> Result<Option<Outcome>, String> {
+        Ok(match (self.ok.take(), self.err.take(), self.timeout, self.r#ref) {
+            (Some(value), None, false, false) => Some(Outcome::Ok(Raw::slice_of(body, value))),
+            (None, Some(failure), false, false) => Some(Outcome::Err(failure)),
+            (None, None, true, false) => Some(Outcome::Timeout),
+            (None, None, false, true) => Some(Outcome::Elsewhere),
+            (None, None, false, false) => None,
             _ => return Err(format!("entry `{}` has more than one outcome", self.id)),
-        };
+        })
+    }
+
+    fn read(mut self, body: &Bytes) -> Result<Entry, String> {
+        let outcome = self.outcome(body)?;
         let state = match (outcome, self.seq, self.at, self.pending, self.run) {
             (Some(outcome), Some(seq), Some(at), false, None) => {
                 EntryState::Settled { seq, at: time::parse(&at)?, outcome }
@@ -444,7 +507,7 @@ impl EntryBody<'_> {
             (None, None, _, false, Some(now)) => EntryState::Run { attempt: now.attempt, error: now.error },
             _ => {
                 return Err(format!(
-                    "entry `{}` is neither settled (seq, at and one of ok, err, timeout) nor unsettled (pending or run)",
+                    "entry `{}` is neither settled (seq, at and one of ok, err, timeout, ref) nor unsettled (pending or run)",
                     self.id
                 ));
             }

@@ -35,7 +35,9 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> Result<TokenStr
         > {
             #function
 
-            ::backstitch::__private::define(#id, || ::backstitch::Function::new(#id, #handler)#(#calls)*)
+            ::backstitch::__private::define(#id, || {
+                ::backstitch::Function::new(::backstitch::FunctionOptions::new(#id)#(#calls)*, #handler)
+            })
         }
     })
 }

@@ -6,6 +6,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
+use tokio::time::Instant;
+
+use crate::app::State;
 use crate::error::Error;
 use crate::raw::Raw;
 use crate::replay::frame::{self, Frame};
@@ -19,28 +22,40 @@ use crate::wire::{Invocation, OpKind, Report, Run, Trigger};
 pub(crate) struct Replay {
     pub(crate) run: Run,
     pub(crate) trigger: Trigger,
-    pub(crate) clock: Clock,
-    /// Outcomes that the test kit has given to steps instead of their bodies'.
-    stubs: Stubs,
+    pub(crate) host: Host,
     core: Mutex<Core>,
     numbers: Mutex<Numbers>,
 }
 
-impl Replay {
-    /// Everything an invocation says but its input.
-    pub(crate) fn new(invocation: Invocation, clock: Clock) -> Arc<Replay> {
-        Replay::with_stubs(invocation, clock, Stubs::new())
-    }
+/// What an app brings to each of its invocations.
+#[derive(Clone)]
+pub(crate) struct Host {
+    pub(crate) clock: Clock,
+    /// What handlers share.
+    pub(crate) state: State,
+    /// Outcomes that the test kit has given to steps instead of their bodies'.
+    pub(crate) stubs: Arc<Stubs>,
+}
 
-    pub(crate) fn with_stubs(mut invocation: Invocation, clock: Clock, stubs: Stubs) -> Arc<Replay> {
+impl Replay {
+    /// Everything an invocation says but its input and its links.
+    pub(crate) fn new(mut invocation: Invocation, host: Host) -> Arc<Replay> {
         let core = Mutex::new(Core::new(&mut invocation));
         let Invocation { run, trigger, .. } = invocation;
-        Arc::new(Replay { run, trigger, clock, stubs, core, numbers: Mutex::default() })
+        Arc::new(Replay { run, trigger, host, core, numbers: Mutex::default() })
+    }
+
+    /// The same invocation for a handler that begins anew. What is left of the handler before has no part in it: its calls
+    /// are refused.
+    pub(crate) fn reborn(&self, now: Instant) -> Arc<Replay> {
+        let core = Mutex::new(self.core().reborn(now));
+        let (run, trigger, host) = (self.run.clone(), self.trigger.clone(), self.host.clone());
+        Arc::new(Replay { run, trigger, host, core, numbers: Mutex::default() })
     }
 
     /// The outcome that a test has given to this step.
     pub(crate) fn stub(&self, id: &str) -> Option<Result<Raw, Error>> {
-        let outcome = self.stubs.get(id)?;
+        let outcome = self.host.stubs.get(id)?;
         Some(outcome.clone().map_err(Error::own))
     }
 
@@ -164,6 +179,19 @@ impl Call {
         let poll = self.replay.core().poll_step(slot, cx);
         self.running = matches!(poll, StepPoll::Start { .. });
         poll
+    }
+
+    /// The outcome that came while the body ran: it is to be dropped.
+    pub(crate) fn poll_interruption(&mut self, cx: &Context<'_>) -> Poll<Result<Arrived, Error>> {
+        let Some(slot) = self.slot.filter(|_| self.running) else { return Poll::Pending };
+        let outcome = ready!(self.replay.core().poll_outcome(slot, cx));
+        self.running = false;
+        Poll::Ready(outcome)
+    }
+
+    /// The entry's place, once it is registered.
+    pub(crate) fn slot(&self) -> Option<SlotKey> {
+        self.slot
     }
 
     /// The body that [`Call::poll_step`] asked for has ended.

@@ -1,11 +1,13 @@
 //! What a run has created, what has settled, what the handler has been given.
 //!
-//! A plain state machine: the futures of `call` register entries and ask for outcomes, the driver delivers them. It knows
-//! neither the handler nor any task beyond the wakers that it is given.
+//! A plain state machine: the futures of `call` register entries and ask for outcomes, the driver delivers them, `merge`
+//! takes in what the server says meanwhile. It knows neither the handler nor any task beyond the wakers that it is given.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::task::{Context, Poll, Waker};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
 
 use crate::error::{Error, Failure, StepError};
 use crate::raw::Raw;
@@ -13,52 +15,73 @@ use crate::wire::{self, Answer, EntryState, Invocation, Op, OpKind, Outcome, Rep
 
 /// The state of one invocation.
 pub(crate) struct Core {
-    token: String,
-    seen: u64,
-    known: HashMap<String, Known>,
-    slots: Vec<Slot>,
+    pub(super) token: String,
+    /// The greatest `seq` that is known.
+    pub(super) seen: u64,
+    pub(super) entries: HashMap<String, Known>,
+    pub(super) slots: Vec<Slot>,
+    /// The slots that are neither delivered nor forgotten.
+    pub(super) open: BTreeSet<usize>,
     /// Settled and not yet delivered, by `seq`.
-    deliverable: BTreeMap<u64, Delivery>,
+    pub(super) deliverable: BTreeMap<u64, Delivery>,
     /// The greatest `seq` that has been delivered.
-    delivered: u64,
+    pub(super) delivered: u64,
     /// Up to this `seq` an earlier invocation has been here already.
-    handled: u64,
-    now: SystemTime,
-    ops: Vec<Op>,
-    mismatch: Option<Terminal>,
-    bodies: Bodies,
+    pub(super) handled: u64,
+    pub(super) started_at: SystemTime,
+    pub(super) now: SystemTime,
+    pub(super) ops: Vec<Op>,
+    pub(super) mismatch: Option<Terminal>,
+    pub(super) bodies: Bodies,
+    /// The steps that the server wants to be run again in this invocation, and when.
+    pub(super) retries: BTreeMap<String, Instant>,
+    pub(super) cancelled: Option<(u64, SystemTime)>,
+    /// How many groups of entries are awaited together.
+    groups: usize,
 }
 
-/// A journal entry that the handler has not created yet.
-struct Known {
-    op: String,
-    digest: Option<String>,
-    state: EntryState,
+/// An entry of the journal, or one that the handler has created.
+pub(super) struct Known {
+    pub(super) op: String,
+    pub(super) digest: Option<String>,
+    /// `None`: the server has not heard of it.
+    pub(super) state: Option<EntryState>,
+    /// Its place, once the handler has created it.
+    pub(super) slot: Option<usize>,
+    /// The last attempt that was reported by this invocation.
+    pub(super) reported: u32,
 }
 
-struct Delivery {
-    at: SystemTime,
-    what: Delivered,
+#[derive(Clone)]
+pub(super) struct Delivery {
+    pub(super) at: SystemTime,
+    pub(super) what: Delivered,
 }
 
-enum Delivered {
+#[derive(Clone)]
+pub(super) enum Delivered {
     Cancel,
-    Outcome(SlotKey, Outcome),
+    Outcome(usize, Outcome),
 }
 
 /// The place of a created entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SlotKey(usize);
 
-struct Slot {
-    id: String,
-    kind: OpKind,
+pub(super) struct Slot {
+    pub(super) id: String,
+    pub(super) kind: OpKind,
     shielded: bool,
-    progress: Progress,
-    waker: Option<Waker>,
+    pub(super) progress: Progress,
+    pub(super) waker: Option<Waker>,
+    /// The body has begun: it is used up.
+    pub(super) spent: bool,
+    /// When the server settles it, where that is known.
+    pub(super) due: Option<Instant>,
+    group: Option<usize>,
 }
 
-enum Progress {
+pub(super) enum Progress {
     /// Open at the server, or settled and not delivered.
     Waiting,
     /// A body that may run: this attempt, after that failure.
@@ -87,12 +110,27 @@ pub(crate) enum StepPoll {
     Outcome(Result<Arrived, Error>),
 }
 
+/// What comes next for the handler.
+pub(crate) enum Next {
+    /// Nothing, as far as is known.
+    Nothing,
+    /// An outcome has been delivered: these must know.
+    Wake(Vec<Waker>),
+    /// The outcome of this entry, which has to be fetched first.
+    Fetch(String),
+}
+
 /// The bodies of one invocation.
 #[derive(Default)]
-struct Bodies {
-    /// Set when everything known has been delivered: before, a body could start that the next outcome makes pointless.
+pub(super) struct Bodies {
+    /// Set while bodies may start, when everything known has been delivered: before, a body could start that the next
+    /// outcome makes pointless.
     released: bool,
-    running: usize,
+    pub(super) running: usize,
+    /// How many have begun.
+    begun: usize,
+    /// How long the longest has taken.
+    longest: Duration,
 }
 
 /// What a future brings when it registers its entry.
@@ -107,43 +145,75 @@ pub(crate) struct Registration<'a> {
 impl Core {
     /// Takes the journal apart. What else the invocation says stays with the caller.
     pub(crate) fn new(invocation: &mut Invocation) -> Core {
-        let mut core = Core {
-            token: std::mem::take(&mut invocation.token),
-            seen: 0,
-            known: HashMap::with_capacity(invocation.journal.len()),
-            slots: Vec::with_capacity(invocation.journal.len() + 1),
-            deliverable: BTreeMap::new(),
-            delivered: 0,
-            handled: 0,
-            now: invocation.run.started_at,
-            ops: Vec::new(),
-            mismatch: None,
-            bodies: Bodies::default(),
-        };
-        for entry in invocation.journal.drain(..) {
+        let journal = std::mem::take(&mut invocation.journal);
+        let mut core = Core::empty(std::mem::take(&mut invocation.token), invocation.run.started_at, journal.len());
+        for entry in journal {
             if let EntryState::Settled { seq, at, .. } = entry.state {
                 core.seen = core.seen.max(seq);
                 if entry.id == wire::CANCEL_ID {
-                    core.deliverable.insert(seq, Delivery { at, what: Delivered::Cancel });
+                    core.take_cancellation(seq, at);
                     continue;
                 }
             }
-            core.known.insert(entry.id, Known { op: entry.op, digest: entry.digest, state: entry.state });
+            let known = Known { op: entry.op, digest: entry.digest, state: Some(entry.state), slot: None, reported: 0 };
+            core.entries.insert(entry.id, known);
         }
         core.handled = invocation.run.seen.unwrap_or(core.seen);
         core
     }
 
+    pub(super) fn empty(token: String, started_at: SystemTime, size: usize) -> Core {
+        Core {
+            token,
+            seen: 0,
+            entries: HashMap::with_capacity(size + 1),
+            slots: Vec::with_capacity(size + 1),
+            open: BTreeSet::new(),
+            deliverable: BTreeMap::new(),
+            delivered: 0,
+            handled: 0,
+            started_at,
+            now: started_at,
+            ops: Vec::new(),
+            mismatch: None,
+            bodies: Bodies::default(),
+            retries: BTreeMap::new(),
+            cancelled: None,
+            groups: 0,
+        }
+    }
+
+    pub(super) fn take_cancellation(&mut self, seq: u64, at: SystemTime) {
+        self.cancelled = Some((seq, at));
+        self.deliverable.insert(seq, Delivery { at, what: Delivered::Cancel });
+    }
+
     /// An entry comes into being. Its op goes out unless the journal has it already; a step's goes out when its body ends.
     pub(crate) fn register(&mut self, registration: Registration<'_>) -> SlotKey {
-        let key = SlotKey(self.slots.len());
-        let progress = match self.known.remove(registration.id) {
-            None if registration.kind == OpKind::Step => Progress::Startable { attempt: 1, error: None },
-            None => {
-                self.ops.push(registration.op(None));
-                Progress::Waiting
+        let place = self.slots.len();
+        let progress = match self.entries.get_mut(registration.id) {
+            Some(known) => {
+                known.slot = Some(place);
+                self.replayed(place, &registration)
             }
-            Some(known) => self.replayed(key, known, &registration),
+            None => {
+                self.entries.insert(
+                    registration.id.to_owned(),
+                    Known {
+                        op: registration.kind.as_str().to_owned(),
+                        digest: None,
+                        state: None,
+                        slot: Some(place),
+                        reported: 0,
+                    },
+                );
+                if registration.kind == OpKind::Step {
+                    Progress::Startable { attempt: 1, error: None }
+                } else {
+                    self.ops.push(registration.op(None));
+                    Progress::Waiting
+                }
+            }
         };
         self.slots.push(Slot {
             id: registration.id.to_owned(),
@@ -151,36 +221,44 @@ impl Core {
             shielded: registration.shielded,
             progress,
             waker: None,
+            spent: false,
+            due: None,
+            group: None,
         });
-        key
+        self.open.insert(place);
+        SlotKey(place)
     }
 
-    fn replayed(&mut self, key: SlotKey, known: Known, registration: &Registration<'_>) -> Progress {
+    fn replayed(&mut self, place: usize, registration: &Registration<'_>) -> Progress {
+        let Some(known) = self.entries.get(registration.id) else { return Progress::Waiting };
         if known.op != registration.kind.as_str() {
             let id = registration.id.to_owned();
-            let mismatch = Terminal::Mismatch { id, journal: known.op, code: registration.kind };
+            let mismatch = Terminal::Mismatch { id, journal: known.op.clone(), code: registration.kind };
             self.mismatch.get_or_insert(mismatch);
             return Progress::Waiting;
         }
-        if known.digest.is_some_and(|digest| digest != wire::digest(registration.params.as_bytes())) {
+        if known.digest.as_ref().is_some_and(|digest| *digest != wire::digest(registration.params.as_bytes())) {
             tracing::warn!(
                 entry = registration.id,
                 "the parameters differ from those in the journal, whose outcome is kept: use another id for another meaning"
             );
         }
-        match known.state {
-            EntryState::Settled { seq, at, outcome } => {
-                self.deliverable.insert(seq, Delivery { at, what: Delivered::Outcome(key, outcome) });
+        match &known.state {
+            Some(EntryState::Settled { seq, at, outcome }) => {
+                let delivery = Delivery { at: *at, what: Delivered::Outcome(place, outcome.clone()) };
+                self.deliverable.insert(*seq, delivery);
                 Progress::Waiting
             }
-            EntryState::Run { attempt, error } if registration.kind == OpKind::Step => {
-                Progress::Startable { attempt, error }
+            Some(EntryState::Run { attempt, error })
+                if registration.kind == OpKind::Step && !self.retries.contains_key(registration.id) =>
+            {
+                Progress::Startable { attempt: *attempt, error: error.clone() }
             }
-            EntryState::Run { .. } | EntryState::Pending => Progress::Waiting,
+            _ => Progress::Waiting,
         }
     }
 
-    /// The outcome of an entry without a body.
+    /// The outcome of an entry without a body, or of one whose body runs and may be interrupted.
     pub(crate) fn poll_outcome(&mut self, key: SlotKey, cx: &Context<'_>) -> Poll<Result<Arrived, Error>> {
         match self.take(key) {
             Some(outcome) => Poll::Ready(outcome),
@@ -196,13 +274,16 @@ impl Core {
         if let Some(outcome) = self.take(key) {
             return StepPoll::Outcome(outcome);
         }
+        let slot = &mut self.slots[key.0];
         if self.bodies.released
-            && let progress = &mut self.slots[key.0].progress
-            && let Progress::Startable { attempt, error } = progress
+            && let Progress::Startable { attempt, error } = &mut slot.progress
         {
             let (attempt, error) = (*attempt, error.take());
-            *progress = Progress::Running;
+            (slot.progress, slot.spent) = (Progress::Running, true);
             self.bodies.running += 1;
+            self.bodies.begun += 1;
+            // What the server or a cancellation says meanwhile interrupts the body.
+            self.park(key, cx);
             return StepPoll::Start { attempt, error };
         }
         self.park(key, cx);
@@ -230,11 +311,19 @@ impl Core {
         Some(outcome)
     }
 
-    /// A body has ended: its outcome goes out with the answer and is delivered by a later invocation.
+    /// A body has ended: its outcome goes out, and is delivered only when it is durable.
     pub(crate) fn report(&mut self, key: SlotKey, name: &str, params: &Raw, report: Report) {
         let slot = &mut self.slots[key.0];
+        if !matches!(slot.progress, Progress::Running) {
+            return;
+        }
         slot.progress = Progress::Waiting;
         self.bodies.running -= 1;
+        let took = report.ended_at.duration_since(report.started_at).unwrap_or_default();
+        self.bodies.longest = self.bodies.longest.max(took);
+        if let Some(known) = self.entries.get_mut(&slot.id) {
+            known.reported = report.attempt;
+        }
         let registration = Registration { kind: slot.kind, id: &slot.id, name, params, shielded: slot.shielded };
         let op = registration.op(Some(report));
         self.ops.push(op);
@@ -247,60 +336,104 @@ impl Core {
             self.bodies.running -= 1;
         }
         slot.waker = None;
+        self.open.remove(&key.0);
     }
 
-    /// Delivers the outcome with the lowest `seq` of those that are created. Gives the wakers that must know.
-    pub(crate) fn deliver_next(&mut self) -> Option<Vec<Waker>> {
-        let (seq, delivery) = self.deliverable.pop_first()?;
+    /// Says that whoever waits for these entries goes on only when all of them have settled, or one with an error.
+    pub(crate) fn group(&mut self, keys: &[SlotKey]) {
+        self.groups += 1;
+        for key in keys {
+            self.slots[key.0].group = Some(self.groups);
+        }
+    }
+
+    /// Delivers the outcome with the lowest `seq` of those that are created.
+    pub(crate) fn deliver_next(&mut self) -> Next {
+        let rejectable = self.open.iter().any(|place| self.slots[*place].is_rejectable());
+        let due = |delivery: &Delivery| !matches!(delivery.what, Delivered::Cancel) || rejectable;
+        let Some((&seq, delivery)) = self.deliverable.iter().find(|(_, delivery)| due(delivery)) else {
+            return Next::Nothing;
+        };
+        if let Delivered::Outcome(place, Outcome::Elsewhere) = &delivery.what
+            && self.slots[*place].is_awaited()
+        {
+            return Next::Fetch(self.slots[*place].id.clone());
+        }
+        let Some(delivery) = self.deliverable.remove(&seq) else { return Next::Nothing };
         self.now = delivery.at;
         self.delivered = self.delivered.max(seq);
-        match delivery.what {
-            Delivered::Cancel => Some(self.cancel()),
-            Delivered::Outcome(key, outcome) => Some(self.arrive(key, outcome)),
-        }
+        Next::Wake(match delivery.what {
+            Delivered::Cancel => self.cancel(),
+            Delivered::Outcome(place, outcome) => self.arrive(place, outcome),
+        })
     }
 
-    fn arrive(&mut self, key: SlotKey, outcome: Outcome) -> Vec<Waker> {
-        let slot = &mut self.slots[key.0];
-        if !matches!(slot.progress, Progress::Waiting) {
+    fn arrive(&mut self, place: usize, outcome: Outcome) -> Vec<Waker> {
+        let slot = &mut self.slots[place];
+        if !slot.is_awaited() {
             return Vec::new();
         }
-        slot.progress = Progress::Arrived(match outcome {
+        let arrived = Progress::Arrived(match outcome {
             Outcome::Ok(value) => Ok(Arrived::Value(value)),
-            Outcome::Timeout => Ok(Arrived::Timeout),
+            // Nobody delivers what has not been fetched.
+            Outcome::Timeout | Outcome::Elsewhere => Ok(Arrived::Timeout),
             Outcome::Err(failure) => Err(failure),
         });
+        if matches!(std::mem::replace(&mut slot.progress, arrived), Progress::Running) {
+            self.bodies.running -= 1;
+        }
+        self.open.remove(&place);
         slot.waker.take().into_iter().collect()
     }
 
-    /// Everything created and undelivered at this moment ends, unless it is shielded. What this invocation has created
-    /// never comes into being: bodies are not released before the cancellation's turn, and the ops are taken back.
+    /// Everything created and undelivered at this moment ends, unless it is shielded; bodies that run are interrupted. What
+    /// has not begun never comes into being: bodies are not released before the cancellation's turn, and the ops are taken
+    /// back. Only what a body has come to already is still reported.
     fn cancel(&mut self) -> Vec<Waker> {
         let mut wakers = Vec::new();
-        let shielded: Vec<&str> = self.slots.iter().filter(|slot| slot.shielded).map(|slot| slot.id.as_str()).collect();
-        self.ops.retain(|op| shielded.contains(&op.id.as_str()));
-        for slot in &mut self.slots {
-            if !slot.shielded && matches!(slot.progress, Progress::Waiting | Progress::Startable { .. }) {
-                slot.progress = Progress::Cancelled;
-                wakers.extend(slot.waker.take());
+        let (slots, entries) = (&self.slots, &self.entries);
+        let place = |op: &Op| entries.get(&op.id).and_then(|known| known.slot);
+        self.ops.retain(|op| op.report.is_some() || place(op).is_some_and(|place| slots[place].shielded));
+        for place in std::mem::take(&mut self.open) {
+            let slot = &mut self.slots[place];
+            if !slot.is_rejectable() {
+                self.open.insert(place);
+                continue;
             }
+            if matches!(std::mem::replace(&mut slot.progress, Progress::Cancelled), Progress::Running) {
+                self.bodies.running -= 1;
+            }
+            wakers.extend(slot.waker.take());
         }
-        let slots = &self.slots;
-        self.deliverable.retain(|_, delivery| match &delivery.what {
-            Delivered::Outcome(key, _) => !matches!(slots[key.0].progress, Progress::Cancelled),
-            Delivered::Cancel => true,
-        });
         wakers
     }
 
-    /// Lets bodies start, once. Gives the wakers of those that wait for it; `None` if none does.
+    /// Lets bodies start, in the next poll of the handler. Gives the wakers of those that wait for it; `None` if none does.
     pub(crate) fn release_bodies(&mut self) -> Option<Vec<Waker>> {
-        if std::mem::replace(&mut self.bodies.released, true) {
-            return None;
+        let mut wakers = Vec::new();
+        for place in &self.open {
+            let slot = &mut self.slots[*place];
+            if matches!(slot.progress, Progress::Startable { .. }) {
+                wakers.extend(slot.waker.take());
+            }
         }
-        let startable = self.slots.iter_mut().filter(|slot| matches!(slot.progress, Progress::Startable { .. }));
-        let wakers: Vec<Waker> = startable.filter_map(|slot| slot.waker.take()).collect();
-        (!wakers.is_empty()).then_some(wakers)
+        self.bodies.released = !wakers.is_empty();
+        self.bodies.released.then_some(wakers)
+    }
+
+    /// Lets no further bodies start for now.
+    pub(crate) fn hold_bodies(&mut self) {
+        self.bodies.released = false;
+    }
+
+    /// Whether a body would start if it might.
+    pub(crate) fn has_startable(&self) -> bool {
+        self.open().any(|slot| matches!(slot.progress, Progress::Startable { .. }) && slot.waker.is_some())
+    }
+
+    /// Whether a body has begun, and how long the longest has taken.
+    pub(crate) fn longest_body(&self) -> Option<Duration> {
+        (self.bodies.begun > 0).then_some(self.bodies.longest)
     }
 
     /// Whether a body is under way.
@@ -310,7 +443,7 @@ impl Core {
 
     /// Whether the handler waits for an entry that only the server can settle.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.slots.iter().any(|slot| matches!(slot.progress, Progress::Waiting))
+        self.open().any(|slot| matches!(slot.progress, Progress::Waiting))
     }
 
     /// Whether an earlier invocation has already been where the handler is now.
@@ -330,8 +463,11 @@ impl Core {
 
     /// What runs or is awaited, for an error that has to say why nothing moves.
     pub(crate) fn open_ids(&self) -> Vec<String> {
-        let open = |slot: &&Slot| matches!(slot.progress, Progress::Running | Progress::Waiting);
-        self.slots.iter().filter(open).map(|slot| slot.id.clone()).collect()
+        self.open().filter(|slot| slot.is_awaited()).map(|slot| slot.id.clone()).collect()
+    }
+
+    pub(super) fn open(&self) -> impl Iterator<Item = &Slot> {
+        self.open.iter().map(|place| &self.slots[*place])
     }
 
     /// The answer as it stands; a contradiction is answered alone. The core is spent afterwards.
@@ -341,7 +477,39 @@ impl Core {
         if mismatch.is_some() {
             ops.clear();
         }
-        Answer { token: self.token.clone(), seen: self.seen, ops, terminal: mismatch.or(terminal) }
+        let terminal = mismatch.or(terminal);
+        let awaiting = if terminal.is_none() { self.awaiting() } else { Vec::new() };
+        Answer { token: self.token.clone(), seen: self.seen, ops, terminal, awaiting }
+    }
+
+    /// The open entries by group, if there is a group of more than one; else every settlement matters, which goes without
+    /// saying.
+    fn awaiting(&self) -> Vec<Vec<String>> {
+        let mut together: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+        let mut groups = Vec::new();
+        for slot in self.open().filter(|slot| slot.is_awaited()) {
+            match slot.group {
+                Some(group) => together.entry(group).or_default().push(slot.id.clone()),
+                None => groups.push(vec![slot.id.clone()]),
+            }
+        }
+        if together.values().all(|group| group.len() < 2) {
+            return Vec::new();
+        }
+        groups.extend(together.into_values());
+        groups
+    }
+}
+
+impl Slot {
+    /// Whether an outcome would still be taken.
+    fn is_awaited(&self) -> bool {
+        matches!(self.progress, Progress::Waiting | Progress::Startable { .. } | Progress::Running)
+    }
+
+    /// Whether a cancellation ends it.
+    fn is_rejectable(&self) -> bool {
+        !self.shielded && self.is_awaited()
     }
 }
 

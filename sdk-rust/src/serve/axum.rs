@@ -2,6 +2,9 @@
 //!
 //! An answer that takes longer than 5 s begins then: status and headers, and a newline every 10 s until the JSON is there,
 //! so that nothing between cuts a connection on which nothing moves. White space before JSON is legal.
+//!
+//! An invocation that can report to the server is a task of its own. When its connection closes it goes on, and brings its
+//! answer to the server itself.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -15,15 +18,19 @@ use axum::routing::any_service;
 use axum::{BoxError, Router};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::{StreamExt, stream};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use crate::app::{App, Served};
 use crate::endpoint::{self, Outcome, REQUEST_BYTES_MAX};
+use crate::serve::late::{self, Parcel};
 
 /// How long an answer may take before its headers are sent.
 const QUIET_MAX: Duration = Duration::from_secs(5);
+
+/// How long an invocation that has nothing to do stays open for what may come soon.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// How often a newline is sent from then on.
 const BEAT: Duration = Duration::from_secs(10);
@@ -45,7 +52,7 @@ impl App {
 
     /// The app as a tower service that answers at whatever path it is called.
     pub fn service(self) -> Service {
-        Service { served: self.serve(true) }
+        Service { served: self.serve(true, LINGER) }
     }
 }
 
@@ -92,9 +99,9 @@ where
         Outcome::Invocation(invoked) => invoked,
     };
     drop(request);
-    let mut answer = invoked.answer().boxed();
+    let mut answer = late::answer(&served.app.invocations, *invoked);
     let body = match tokio::time::timeout(QUIET_MAX, &mut answer).await {
-        Ok(answer) => Body::from(answer),
+        Ok(parcel) => Body::new(parcel),
         Err(_) => slow_body(answer),
     };
     let mut response = Response::new(body);
@@ -102,12 +109,12 @@ where
     response
 }
 
-/// A newline now and every [`BEAT`], then the answer. Dropped with the connection, and the handler with it.
-fn slow_body(answer: BoxFuture<'static, Bytes>) -> Body {
+/// A newline now and every [`BEAT`], then the answer. Dropped with the connection.
+fn slow_body(answer: BoxFuture<'static, Parcel>) -> Body {
     let rest = stream::unfold(Some(answer), async |waiting| {
         let mut answer = waiting?;
         match tokio::time::timeout(BEAT, &mut answer).await {
-            Ok(bytes) => Some((bytes, None)),
+            Ok(parcel) => Some((parcel.open(), None)),
             Err(_) => Some((NEWLINE, Some(answer))),
         }
     });

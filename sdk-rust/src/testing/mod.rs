@@ -34,6 +34,7 @@
 //! # }
 //! ```
 
+mod line;
 mod server;
 
 use std::collections::HashMap;
@@ -155,6 +156,14 @@ impl TestRun {
         self
     }
 
+    /// Lets the handler report while it works, as behind a server that it can reach: an invocation then goes on as long as
+    /// it can. Without it each step is an invocation, and so a test of replay.
+    #[must_use]
+    pub fn checkpoints(mut self) -> TestRun {
+        self.server.checkpoints = true;
+        self
+    }
+
     /// Runs until the handler has ended, letting time pass where it must.
     pub async fn finish(&mut self) -> Outcome {
         loop {
@@ -223,6 +232,11 @@ impl TestRun {
     /// How often the body of this step has ended, lost answers included.
     pub fn executions(&self, id: &str) -> u32 {
         self.server.executions.get(id).copied().unwrap_or(0)
+    }
+
+    /// How often the handler has been invoked.
+    pub fn invocations(&self) -> u32 {
+        self.server.invocations
     }
 
     /// The names and data of the events that the run has sent.

@@ -1,27 +1,30 @@
 //! The server as one run sees it, in memory: a journal, a queue of signals, a clock that skips.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use crate::app::App;
-use crate::context::Ctx;
 use crate::duration;
 use crate::error::{Delay, Error, Failure};
 use crate::event::Outgoing;
 use crate::function::Retry;
+use crate::port::{Outbound, Response};
 use crate::raw::{ObjectWriter, Raw};
-use crate::replay::call::Replay;
-use crate::replay::drive::Drive;
+use crate::replay::call::{Host, Replay};
+use crate::replay::drive::{Course, Drive};
 use crate::replay::ids;
+use crate::replay::link::Link;
+use crate::testing::line::{self, Checkpoint, Line};
 use crate::testing::{Outcome, Record, Recorded, Stubs, child_failed};
 use crate::time::{self, Clock};
 use crate::wire::{
-    Answer, CANCEL_ID, Entry, EntryState, EventRecord, Invocation, Op, OpKind, Outcome as Settled, Report, Run,
+    Answer, CANCEL_ID, Entry, EntryState, EventRecord, Invocation, Links, Op, OpKind, Outcome as Settled, Report, Run,
     Terminal, Trigger, digest,
 };
 
@@ -30,6 +33,9 @@ pub(super) const RUN_ID: &str = "run_00000000000000000000000001";
 
 /// When tests begin: 2026-01-01T00:00:00Z.
 const BEGINNING: Duration = Duration::from_secs(1_767_225_600);
+
+/// No test waits for longer than this.
+const INVOCATION_MAX: Duration = Duration::from_secs(3600);
 
 /// More invocations than this mean that a test goes in circles.
 const INVOCATIONS_MAX: u32 = 10_000;
@@ -57,7 +63,13 @@ pub(super) struct Server {
     backoff: Option<SystemTime>,
     /// Whether something has happened that the handler does not know.
     ready: bool,
-    invocations: u32,
+    pub(super) invocations: u32,
+    /// Whether the handler can report while it works.
+    pub(super) checkpoints: bool,
+    /// Whether it has, in this invocation.
+    reported: bool,
+    /// Whether this invocation was lost: nothing counts that it still says.
+    lost: bool,
 }
 
 /// An entry and what it waits for.
@@ -107,6 +119,9 @@ impl Server {
             backoff: None,
             ready: true,
             invocations: 0,
+            checkpoints: false,
+            reported: false,
+            lost: false,
         }
     }
 
@@ -148,33 +163,96 @@ impl Server {
             return Err(Failure::new("UnknownFunction".to_owned(), message, false));
         };
         self.run.seen = Some(self.seen);
+        let token = format!("inv_{}", self.invocations);
         let invocation = Invocation {
             run: self.run.clone(),
             trigger: self.trigger.clone(),
             input: self.input.clone(),
             journal: self.journal(),
-            token: format!("inv_{}", self.invocations),
+            links: Links::default(),
+            token: token.clone(),
         };
-        let replay = Replay::with_stubs(invocation, self.clock(), self.stubs.clone());
-        let (handler, ctx, input) = (Arc::clone(&function.handler), Ctx::new(Arc::clone(&replay)), self.input.clone());
+        let host = Host { clock: self.clock(), stubs: Arc::new(self.stubs.clone()), ..self.app.host() };
+        let replay = Replay::new(invocation, host);
+        let handler = Arc::clone(&function.handler);
+        (self.ready, self.reported, self.lost) = (false, false, false);
+        let (line, mut calls) = Line::new();
+        let outbound = Arc::new(Outbound::new(Arc::new(line)));
+        let link = self.checkpoints.then(|| Link::new(outbound, String::new(), &token, Duration::ZERO));
+        let course = Course {
+            link,
+            journal: None,
+            limit: INVOCATION_MAX,
+            bytes_max: usize::MAX,
+            drain: std::future::pending().boxed(),
+        };
+        let mut drive = Drive::new(replay, handler, self.input.clone(), course);
+        // Nothing settles by itself while a handler runs: a beat waits to the end.
+        let mut beats = Vec::new();
+        loop {
+            let call = tokio::select! {
+                biased;
+                answer = &mut drive => return Ok(answer),
+                Some(call) = calls.recv() => call,
+            };
+            match Checkpoint::read(&call.body) {
+                Ok(checkpoint) if checkpoint.ops.is_empty() => beats.push(call),
+                Ok(checkpoint) => {
+                    let response = self.checkpoint(checkpoint).await;
+                    // A handler that does not wait for it any more has ended.
+                    let _ = call.reply.send(response);
+                }
+                Err(reason) => return Err(Failure::new("ProtocolError".to_owned(), reason, false)),
+            }
+        }
+    }
+
+    /// What the server replies to a checkpoint.
+    async fn checkpoint(&mut self, checkpoint: Checkpoint) -> Response {
+        if self.loses(&checkpoint.ops) {
+            return Response { status: 409, body: Bytes::new() };
+        }
+        self.reported = true;
+        let before = self.seq;
+        let reported: HashSet<String> =
+            checkpoint.ops.iter().filter(|op| op.report.is_some()).map(|op| op.id.clone()).collect();
+        for op in checkpoint.ops {
+            self.take(op).await;
+        }
+        // The reply tells all of it.
         self.ready = false;
-        Ok(Drive::new(replay, async move { handler(ctx, input).await }.boxed()).await)
+        let journal = self.journal();
+        let mut settled = Vec::new();
+        for entry in &journal {
+            if let EntryState::Settled { seq, .. } = entry.state
+                && seq > checkpoint.seen
+            {
+                settled.extend(line::settled(entry, seq > before && reported.contains(&entry.id)));
+            }
+        }
+        let retry: Vec<Raw> = self.entries.iter().filter_map(|open| open.again(self.now())).collect();
+        let body = ObjectWriter::new().raw("settled", &line::list(&settled)).raw("retry", &line::list(&retry)).finish();
+        Response { status: 200, body: Bytes::copy_from_slice(body.as_bytes()) }
+    }
+
+    /// Whether a crash was ordered for one of these reports: then nothing of it is heard.
+    fn loses(&mut self, ops: &[Op]) -> bool {
+        for op in ops.iter().filter(|op| op.report.is_some()) {
+            *self.executions.entry(op.id.clone()).or_insert(0) += 1;
+        }
+        let lost = |id: &String| ops.iter().any(|op| op.report.is_some() && op.id == *id);
+        let Some(position) = self.crashes.iter().position(lost) else { return false };
+        self.crashes.remove(position);
+        (self.ready, self.lost) = (true, true);
+        true
     }
 
     async fn apply(&mut self, answer: Answer) {
-        for op in &answer.ops {
-            if op.report.is_some() {
-                *self.executions.entry(op.id.clone()).or_insert(0) += 1;
-            }
-        }
-        let lost = |id: &String| answer.ops.iter().any(|op| op.report.is_some() && op.id == *id);
-        if let Some(position) = self.crashes.iter().position(lost) {
-            self.crashes.remove(position);
-            self.ready = true;
+        if self.lost || self.loses(&answer.ops) {
             return;
         }
         self.seen = answer.seen;
-        let progress = !answer.ops.is_empty();
+        let progress = self.reported || !answer.ops.is_empty();
         for op in answer.ops {
             self.take(op).await;
         }
@@ -183,6 +261,7 @@ impl Server {
             None => {}
             Some(Terminal::Done(value)) => self.ended = Some(Ok(value)),
             Some(Terminal::Fail(failure)) => self.fail(failure, progress),
+            Some(Terminal::Yield) => self.ready = true,
             Some(Terminal::Mismatch { id, journal, code }) => {
                 let message = format!("the journal has `{id}` as {journal}, the code as {}", code.as_str());
                 self.ended = Some(Err(Failure::new("Mismatch".to_owned(), message, false)));
@@ -449,6 +528,13 @@ impl Server {
 }
 
 impl Open {
+    /// The step as a reply names it that is to run again.
+    fn again(&self, now: SystemTime) -> Option<Raw> {
+        let EntryState::Run { attempt, error } = &self.entry.state else { return None };
+        let due_in = self.due.and_then(|due| due.duration_since(now).ok()).unwrap_or_default();
+        Some(line::again(&self.entry.id, *attempt, due_in.as_millis(), error.as_ref()))
+    }
+
     fn is_waiting(&self) -> bool {
         matches!(self.entry.state, EntryState::Pending)
     }
@@ -464,7 +550,9 @@ impl Open {
 
     fn record(&self) -> Record {
         let outcome = match &self.entry.state {
-            EntryState::Pending | EntryState::Run { .. } => None,
+            EntryState::Pending | EntryState::Run { .. } | EntryState::Settled { outcome: Settled::Elsewhere, .. } => {
+                None
+            }
             EntryState::Settled { outcome: Settled::Ok(value), .. } => Some(Recorded::Ok(json(value))),
             EntryState::Settled { outcome: Settled::Timeout, .. } => Some(Recorded::TimedOut),
             EntryState::Settled { outcome: Settled::Err(failure), .. } => {

@@ -1,6 +1,7 @@
 //! The client's requests and what it makes of answers, against a stand-in that answers as `docs/reference/api.md` says.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -73,6 +74,37 @@ async fn sends_calls_and_settles() {
     let bodies: Vec<Value> = seen.lock().unwrap().iter().map(|(_, body)| body.clone()).collect();
     assert_eq!(bodies[0], json!([{"name": "order/created", "data": 1, "id": "o-1"}]));
     assert_eq!(bodies[4..], [json!({"ok": 7}), json!({"err": {"name": "No", "message": "not me"}})]);
+}
+
+/// The server is away, refuses, and is back; a start is not repeated for as long.
+#[tokio::test]
+async fn whoever_waits_sits_out_a_restart() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let client = Client::new("shop").url(format!("http://{address}")).key("bsk_x");
+    assert!(client.start(ORDER, 400).send().await.is_err());
+    let impatient = client.clone().outage(300.milliseconds());
+    assert!(impatient.run::<String>("run_1").result().await.is_err());
+    let back = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let asked = Arc::new(Mutex::new(0));
+        let router = Router::new().fallback(move || {
+            let mut asked = asked.lock().unwrap();
+            *asked += 1;
+            let (status, body) = match *asked {
+                1 => (503, json!({"title": "Starting", "status": 503})),
+                2 => (202, json!({"id": "run_1", "status": "running"})),
+                _ => (200, json!({"id": "run_1", "status": "completed", "ok": "shipped"})),
+            };
+            async move { (StatusCode::from_u16(status).unwrap(), body.to_string()) }
+        });
+        let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+        tokio::spawn(axum::serve(listener, router).into_future());
+    };
+    let run = client.run::<String>("run_1");
+    let (result, ()) = tokio::join!(run.result(), back);
+    assert_eq!(result.unwrap(), "shipped");
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
+mod checkpoints;
 #[cfg(feature = "client")]
 mod client;
 mod conformance;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use backstitch::prelude::*;
-use backstitch::{Function, Timeouts};
+use backstitch::{Function, FunctionOptions, Timeouts};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::Request;
@@ -108,13 +108,14 @@ async fn slow_answers_begin_early() {
 
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_waits_for_its_own_is_overdue() {
-    let stuck = Function::new("stuck", |ctx: Ctx, (): ()| async move {
+    let minute = |id: &str| FunctionOptions::new(id).timeouts(Timeouts::default().invocation(1.minutes()));
+    let stuck = Function::new(minute("stuck"), |ctx: Ctx, (): ()| async move {
         let done = join!(ctx.run("done", |_| async { backstitch::Ok(1) }), std::future::pending::<()>());
         done.0
     });
-    let app = open_app().function(stuck.timeouts(Timeouts::default().invocation(1.minutes())));
-    let lost = Function::new("lost", |_: Ctx, (): ()| std::future::pending::<Result<(), Error>>());
-    let app = app.function(lost.timeouts(Timeouts::default().invocation(1.minutes())));
+    let app = open_app().function(stuck);
+    let lost = Function::new(minute("lost"), |_: Ctx, (): ()| std::future::pending::<Result<(), Error>>());
+    let app = app.function(lost);
     // Something of ours is open, so the run suspends, whatever else the handler waits for.
     assert_eq!(ops(app.clone(), "stuck", json!([])).await[0]["op"], "step");
     let overdue = ops(app, "lost", json!([])).await;

@@ -46,8 +46,9 @@ async fn record(log: Executions, run: String, step: &'static str) -> Result<Stri
 pub(super) async fn rust_app() -> RustApp {
     let executions = Executions::default();
     let log = executions.clone();
-    let app = App::new("shop").dev(true).function(
-        backstitch::Function::new("order", move |ctx: Ctx, order: Order| {
+    let app = App::new("shop").dev(true).function(backstitch::Function::new(
+        FunctionOptions::new("order").on::<Order>(),
+        move |ctx: Ctx, order: Order| {
             let log = log.clone();
             async move {
                 let step = |name: &'static str| record(log.clone(), ctx.id().to_owned(), name);
@@ -63,9 +64,8 @@ pub(super) async fn rust_app() -> RustApp {
                     "order": order.id, "charge": charge, "reserve": a, "invoice": b, "approved": approved, "ship": ship,
                 }))
             }
-        })
-        .on::<Order>(),
-    );
+        },
+    ));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("it listens"));
     let task = tokio::spawn(async move {

@@ -8,16 +8,34 @@ use backstitch::{Awakeable, Ctx, DurationExt, Error, Function, FunctionRef, Outg
 use futures_util::future::{BoxFuture, select_all, try_join_all};
 use serde_json::{Value, json};
 
-/// The ids of the bodies that have begun.
-pub(super) type Begun = Arc<Mutex<Vec<String>>>;
+/// What has become of the bodies of steps, by id.
+pub(super) type Seen = Arc<Mutex<Bodies>>;
+
+#[derive(Default)]
+pub(super) struct Bodies {
+    pub(super) begun: Vec<String>,
+    /// Those that were dropped before their end.
+    pub(super) stopped: Vec<String>,
+}
+
+/// Notes the end of a body that does not come to it.
+struct Stopped(Option<String>, Seen);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        if let Some(id) = self.0.take() {
+            self.1.lock().unwrap().stopped.push(id);
+        }
+    }
+}
 
 /// A function that interprets `program`.
-pub(super) fn function(program: Value, begun: &Begun) -> Function {
-    let begun = Arc::clone(begun);
+pub(super) fn function(program: Value, seen: &Seen) -> Function {
+    let seen = Arc::clone(seen);
     Function::new("main", move |ctx: Ctx, input: Value| {
-        let (program, begun) = (program.clone(), Arc::clone(&begun));
+        let (program, seen) = (program.clone(), Arc::clone(&seen));
         async move {
-            let interpreter = Interpreter::new(&ctx, &input, begun);
+            let interpreter = Interpreter::new(&ctx, &input, seen);
             let flow = interpreter.block(&ctx, &Locals::new(), list(&program)).await?;
             backstitch::Ok(match flow {
                 Flow::Returned(value) => value,
@@ -52,18 +70,18 @@ struct Interpreter {
     variables: Mutex<HashMap<String, Value>>,
     caught: Mutex<HashMap<String, Error>>,
     forms: Mutex<HashMap<String, Form>>,
-    begun: Begun,
+    seen: Seen,
 }
 
 impl Interpreter {
-    fn new(ctx: &Ctx, input: &Value, begun: Begun) -> Interpreter {
+    fn new(ctx: &Ctx, input: &Value, seen: Seen) -> Interpreter {
         let events: Vec<Received<Value>> = ctx.trigger_events().unwrap();
         let event =
             events.first().map_or(Value::Null, |event| json!({"id": event.id, "name": event.name, "data": event.data}));
         let run = json!({"id": ctx.id(), "name": ctx.name(), "attempt": ctx.attempt()});
         let facts = [("input", input.clone()), ("run", run), ("event", event)];
         let variables = facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        Interpreter { variables: Mutex::new(variables), caught: Mutex::default(), forms: Mutex::default(), begun }
+        Interpreter { variables: Mutex::new(variables), caught: Mutex::default(), forms: Mutex::default(), seen }
     }
 
     fn block<'a>(&'a self, ctx: &'a Ctx, locals: &'a Locals, block: &'a [Value]) -> BoxFuture<'a, Result<Flow, Error>> {
@@ -262,8 +280,11 @@ impl Interpreter {
     /// Notes that a body has begun, then runs it.
     async fn body<T>(&self, ctx: &Ctx, step: Step, body: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let id = step.idempotency_key()[ctx.id().len() + 1..].to_owned();
-        self.begun.lock().unwrap().push(id);
-        body.await
+        self.seen.lock().unwrap().begun.push(id.clone());
+        let mut stopped = Stopped(Some(id), Arc::clone(&self.seen));
+        let result = body.await;
+        stopped.0 = None;
+        result
     }
 
     async fn child(&self, ctx: &Ctx, locals: &Locals, s: &Value) -> Result<Value, Error> {

@@ -17,7 +17,7 @@ pub(super) fn answer(expected: &Value, got: &Value) -> Result<(), String> {
     let (wanted, found) = (ops(expected), ops(got));
     let ids = |ops: &[Value]| ops.iter().map(|op| op.get("id").map_or("", id).to_owned()).collect::<Vec<_>>();
     let (mut wanted_ids, mut found_ids) = (ids(&wanted), ids(&found));
-    let terminal = found.iter().position(|op| matches!(op["op"].as_str(), Some("done" | "fail")));
+    let terminal = found.iter().position(|op| matches!(op["op"].as_str(), Some("done" | "fail" | "yield")));
     if terminal.is_some_and(|position| position + 1 != found.len()) {
         return Err("the terminal op is not the last".to_owned());
     }
@@ -45,16 +45,31 @@ pub(super) fn bodies(transcript: &Value, begun: &[String]) -> Result<(), String>
     let wanted: Vec<String> = match transcript.get("bodies") {
         Some(Value::Null) => return Ok(()),
         Some(bodies) => bodies.as_array().unwrap().iter().map(|body| id(body).to_owned()).collect(),
-        None => ops(&transcript["answer"])
-            .iter()
-            .filter(|op| op["op"] == "step")
-            .map(|op| id(&op["id"]).to_owned())
-            .collect(),
+        None => attempts(transcript),
     };
     let (mut wanted, mut begun) = (wanted, begun.to_vec());
     wanted.sort();
     begun.sort();
     if wanted == begun { Ok(()) } else { Err(format!("the bodies {begun:?} have begun instead of {wanted:?}")) }
+}
+
+/// Whether the bodies that had to be told to stop were: in this language by being dropped.
+pub(super) fn stopped(transcript: &Value, stopped: &[String]) -> Result<(), String> {
+    let Some(wanted) = transcript.get("stopped").and_then(Value::as_array) else { return Ok(()) };
+    match wanted.iter().find(|wanted| !stopped.iter().any(|body| body == id(wanted))) {
+        Some(missing) => Err(format!("the body {missing} was not stopped")),
+        None => Ok(()),
+    }
+}
+
+/// The ids of the step ops of a transcript, each attempt once: a checkpoint may be sent twice.
+fn attempts(transcript: &Value) -> Vec<String> {
+    let checkpoints = transcript.get("checkpoints").and_then(Value::as_array).into_iter().flatten();
+    let reports = checkpoints.map(|checkpoint| &checkpoint["request"]).chain([&transcript["answer"]]);
+    let steps = reports.flat_map(ops).filter(|op| op["op"] == "step");
+    let attempts: BTreeSet<(String, u64)> =
+        steps.map(|op| (id(&op["id"]).to_owned(), op["attempt"].as_u64().unwrap_or_default())).collect();
+    attempts.into_iter().map(|(id, _)| id).collect()
 }
 
 fn awaiting(expected: &Value, got: &Value) -> Result<(), String> {

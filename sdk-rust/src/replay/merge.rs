@@ -1,0 +1,217 @@
+//! What a server says while the invocation is open: outcomes that join the journal, steps that run again, a handler that
+//! begins anew within its invocation.
+//!
+//! Replies may come in any order and name what is known already; an entry's first outcome counts. What a reply says of a
+//! step whose attempt has been reported meanwhile is old and passed over.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use crate::duration;
+use crate::error::Failure;
+use crate::replay::state::{Core, Delivered, Delivery, Known, Progress};
+use crate::wire::checkpoint::{Again, Reply, Settled};
+use crate::wire::{self, EntryState, Op, OpKind, Outcome};
+
+/// What has become of the steps that are to run again.
+pub(crate) enum Ripe {
+    /// None is due.
+    Nothing,
+    /// Some may start.
+    Startable,
+    /// One is due whose body is used up: the handler has to begin anew to make another.
+    Rebirth,
+}
+
+impl Core {
+    /// Whether something is to be reported.
+    pub(crate) fn has_ops(&self) -> bool {
+        !self.ops.is_empty()
+    }
+
+    /// What is to be reported, to be written and then taken out.
+    pub(crate) fn ops(&mut self) -> &mut [Op] {
+        &mut self.ops
+    }
+
+    /// Takes out the first ops, which go out now.
+    pub(crate) fn take_ops(&mut self, count: usize) -> Vec<Op> {
+        self.ops.drain(..count).collect()
+    }
+
+    /// Puts back what went out and was not confirmed.
+    pub(crate) fn put_back(&mut self, ops: Vec<Op>) {
+        self.ops.splice(0..0, ops);
+    }
+
+    /// The greatest `seq` that is known.
+    pub(crate) fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// Takes in a reply, and what its request has made durable. Gives whether something has settled that was not
+    /// known; an error if the reply makes no sense.
+    pub(crate) fn merge(&mut self, reply: Reply, confirmed: &[Op], now: Instant) -> Result<bool, String> {
+        for op in confirmed {
+            self.confirm(op, now);
+        }
+        let before = self.seen;
+        for settled in reply.settled {
+            if settled.seq > self.seen {
+                self.settle(settled, confirmed)?;
+            }
+        }
+        self.run_again(reply.retry, now);
+        Ok(self.seen > before)
+    }
+
+    fn confirm(&mut self, op: &Op, now: Instant) {
+        let Some(known) = self.entries.get_mut(&op.id) else { return };
+        if known.digest.is_none() {
+            known.digest = Some(wire::digest(op.params.as_bytes()));
+        }
+        if !matches!(known.state, Some(EntryState::Settled { .. })) {
+            known.state = Some(EntryState::Pending);
+        }
+        if op.kind == OpKind::Sleep
+            && let Some(slot) = known.slot
+        {
+            self.slots[slot].due = nap(op).and_then(|nap| now.checked_add(nap));
+        }
+    }
+
+    fn settle(&mut self, settled: Settled, confirmed: &[Op]) -> Result<(), String> {
+        let Settled { id, op, digest, seq, at, outcome } = settled;
+        self.seen = seq;
+        if id == wire::CANCEL_ID {
+            self.take_cancellation(seq, at);
+            return Ok(());
+        }
+        let outcome = match outcome {
+            Some(outcome) => outcome,
+            None => reported(confirmed, &id)
+                .ok_or_else(|| format!("entry `{id}` came without an outcome, and none was reported with it"))?,
+        };
+        let known = self.entries.entry(id).or_insert(Known { op, digest, state: None, slot: None, reported: 0 });
+        if let Some(slot) = known.slot {
+            let what = Delivered::Outcome(slot, outcome.clone());
+            self.deliverable.insert(seq, Delivery { at, what });
+        }
+        known.state = Some(EntryState::Settled { seq, at, outcome });
+        Ok(())
+    }
+
+    /// The list of a reply stands for the ones before it.
+    fn run_again(&mut self, list: Vec<Again>, now: Instant) {
+        for (id, _) in std::mem::take(&mut self.retries) {
+            if let Some(known) = self.entries.get_mut(&id) {
+                known.state = Some(EntryState::Pending);
+            }
+        }
+        for again in list {
+            let Some(known) = self.entries.get_mut(&again.id) else { continue };
+            let settled = matches!(known.state, Some(EntryState::Settled { .. }));
+            let runs = known.slot.is_some_and(|slot| !matches!(self.slots[slot].progress, Progress::Waiting));
+            if settled || runs || again.attempt <= known.reported {
+                continue;
+            }
+            known.state = Some(EntryState::Run { attempt: again.attempt, error: again.error });
+            self.retries.insert(again.id, now.checked_add(again.due_in).unwrap_or(now));
+        }
+    }
+
+    /// Lets the steps start that are due.
+    pub(crate) fn ripen(&mut self, now: Instant) -> Ripe {
+        let mut ripe = Ripe::Nothing;
+        let due: Vec<String> = self.retries.iter().filter(|(_, due)| **due <= now).map(|(id, _)| id.clone()).collect();
+        for id in due {
+            let Some(known) = self.entries.get(&id) else { continue };
+            let slot = known.slot.map(|slot| &mut self.slots[slot]);
+            match (slot, &known.state) {
+                (Some(slot), Some(EntryState::Run { attempt, error }))
+                    if matches!(slot.progress, Progress::Waiting) =>
+                {
+                    if slot.spent {
+                        ripe = Ripe::Rebirth;
+                        continue;
+                    }
+                    slot.progress = Progress::Startable { attempt: *attempt, error: error.clone() };
+                    if matches!(ripe, Ripe::Nothing) {
+                        ripe = Ripe::Startable;
+                    }
+                }
+                // Nobody has asked for it yet, or nobody does any more.
+                _ => {}
+            }
+            self.retries.remove(&id);
+        }
+        ripe
+    }
+
+    /// When the next step is due that somebody waits for.
+    pub(crate) fn next_retry(&self) -> Option<Instant> {
+        self.retries.values().min().copied()
+    }
+
+    /// Whether something that the handler waits for may settle until `end`: what others settle may at any time.
+    pub(crate) fn may_settle_until(&self, end: Instant) -> bool {
+        self.open().filter(|slot| matches!(slot.progress, Progress::Waiting)).any(|slot| match slot.kind {
+            OpKind::Invoke | OpKind::WaitSignal | OpKind::WaitEvent => true,
+            OpKind::Sleep => slot.due.is_some_and(|due| due <= end),
+            OpKind::Step => self.retries.get(&slot.id).is_some_and(|due| *due <= end),
+            OpKind::Send => false,
+        })
+    }
+
+    /// The outcome of an entry that had to be fetched; an entry that is not there any more is nobody's.
+    pub(crate) fn fetched(&mut self, id: &str, whole: Outcome) {
+        let Some(known) = self.entries.get_mut(id) else { return };
+        let slot = known.slot;
+        if let Some(EntryState::Settled { seq, outcome, .. }) = &mut known.state {
+            *outcome = whole.clone();
+            if let (Some(slot), Some(delivery)) = (slot, self.deliverable.get_mut(seq)) {
+                delivery.what = Delivered::Outcome(slot, whole);
+            }
+        }
+    }
+
+    /// What a handler that begins anew is replayed against: all that is durable. The handler must have been dropped.
+    pub(crate) fn reborn(&mut self, now: Instant) -> Core {
+        let token = std::mem::take(&mut self.token);
+        let mut core = Core::empty(token, self.started_at, self.entries.len());
+        core.seen = self.seen;
+        core.handled = self.handled.max(self.delivered);
+        for (id, known) in self.entries.drain().filter(|(_, known)| known.state.is_some()) {
+            core.entries.insert(id, Known { slot: None, ..known });
+        }
+        core.retries = std::mem::take(&mut self.retries);
+        core.retries.retain(|_, due| *due > now);
+        core.bodies = std::mem::take(&mut self.bodies);
+        core.bodies.running = 0;
+        if let Some((seq, at)) = self.cancelled {
+            core.take_cancellation(seq, at);
+        }
+        core
+    }
+}
+
+/// What a step's op says it has come to.
+fn reported(confirmed: &[Op], id: &str) -> Option<Outcome> {
+    let op = confirmed.iter().find(|op| op.id == id)?;
+    Some(match &op.report.as_ref()?.outcome {
+        Ok(value) => Outcome::Ok(value.clone()),
+        Err(failure) => Outcome::Err(Failure::clone(failure)),
+    })
+}
+
+/// How long a sleep lasts from the moment at which it is durable.
+fn nap(op: &Op) -> Option<Duration> {
+    #[derive(Deserialize)]
+    struct Nap {
+        r#for: Option<String>,
+    }
+    let nap: Nap = serde_json::from_slice(op.params.as_bytes()).ok()?;
+    duration::parse(&nap.r#for?).ok()
+}
