@@ -70,6 +70,10 @@ fn check(name: &str, id: &str) -> Result<(), Error> {
         let message = format!("the entry id `{}` contains control characters", id.escape_debug());
         return Err(Error::terminal("InvalidIdError", message));
     }
+    if id.contains(char::is_control) {
+        let message = format!("the entry id {id:?} has a control character: ids are text that people read");
+        return Err(Error::terminal("InvalidIdError", message));
+    }
     if id.len() > ENTRY_ID_BYTES_MAX {
         let message =
             format!("the entry id `{id}` is longer than {ENTRY_ID_BYTES_MAX} bytes, scopes and escapes included");
