@@ -10,6 +10,8 @@ alter table runs add column object_key text;
 -- The line that the run waits in, and its place there.
 alter table runs add column queue_key text;
 alter table runs add column queue_order integer;
+-- When the run fails if no handler has taken it up.
+alter table runs add column start_by integer;
 -- When the run fails if it has not ended.
 alter table runs add column deadline integer;
 -- The run that this one goes on from, and how: 'continue' or 'fork'.
@@ -20,6 +22,9 @@ alter table runs add column value blob;
 
 create index runs_queue on runs (queue_key, queue_order) where queue_key is not null;
 create index runs_previous on runs (previous) where previous is not null;
+
+-- Functions of an app that are paused: a list of ids.
+alter table apps add column paused blob;
 
 -- What the last heartbeat of a step said.
 alter table entries add column details blob;

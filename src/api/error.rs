@@ -286,6 +286,7 @@ impl From<CatalogError> for Problem {
         let detail = error.to_string();
         match error {
             CatalogError::Unknown(_) => Problem::new(Code::UnknownApp, detail),
+            CatalogError::UnknownFunction(_) => Problem::new(Code::UnknownFunction, detail),
             CatalogError::Name => Problem::field(FieldError::of("app", detail)),
             CatalogError::TooMany => Problem::new(Code::TooManyApps, detail),
             CatalogError::Discovery(error) => error.into(),

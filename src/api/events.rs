@@ -17,7 +17,7 @@ use super::runs::page_size;
 use super::view::{EventJson, PageJson};
 use crate::engine::{AcceptedEvent, Command, Reply};
 use crate::limits::{EVENT_BYTES_MAX, EVENTS_BODY_BYTES_MAX, EVENTS_PER_SEND_MAX};
-use crate::model::{EventDraft, EventId, Payload, RunId, Text, Timestamp};
+use crate::model::{EventDraft, EventId, OWN_EVENTS, Payload, RunId, Text, Timestamp};
 use crate::store::EventFilter;
 
 /// The addresses of events.
@@ -150,6 +150,10 @@ fn drafts(received: &Received, key: Option<&str>, now: Timestamp) -> Result<Vec<
     for (n, event) in parsed.into_iter().enumerate() {
         let at = |field: &str| if single { format!("/{field}") } else { format!("/{n}/{field}") };
         let name = checks.name(&at("name"), &event.name);
+        if event.name.starts_with(OWN_EVENTS) {
+            let problem = format!("begins with `{OWN_EVENTS}`: such events are the server's own");
+            checks.add(FieldError::at(at("name"), problem));
+        }
         let data = match event.data {
             Some(raw) if raw.get().len() > EVENT_BYTES_MAX => {
                 return Err(Problem::too_large(at("data"), EVENT_BYTES_MAX));

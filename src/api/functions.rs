@@ -22,7 +22,13 @@ use crate::model::{FunctionId, Payload, RunId, Span};
 
 /// The addresses of functions.
 pub(super) fn routes() -> OpenApiRouter<Doors> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(start)).routes(routes!(call)).routes(routes!(find))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(start))
+        .routes(routes!(call))
+        .routes(routes!(find))
+        .routes(routes!(pause))
+        .routes(routes!(resume))
 }
 
 /// List the functions of all apps, as their newest deployments declare them.
@@ -32,7 +38,8 @@ pub(super) fn routes() -> OpenApiRouter<Doors> {
 )]
 async fn list(State(doors): State<Doors>) -> Json<PageJson<FunctionJson>> {
     let registry = doors.catalog.registry();
-    let items = registry.functions().map(|(id, config)| FunctionJson::new(&id, config)).collect();
+    let items =
+        registry.functions().map(|(id, config)| FunctionJson::new(&id, config, registry.is_paused(&id))).collect();
     Json(PageJson { items, next: None })
 }
 
@@ -151,6 +158,50 @@ async fn call(
     let wait = body::query::<WaitQuery>(query.as_deref())?.span(Span(CALL_WAIT_MS))?;
     let run = submit(&doors, FunctionId::new(app, function), &headers, body).await?;
     Ok(finished(&wait_for_end(&doors, run.id, wait).await?))
+}
+
+/// Whether a function is paused.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Paused)]
+pub struct PausedJson {
+    /// Whether its runs are held back now.
+    pub paused: bool,
+    /// Whether this request changed that.
+    pub changed: bool,
+}
+
+/// Hold back the runs of a function: new ones are accepted and wait, those under way stop at their next invocation.
+#[utoipa::path(
+    post, path = "/v1/functions/{app}/{function}/pause", tag = "functions", operation_id = "pauseFunction",
+    params(
+        ("app" = String, Path, description = "The app"),
+        ("function" = String, Path, description = "The function's id in its app")
+    ),
+    responses((status = 200, description = "It is paused", body = PausedJson))
+)]
+async fn pause(
+    State(doors): State<Doors>,
+    Params((app, function)): Params<(String, String)>,
+) -> Result<Json<PausedJson>, Problem> {
+    let changed = doors.catalog.pause(FunctionId::new(app, function), true).await?;
+    Ok(Json(PausedJson { paused: true, changed }))
+}
+
+/// Let the runs of a paused function go.
+#[utoipa::path(
+    post, path = "/v1/functions/{app}/{function}/resume", tag = "functions", operation_id = "resumeFunction",
+    params(
+        ("app" = String, Path, description = "The app"),
+        ("function" = String, Path, description = "The function's id in its app")
+    ),
+    responses((status = 200, description = "It is not paused", body = PausedJson))
+)]
+async fn resume(
+    State(doors): State<Doors>,
+    Params((app, function)): Params<(String, String)>,
+) -> Result<Json<PausedJson>, Problem> {
+    let changed = doors.catalog.pause(FunctionId::new(app, function), false).await?;
+    Ok(Json(PausedJson { paused: false, changed }))
 }
 
 /// Find a run by the name that its client chose.

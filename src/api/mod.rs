@@ -36,10 +36,10 @@ use utoipa_axum::router::OpenApiRouter;
 pub use doors::{Doors, Watching};
 pub use error::{Code, FieldError, ProblemBody};
 pub use events::{AcceptedEventJson, AcceptedJson, StartedJson};
-pub use functions::RunRefJson;
+pub use functions::{PausedJson, RunRefJson};
 pub use guard::Guard;
 pub use health::HealthJson;
-pub use runs::{ExplanationJson, ResultJson, StatusJson};
+pub use runs::{ExplanationJson, ResultJson, ShownJson, StatusJson};
 pub use server::serve;
 pub use signals::SignalledJson;
 

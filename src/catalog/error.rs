@@ -2,7 +2,7 @@
 
 use crate::dispatch::DiscoveryError;
 use crate::limits::{APPS_MAX, NAME_BYTES_MAX};
-use crate::model::Text;
+use crate::model::{FunctionId, Text};
 use crate::store::StoreError;
 
 /// Why the catalog did not do what was asked.
@@ -11,6 +11,9 @@ pub enum CatalogError {
     /// No app has the name.
     #[error("failed to find the app `{0}`: no app of this name is registered")]
     Unknown(Text),
+    /// The app has no such function.
+    #[error("failed to find the function `{0}`: its app does not have it; look at `backstitch apps` for what there is")]
+    UnknownFunction(FunctionId),
     /// The name cannot be one.
     #[error(
         "failed to register the app: a name has 1 to {NAME_BYTES_MAX} bytes and neither `/` nor control characters"

@@ -118,7 +118,7 @@ impl Visit {
 fn may_heal(run: &RunHead, news: News, current: &Deployment) -> bool {
     let Some(hold) = &run.hold else { return false };
     match hold.kind {
-        HoldKind::Quarantine => false,
+        HoldKind::Quarantine | HoldKind::Operator => false,
         _ if news == News::Asked => true,
         // That the app answered shows that it takes our signature.
         HoldKind::Signature => true,

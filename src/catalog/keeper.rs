@@ -14,7 +14,7 @@ use super::healing::{Healer, News};
 use super::{CatalogError, Parts, Reply, Request, Synced};
 use crate::dispatch::{Discovered, DiscoveryError};
 use crate::limits::{APPS_MAX, CATALOG_QUEUE_MAX, NAME_BYTES_MAX, SYNC_MS, SYNC_PARALLEL_MAX};
-use crate::model::{App, Deployment, DeploymentId, Registry, Text, Timestamp, derive, partition_key};
+use crate::model::{App, Deployment, DeploymentId, FunctionId, Registry, Text, Timestamp, derive, partition_key};
 
 /// A question to an app.
 struct Question {
@@ -84,6 +84,7 @@ impl Keeper {
                 None => answer(reply, Err(CatalogError::Unknown(app))),
             },
             Request::Remove { app, reply } => answer(reply, self.remove(app).await),
+            Request::Pause { function, paused, reply } => answer(reply, self.pause(&function, paused).await),
         }
     }
 
@@ -182,6 +183,7 @@ impl Keeper {
             created_at,
             synced_at: Some(now),
             sync_error: None,
+            paused: before.map_or_else(BTreeSet::new, |row| row.paused.clone()),
         };
         let fresh = known.and_then(|row| row.synced_at).is_some_and(|at| now.since(at).0 < SYNC_MS);
         let deployment = Arc::new(deployment);
@@ -221,6 +223,31 @@ impl Keeper {
                 tracing::warn!(app = &*app.name, %error, "the catalog could not write why an app cannot be asked")
             }
         }
+    }
+
+    /// Holds back the runs of a function, or lets them go. True when that is news.
+    async fn pause(&mut self, function: &FunctionId, paused: bool) -> Result<bool, CatalogError> {
+        let registry = self.registry();
+        let Some(row) = registry.apps.get(&function.app) else {
+            return Err(CatalogError::Unknown(function.app.clone()));
+        };
+        if paused && registry.function(function).is_none() {
+            return Err(CatalogError::UnknownFunction(function.clone()));
+        }
+        let mut app = row.clone();
+        let news =
+            if paused { app.paused.insert(function.function.clone()) } else { app.paused.remove(&function.function) };
+        if news {
+            self.parts.store.put_app(app.clone(), None).await?;
+            self.publish(registry.with(app, None));
+            tracing::info!(
+                app = &*function.app,
+                function = &*function.function,
+                paused,
+                "a function was paused or resumed"
+            );
+        }
+        Ok(news)
     }
 
     async fn remove(&mut self, app: Text) -> Result<bool, CatalogError> {

@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::dispatch::Discovery;
 use crate::limits::CATALOG_QUEUE_MAX;
-use crate::model::{App, Deployment, Registry, Span, Text};
+use crate::model::{App, Deployment, FunctionId, Registry, Span, Text};
 use crate::store::{Store, StoreError};
 
 /// Everything that the catalog's loop works with.
@@ -98,6 +98,11 @@ impl Catalog {
         self.ask(|reply| Request::Remove { app, reply }).await
     }
 
+    /// Holds back the runs of a function, or lets them go. Durable when it returns. True when that is news.
+    pub async fn pause(&self, function: FunctionId, paused: bool) -> Result<bool, CatalogError> {
+        self.ask(|reply| Request::Pause { function, paused, reply }).await
+    }
+
     /// What is registered now.
     pub fn registry(&self) -> Arc<Registry> {
         self.registry.borrow().clone()
@@ -123,4 +128,5 @@ enum Request {
     Register { app: Text, url: String, headers: Vec<(String, String)>, reply: Reply<Synced> },
     Sync { app: Text, reply: Reply<Synced> },
     Remove { app: Text, reply: Reply<bool> },
+    Pause { function: FunctionId, paused: bool, reply: Reply<bool> },
 }

@@ -4,6 +4,7 @@
 //! Results go to the standard output, everything else to the standard error. With `--json` a result is one JSON document
 //! (or one a line, while something is followed), in the API's own shapes. Exit codes are in [`exit`].
 
+mod acts;
 mod apps;
 mod call;
 mod cancel;
@@ -15,10 +16,13 @@ mod discovery;
 mod doctor;
 mod exit;
 mod explain;
+mod functions;
 mod guard;
 mod input;
 mod keys;
+mod kill;
 mod news;
+mod pause;
 mod reference;
 mod resume;
 mod run;
@@ -68,8 +72,11 @@ enum Command {
     Explain(explain::Explain),
     Signal(signal::Signal),
     Cancel(cancel::Cancel),
+    Kill(kill::Kill),
+    Pause(pause::Pause),
     Resume(resume::Resume),
     Apps(apps::Apps),
+    Functions(functions::Functions),
     Keys(keys::Keys),
     Doctor(doctor::Doctor),
     Completions(completions::Completions),
@@ -110,8 +117,11 @@ fn execute(command: Command) -> anyhow::Result<Exit> {
             Command::Explain(command) => command.execute().await,
             Command::Signal(command) => command.execute().await,
             Command::Cancel(command) => command.execute().await,
+            Command::Kill(command) => command.execute().await,
+            Command::Pause(command) => command.execute().await,
             Command::Resume(command) => command.execute().await,
             Command::Apps(command) => command.execute().await,
+            Command::Functions(command) => command.execute().await,
             Command::Keys(command) => command.execute(),
             Command::Doctor(command) => command.execute().await,
             Command::Completions(command) => command.execute(),

@@ -13,7 +13,7 @@ use super::invoker::{common_headers, extra_headers};
 use super::response::{describe, is_html, is_ours};
 use super::target::{HeadersError, TargetError, address_shown, check_headers, target_url};
 use crate::auth::{Claims, DISCOVER, Signer};
-use crate::dialect::native::{DeploymentHeader, ManifestError, decode_manifest, decode_problem, headers};
+use crate::dialect::native::{DeploymentHeader, FilterUse, ManifestError, decode_manifest, decode_problem, headers};
 use crate::engine::Filter;
 use crate::limits::{DISCOVERY_MS, MANIFEST_BYTES_MAX};
 use crate::model::Manifest;
@@ -192,7 +192,15 @@ impl Discovery {
             return Err(DiscoveryError::TooLarge { url: address_shown(url).to_owned() });
         };
         let header = response.headers.get(headers::DEPLOYMENT).and_then(|value| value.to_str().ok());
-        let check = |filter: &str| Filter::compile(filter).map(drop).map_err(|error| error.to_string());
+        let check = |source: &str, used: FilterUse| {
+            let filter = Filter::compile(source).map_err(|error| error.to_string())?;
+            if used == FilterUse::CancelOn && !filter.has_equality() {
+                return Err("it needs a conjunct such as `async.data.orderId == event.data.orderId`, by which the \
+                            runs that an event cancels are looked up"
+                    .to_owned());
+            }
+            Ok(())
+        };
         let reading = decode_manifest(body, header.and_then(DeploymentHeader::parse), &check)?;
         let url = match (&reading.url, reading.manifest.immutable) {
             // An immutable deployment has an address of its own; any other is where it was found.

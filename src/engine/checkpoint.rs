@@ -82,7 +82,9 @@ pub(super) fn note(draft: &mut Draft<'_>, token: Token) -> Part<Reply> {
         Err(super::draft::Stop::Refuse(_)) => return Ok(Reply::Done),
         Err(stop) => return Err(stop),
     };
-    draft.run(turn.token.run)?.head.open_token = Some(token);
+    let head = &mut draft.run(turn.token.run)?.head;
+    head.open_token = Some(token);
+    head.start_by = None;
     Ok(Reply::Done)
 }
 

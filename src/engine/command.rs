@@ -49,6 +49,16 @@ pub enum Command {
         /// The run.
         run: RunId,
     },
+    /// End a run at once, without its handler.
+    Kill {
+        /// The run.
+        run: RunId,
+    },
+    /// Hold a run until somebody resumes it.
+    Pause {
+        /// The run.
+        run: RunId,
+    },
     /// Lift a run's hold.
     Resume {
         /// The run.
@@ -111,6 +121,8 @@ impl Command {
             }
             Command::Signal { run, .. }
             | Command::Cancel { run }
+            | Command::Kill { run }
+            | Command::Pause { run }
             | Command::Resume { run }
             | Command::Explain { run }
             | Command::Wake { run }
@@ -303,6 +315,8 @@ pub enum Explanation {
         /// How many runs wait for it.
         runs: usize,
     },
+    /// Somebody paused its function.
+    FunctionPaused(FunctionId),
     /// Its app is not registered, or has no deployment.
     NoDeployment(FunctionId),
     /// It waits for entries to settle; each is described in a few words.

@@ -512,7 +512,8 @@ impl<'a> RunDraft<'a> {
     pub(super) fn rest(&mut self, status: RunStatus) {
         let timer = self.first_due().map(|(due, _)| due);
         self.head.status = status;
-        self.head.wake_at = [timer, self.head.cancel_by].into_iter().flatten().min();
+        let head = &self.head;
+        self.head.wake_at = [timer, head.cancel_by, head.start_by, head.deadline].into_iter().flatten().min();
     }
 
     /// Something settled: a suspended run goes on if it awaited this; a held one keeps its hold and its timers.
@@ -534,6 +535,12 @@ impl<'a> RunDraft<'a> {
                 let entries = || group.iter().filter_map(|id| self.find(id)).map(|idx| self.entry(idx));
                 entries().all(Entry::is_settled) || entries().any(failed)
             })
+    }
+
+    /// The name of the event that started the run.
+    pub(super) fn trigger_name(&self) -> Option<String> {
+        let facts: serde_json::Value = self.entry(0).params.read().ok()?;
+        Some(facts.get("name")?.as_str()?.to_owned())
     }
 
     /// The trigger as filters see it: the event that started the run, or its input as an event's data.

@@ -1,6 +1,8 @@
 //! A run ends: its outcome becomes its last entry, its waits close, its parent's entry settles, its awaited children
 //! are cancelled after it.
 
+use super::aftermath;
+use super::cancel::closed_with;
 use super::command::Command;
 use super::draft::{Draft, Part, fresh_entry};
 use crate::model::{
@@ -27,7 +29,7 @@ pub(super) fn end(draft: &mut Draft<'_>, id: RunId, status: RunStatus, outcome: 
     last.outcome = Some(outcome.clone());
     last.settled_at = Some(now);
     run.add(last);
-    let orphans = run.open().into_iter().any(|idx| run.entry(idx).child.is_some());
+    let orphans = run.open().into_iter().any(|idx| closed_with(run.entry(idx)).is_some());
     let head = &mut run.head;
     head.status = status;
     head.ended_at = Some(now);
@@ -36,12 +38,15 @@ pub(super) fn end(draft: &mut Draft<'_>, id: RunId, status: RunStatus, outcome: 
     head.cancel_by = None;
     head.mismatch_since = None;
     head.open_token = None;
+    head.start_by = None;
+    head.deadline = None;
     head.last_error = None;
     head.wake_at = orphans.then_some(Timestamp::ZERO);
     let parent = head.parent;
     if orphans {
         draft.follow_up(Command::Close { run: id, after: 0 });
     }
+    aftermath::follow(draft, id, status, &outcome)?;
     match parent {
         Some(link) => tell_parent(draft, id, link, status, outcome),
         None => Ok(()),

@@ -28,6 +28,7 @@ pub(super) fn explain(draft: &mut Draft<'_>, partition: &Partition, id: RunId) -
         (RunStatus::Suspended, _) => {
             Explanation::Waiting(run.open().into_iter().map(|idx| describe(run.entry(idx))).collect())
         }
+        _ if registry.is_paused(&head.function) => Explanation::FunctionPaused(head.function.clone()),
         _ => match registry.deployment_of(&head.function, head.deployment) {
             None => Explanation::NoDeployment(head.function.clone()),
             Some(deployment) => partition.turns.outage(deployment.id).unwrap_or(Explanation::Ready),

@@ -21,8 +21,22 @@ pub(super) fn hold(
     Ok(())
 }
 
+/// Parks a run because somebody says so. What its handler is at, it is told to stop.
+pub(super) fn pause(draft: &mut Draft<'_>, id: RunId) -> Part<Reply> {
+    let status = draft.run(id)?.head.status;
+    if status.is_terminal() {
+        return Err(Refusal::Ended(id, status).into());
+    }
+    if status != RunStatus::Paused {
+        let detail = "somebody paused it; resume it to let it go on".to_owned();
+        hold(draft, id, HoldKind::Operator, detail, None)?;
+    }
+    Ok(Reply::Status(RunStatus::Paused))
+}
+
 /// Lifts a run's hold: it is invoked again, with its counts of failures at zero.
 pub(super) fn resume(draft: &mut Draft<'_>, id: RunId) -> Part<Reply> {
+    let now = draft.now();
     let run = draft.run(id)?;
     if run.head.status.is_terminal() {
         return Err(Refusal::Ended(id, run.head.status).into());
@@ -35,6 +49,12 @@ pub(super) fn resume(draft: &mut Draft<'_>, id: RunId) -> Part<Reply> {
     run.head.losses = 0;
     run.head.last_error = None;
     run.head.mismatch_since = None;
-    run.make_ready();
-    Ok(Reply::Status(RunStatus::Ready))
+    if run.len() == 1 && run.head.started_at > now {
+        // Its delay is not over.
+        run.head.status = RunStatus::Queued;
+        run.head.wake_at = Some(run.head.started_at);
+    } else {
+        run.make_ready();
+    }
+    Ok(Reply::Status(run.head.status))
 }

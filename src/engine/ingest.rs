@@ -3,6 +3,7 @@
 
 use std::cell::OnceCell;
 
+use super::cancel::{cancel, is_cancellation};
 use super::command::{AcceptedEvent, Command, Reply};
 use super::draft::{Draft, Part};
 use super::filter::{Variables, event_index, event_view};
@@ -28,16 +29,16 @@ pub(super) fn accept_all(
         let mark = event.client_id.clone().map(|key| Key::Mark(MarkKey { scope: MarkScope::Event, key }));
         [Some(Key::EventName(event.name.clone())), mark].into_iter().flatten()
     }))?;
-    Ok(events.iter().map(|event| accept(draft, event, source)).collect())
+    events.iter().map(|event| accept(draft, event, source)).collect()
 }
 
-fn accept(draft: &mut Draft<'_>, incoming: &EventDraft, source: Option<RunId>) -> AcceptedEvent {
+fn accept(draft: &mut Draft<'_>, incoming: &EventDraft, source: Option<RunId>) -> Part<AcceptedEvent> {
     let mark = incoming.client_id.clone().map(|key| StateKey::Mark(MarkKey { scope: MarkScope::Event, key }));
     if let Some(row) = mark.as_ref().and_then(|mark| draft.state(mark))
         && row.wake_at.is_none_or(|expiry| expiry > draft.now())
         && let Some(id) = marked_event(row)
     {
-        return AcceptedEvent { id, fresh: false, runs: Vec::new() };
+        return Ok(AcceptedEvent { id, fresh: false, runs: Vec::new() });
     }
     let chance = draft.chance_bits();
     let partition = source.map_or((chance & 0xffff) as u16, RunId::partition_key);
@@ -60,14 +61,14 @@ fn accept(draft: &mut Draft<'_>, incoming: &EventDraft, source: Option<RunId>) -
         source,
     };
     draft.add_event(event.clone());
-    let runs = trigger(draft, &event);
+    let runs = trigger(draft, &event)?;
     let awaited = draft.event_name(&event.name).is_some_and(|facts| !facts.paths.is_empty());
     if awaited || draft.opened_wait_for(&event.name) {
         let key = StateKey::Fanout(id);
         draft.put_state(StateRow { key, wake_at: Some(Timestamp::ZERO), value: Payload::trusted(r#"{"format":1}"#) });
         draft.follow_up(Command::Fanout { event: id, after: None });
     }
-    AcceptedEvent { id, fresh: true, runs }
+    Ok(AcceptedEvent { id, fresh: true, runs })
 }
 
 fn marked_event(row: &StateRow) -> Option<EventId> {
@@ -79,7 +80,7 @@ fn marked_event(row: &StateRow) -> Option<EventId> {
 }
 
 /// Starts the functions of which one trigger says yes; of the others it keeps why the first said no.
-fn trigger(draft: &mut Draft<'_>, event: &Event) -> Vec<(FunctionId, RunId)> {
+fn trigger(draft: &mut Draft<'_>, event: &Event) -> Part<Vec<(FunctionId, RunId)>> {
     let registry = draft.registry;
     let view = OnceCell::new();
     let mut started: Vec<(FunctionId, RunId)> = Vec::new();
@@ -91,7 +92,7 @@ fn trigger(draft: &mut Draft<'_>, event: &Event) -> Vec<(FunctionId, RunId)> {
         match verdict(draft, trigger, event, &view) {
             None => {
                 refused.retain(|(other, _)| other != function);
-                started.push((function.clone(), start_by_event(draft, function, event)));
+                started.push((function.clone(), start_by_event(draft, function, event)?));
             }
             Some(_) if refused.iter().any(|(other, _)| other == function) => {}
             Some(verdict) => refused.push((function.clone(), verdict)),
@@ -100,7 +101,7 @@ fn trigger(draft: &mut Draft<'_>, event: &Event) -> Vec<(FunctionId, RunId)> {
     for (function, verdict) in refused {
         draft.add_verdict(event.id, function, verdict);
     }
-    started
+    Ok(started)
 }
 
 /// Why a trigger says no. The event is parsed for the first filter that looks at it.
@@ -115,7 +116,7 @@ fn verdict(draft: &Draft<'_>, trigger: &Trigger, event: &Event, view: &OnceCell<
     }
 }
 
-fn start_by_event(draft: &mut Draft<'_>, function: &FunctionId, event: &Event) -> RunId {
+fn start_by_event(draft: &mut Draft<'_>, function: &FunctionId, event: &Event) -> Part<RunId> {
     let cause = event.id.to_bytes();
     create(
         draft,
@@ -180,7 +181,10 @@ pub(super) fn deliver(draft: &mut Draft<'_>, wait: &Wait, event: &Event, view: &
             .and_then(|filter| filter.matches(Variables { event: &trigger, awaited: Some(view) }))
             .unwrap_or(false),
     };
-    if matched {
+    if matched && is_cancellation(wait.idx) {
+        cancel(draft, wait.run)?;
+        draft.run(wait.run)?.close_wait(wait.idx);
+    } else if matched {
         draft.settle(wait.run, wait.idx, Outcome::Ok(event_payload(event)))?;
     }
     Ok(matched)

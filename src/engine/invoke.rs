@@ -39,7 +39,7 @@ pub(super) fn invoke(draft: &mut Draft<'_>, turn: &Turn, op: &InvokeOp) -> Part<
             input: op.input.clone(),
             delay: None,
         },
-    );
+    )?;
     if op.detached {
         let ids = Payload::trusted(serde_json::json!({ "ids": [child] }).to_string());
         return draft.settle(parent, idx, Outcome::Ok(ids));

@@ -5,6 +5,7 @@
 //! `decide` changes nothing and `apply` decides nothing. What a decision touches must be resident; what is not, it
 //! asks for. The tables are the truth: after every commit, loading them gives what is resident.
 
+mod aftermath;
 mod cancel;
 mod checkpoint;
 mod command;
@@ -91,6 +92,8 @@ impl Partition {
             Command::Note { token } => checkpoint::note(draft, *token),
             Command::Signal { run, name, id, settle } => signal::signal(draft, *run, name, id.as_ref(), settle),
             Command::Cancel { run } => cancel::cancel(draft, *run),
+            Command::Kill { run } => cancel::kill(draft, *run),
+            Command::Pause { run } => hold::pause(draft, *run),
             Command::Resume { run } => hold::resume(draft, *run),
             Command::Explain { run } => explain::explain(draft, self, *run),
             Command::Wake { run } => wake::wake(draft, *run),
@@ -246,6 +249,9 @@ impl Partition {
         };
         if let Some(token) = run.head.open_token.filter(|token| self.turns.is_older(*token)) {
             return self.turns.adopt(token, run.head.deployment, now, run.last_seq);
+        }
+        if registry.is_paused(&run.head.function) {
+            return self.turns.no_home(id);
         }
         // Children tend to end in bursts: a run that was woken by one is invoked for several at once.
         let gathers = run.open().any(|idx| run.entries[idx as usize].kind == EntryKind::Invoke);

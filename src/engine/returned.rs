@@ -13,6 +13,9 @@ use crate::model::{
 /// Takes what came of an invocation. A token that is not the run's current one changes nothing.
 pub(super) fn returned(draft: &mut Draft<'_>, token: Token, answer: &Answer, started_at: Timestamp) -> Part<Reply> {
     let turn = &checkpoint::current(draft, token)?;
+    if !matches!(answer, Answer::Undelivered(Undelivered::NotReached { .. })) {
+        taken_up(&mut draft.run(token.run)?.head);
+    }
     match answer {
         Answer::Ops { seen, ops, end, awaiting } => ops_answer(draft, turn, *seen, ops, end.as_ref(), awaiting)?,
         Answer::Mismatch(mismatch) => contradiction(draft, turn, mismatch)?,
@@ -21,9 +24,13 @@ pub(super) fn returned(draft: &mut Draft<'_>, token: Token, answer: &Answer, sta
         // The turn ends and the deployment's lane waits: nothing about the run is written.
         Answer::Undelivered(Undelivered::NotReached { .. }) => {}
     }
-    let head = &mut draft.run(token.run)?.head;
+    Ok(Reply::Status(draft.run(token.run)?.head.status))
+}
+
+/// A handler has had the run, and its invocation is over.
+fn taken_up(head: &mut RunHead) {
     head.open_token = None;
-    Ok(Reply::Status(head.status))
+    head.start_by = None;
 }
 
 fn ops_answer(
@@ -216,7 +223,7 @@ fn failed(
 
 fn back_off(head: &mut RunHead, until: Timestamp) {
     head.status = RunStatus::Backoff;
-    head.wake_at = Some(head.cancel_by.map_or(until, |by| by.min(until)));
+    head.wake_at = [Some(until), head.cancel_by, head.start_by, head.deadline].into_iter().flatten().min();
     head.awaiting = Vec::new();
 }
 
@@ -275,6 +282,7 @@ fn contradiction(draft: &mut Draft<'_>, turn: &Turn, mismatch: &Mismatch) -> Par
     let now = draft.now();
     let chance = draft.chance();
     let run = draft.run(turn.token.run)?;
+    taken_up(&mut run.head);
     let writer = run.find(&mismatch.id).and_then(|idx| run.entry(idx).deployment);
     let since = run.head.mismatch_since.unwrap_or(now);
     let other_version = writer.is_some() && writer != turn.deployment;

@@ -150,7 +150,7 @@ impl Run {
             _ => None,
         };
         let entries = self.due.first().map(|(due, _)| *due);
-        [own, entries, head.cancel_by].into_iter().flatten().min()
+        [own, entries, head.cancel_by, head.start_by, head.deadline].into_iter().flatten().min()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Runs begin: by REST, by an event, by another run. A run's id follows from its cause, so a repeated cause makes the
 //! same run.
 
+use super::cancel;
 use super::command::{Refusal, Reply, Start};
 use super::draft::{Draft, Part, fresh_entry};
 use crate::limits::MARK_MS;
@@ -89,7 +90,7 @@ pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Part<Reply> {
             input: start.input.clone(),
             delay: start.delay,
         },
-    );
+    )?;
     if let Some(mark) = mark {
         put_mark(draft, mark, id);
     }
@@ -130,8 +131,11 @@ pub(super) fn caused_id(at: Timestamp, partition: u16, cause: &[u8], part: &str)
 }
 
 /// Adds a run. Its function must be known.
-pub(super) fn create(draft: &mut Draft<'_>, birth: Birth) -> RunId {
+pub(super) fn create(draft: &mut Draft<'_>, birth: Birth) -> Part<RunId> {
     let now = draft.now();
+    let config = draft.registry.function(&birth.function);
+    let cancel_on = config.map_or(&[][..], |config| &config.cancel_on);
+    let (start_timeout, run_timeout) = config.map_or((None, None), |c| (c.start_timeout, c.run_timeout));
     let pinned = draft.registry.current(&birth.function.app).filter(|d| d.manifest.immutable).map(|d| d.id);
     let started_at = birth.delay.map_or(now, |delay| now.after(delay));
     let delayed = started_at > now;
@@ -162,7 +166,8 @@ pub(super) fn create(draft: &mut Draft<'_>, birth: Birth) -> RunId {
         open_token: None,
         key: None,
         queue: None,
-        deadline: None,
+        start_by: start_timeout.map(|timeout| started_at.after(timeout)),
+        deadline: run_timeout.map(|timeout| started_at.after(timeout)),
         previous: None,
         value: None,
     };
@@ -171,5 +176,6 @@ pub(super) fn create(draft: &mut Draft<'_>, birth: Birth) -> RunId {
     input.outcome = Some(Outcome::Ok(birth.input));
     input.settled_at = Some(now);
     draft.add_run(head, input);
-    birth.id
+    cancel::listen(draft, birth.id, cancel_on)?;
+    Ok(birth.id)
 }

@@ -3,8 +3,8 @@
 
 use super::command::{Command, Reply};
 use super::draft::{Draft, Part};
-use super::{cancel, wait};
-use crate::model::{Key, RunId, RunStatus, StateKey};
+use super::{cancel, end, wait};
+use crate::model::{Failure, Key, Outcome, RunId, RunStatus, StateKey, names};
 
 /// A run may be due. Whatever is due happens now; what is not, does not.
 pub(super) fn wake(draft: &mut Draft<'_>, run: RunId) -> Part<Reply> {
@@ -21,6 +21,18 @@ pub(super) fn wake(draft: &mut Draft<'_>, run: RunId) -> Part<Reply> {
         cancel::force(draft, run)?;
         return Ok(Reply::Done);
     }
+    if head.deadline.is_some_and(|by| by <= now) {
+        let message = "the run took longer than its function's `timeouts.run` allows";
+        return timed_out(draft, run, message);
+    }
+    if head.start_by.is_some_and(|by| by <= now) {
+        if draft.turn(run).is_none() {
+            let message = "no handler took the run up within its function's `timeouts.start`";
+            return timed_out(draft, run, message);
+        }
+        draft.run(run)?.head.start_by = None;
+    }
+    let head = &draft.run(run)?.head;
     if matches!(head.status, RunStatus::Queued | RunStatus::Backoff) && head.wake_at.is_some_and(|at| at <= now) {
         draft.run(run)?.make_ready();
     }
@@ -33,6 +45,13 @@ pub(super) fn wake(draft: &mut Draft<'_>, run: RunId) -> Part<Reply> {
     if let status @ (RunStatus::Suspended | RunStatus::Paused) = found.head.status {
         found.rest(status);
     }
+    Ok(Reply::Done)
+}
+
+fn timed_out(draft: &mut Draft<'_>, run: RunId, message: &str) -> Part<Reply> {
+    let mut failure = Failure::new(names::TIMEOUT, message);
+    failure.retryable = Some(false);
+    end::end(draft, run, RunStatus::Failed, Outcome::Err(failure.payload()))?;
     Ok(Reply::Done)
 }
 

@@ -1,5 +1,7 @@
 //! Apps and their deployments: who serves which functions, where, and within which limits.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{DeploymentId, FunctionConfig, Text, Timestamp};
@@ -21,6 +23,8 @@ pub struct App {
     pub synced_at: Option<Timestamp>,
     /// Why the last fetch failed.
     pub sync_error: Option<String>,
+    /// Functions that are paused: their runs are accepted and wait.
+    pub paused: BTreeSet<Text>,
 }
 
 /// One version of an app at one URL.

@@ -2,6 +2,9 @@
 
 use super::{EventId, Payload, Text, Timestamp};
 
+/// Names of the events that the server sends of itself begin so; nobody else's may.
+pub const OWN_EVENTS: &str = "backstitch/";
+
 /// An accepted event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {

@@ -27,6 +27,8 @@ pub mod names {
     pub const INVALID_FILTER: &str = "InvalidFilter";
     /// Too many waits for one event name cannot be looked up by a value.
     pub const TOO_MANY_WAITS: &str = "TooManyWaits";
+    /// Something took longer than it was allowed to.
+    pub const TIMEOUT: &str = "Timeout";
     /// A value is greater than the server keeps.
     pub const TOO_LARGE: &str = "TooLarge";
 }

@@ -124,7 +124,7 @@ impl RetryPolicy {
 }
 
 /// One function of a manifest.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FunctionConfig {
     /// Its id, unique in the app.
@@ -141,6 +141,28 @@ pub struct FunctionConfig {
     /// The longest that one invocation may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invocation_timeout: Option<Span>,
+    /// How long a run may wait until a handler first takes it up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_timeout: Option<Span>,
+    /// How long a run may take in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_timeout: Option<Span>,
+    /// Events that cancel its runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cancel_on: Vec<CancelOn>,
+    /// The function of the same app whose failed runs it is started for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_of: Option<Text>,
+}
+
+/// An event that cancels runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CancelOn {
+    /// The event's name.
+    pub event: Text,
+    /// A CEL filter over `event` (the run's trigger) and `async` (the event), with an equality to look runs up by.
+    #[serde(rename = "if")]
+    pub filter: Text,
 }
 
 #[cfg(test)]

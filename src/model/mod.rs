@@ -30,9 +30,9 @@ pub use change::{Batch, Change, Key, Loaded, MarkKey, MarkScope, StateKey, State
 pub use checkpoint::{Checkpoint, News, Retry, Stop, Told};
 pub use duration::{DurationError, Span};
 pub use entry::{Attempt, Entry, EntryId, EntryKind, EntryStatus, Outcome, digest_of};
-pub use event::{Event, Verdict};
+pub use event::{Event, OWN_EVENTS, Verdict};
 pub use failure::{Failure, names};
-pub use function::{FunctionConfig, FunctionId, RetryPolicy, Text, Trigger, policy_defaults};
+pub use function::{CancelOn, FunctionConfig, FunctionId, RetryPolicy, Text, Trigger, policy_defaults};
 pub use hex::hex;
 pub use ids::{DeploymentId, EventId, IdError, RunId, Token, derive, partition_key};
 pub use payload::{Payload, PayloadError};

@@ -92,6 +92,18 @@ impl Registry {
         self.triggers.get(event).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether a function is paused.
+    pub fn is_paused(&self, id: &FunctionId) -> bool {
+        self.apps.get(&id.app).is_some_and(|app| app.paused.contains(&id.function))
+    }
+
+    /// The function that is started when a run of this one fails.
+    pub fn failure_handler(&self, id: &FunctionId) -> Option<FunctionId> {
+        let functions = &self.current(&id.app)?.manifest.functions;
+        let handler = functions.iter().find(|config| config.failure_of.as_ref() == Some(&id.function))?;
+        Some(FunctionId::new(id.app.clone(), handler.id.clone()))
+    }
+
     /// The deployment that unpinned runs of an app go to.
     pub fn current(&self, app: &str) -> Option<&Arc<Deployment>> {
         self.deployments.get(&self.apps.get(app)?.current?)
@@ -131,7 +143,8 @@ impl Deployment {
             || host.rsplit_once(':').map_or(host, |(name, _)| name),
             |inner| inner.split(']').next().unwrap_or_default(),
         );
-        name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+        let in_127 = || name.starts_with("127.") && name.bytes().all(|byte| byte == b'.' || byte.is_ascii_digit());
+        name == "localhost" || name == "::1" || in_127()
     }
 
     /// A function of this deployment.

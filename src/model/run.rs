@@ -91,6 +91,8 @@ pub enum HoldKind {
     Lost,
     /// A decision about this run failed inside the server.
     Quarantine,
+    /// Somebody paused it.
+    Operator,
 }
 
 /// A hold on a run that is not terminal. It is lifted by an operator's resume, or by the next sync of its app.
@@ -126,11 +128,14 @@ pub enum TriggerKind {
     Call,
     /// Another run.
     Invoke,
+    /// The final failure of another run.
+    Failure,
 }
 
 impl TriggerKind {
     /// Every kind.
-    pub const ALL: [TriggerKind; 3] = [TriggerKind::Event, TriggerKind::Call, TriggerKind::Invoke];
+    pub const ALL: [TriggerKind; 4] =
+        [TriggerKind::Event, TriggerKind::Call, TriggerKind::Invoke, TriggerKind::Failure];
 
     /// The word on the wire and in SQL.
     pub fn as_str(self) -> &'static str {
@@ -138,6 +143,7 @@ impl TriggerKind {
             TriggerKind::Event => "event",
             TriggerKind::Call => "call",
             TriggerKind::Invoke => "invoke",
+            TriggerKind::Failure => "failure",
         }
     }
 
@@ -202,6 +208,8 @@ pub struct RunHead {
     pub key: Option<Text>,
     /// Where it waits in line, while it does.
     pub queue: Option<QueuePlace>,
+    /// When it fails if no handler has taken it up.
+    pub start_by: Option<Timestamp>,
     /// When it fails if it has not ended.
     pub deadline: Option<Timestamp>,
     /// The run that this one goes on from.

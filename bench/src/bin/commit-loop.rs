@@ -112,6 +112,7 @@ fn run(run_no: i64) -> RunHead {
         open_token: None,
         key: None,
         queue: None,
+        start_by: None,
         deadline: None,
         previous: None,
         value: None,

@@ -65,6 +65,37 @@ pub(super) async fn cancel(
     act(&doors, &run, &headers, body, |run| Command::Cancel { run }).await
 }
 
+/// End a run at once, as cancelled: its handler is not asked and nothing is compensated.
+#[utoipa::path(
+    post, path = "/v1/runs/{run}/kill", tag = "runs", operation_id = "killRun",
+    params(("run" = String, Path, description = "The run's id")),
+    responses((status = 202, description = "The run has ended", body = StatusJson))
+)]
+pub(super) async fn kill(
+    State(doors): State<Doors>,
+    Params(run): Params<String>,
+    headers: HeaderMap,
+    body: axum::body::Body,
+) -> Result<(StatusCode, Json<StatusJson>), Problem> {
+    act(&doors, &run, &headers, body, |run| Command::Kill { run }).await
+}
+
+/// Hold a run until somebody resumes it. A handler that is at work on it is told to stop, and what it still answers
+/// changes nothing; timers and waits of the run go on.
+#[utoipa::path(
+    post, path = "/v1/runs/{run}/pause", tag = "runs", operation_id = "pauseRun",
+    params(("run" = String, Path, description = "The run's id")),
+    responses((status = 202, description = "The run is held", body = StatusJson))
+)]
+pub(super) async fn pause(
+    State(doors): State<Doors>,
+    Params(run): Params<String>,
+    headers: HeaderMap,
+    body: axum::body::Body,
+) -> Result<(StatusCode, Json<StatusJson>), Problem> {
+    act(&doors, &run, &headers, body, |run| Command::Pause { run }).await
+}
+
 /// Lift a run's hold, after its reason is gone.
 #[utoipa::path(
     post, path = "/v1/runs/{run}/resume", tag = "runs", operation_id = "resumeRun",

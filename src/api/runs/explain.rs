@@ -98,6 +98,10 @@ impl From<Explanation> for ExplanationJson {
                     ..is("unreachable", sentence)
                 }
             }
+            Explanation::FunctionPaused(function) => is(
+                "functionPaused",
+                format!("Its function is paused. Resume it with `backstitch functions resume {function}`."),
+            ),
             Explanation::NoDeployment(function) => is(
                 "noDeployment",
                 format!(

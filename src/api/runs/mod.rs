@@ -17,6 +17,7 @@ use crate::model::RunId;
 
 pub use acts::StatusJson;
 pub use explain::ExplanationJson;
+pub use one::ShownJson;
 pub use result::ResultJson;
 
 pub(super) use list::page_size;
@@ -33,7 +34,10 @@ pub(super) fn routes() -> OpenApiRouter<Doors> {
         .routes(routes!(watch::watch))
         .routes(routes!(explain::explain))
         .routes(routes!(acts::cancel))
+        .routes(routes!(acts::kill))
+        .routes(routes!(acts::pause))
         .routes(routes!(acts::resume))
+        .routes(routes!(one::status))
 }
 
 /// There is no such run.

@@ -2,13 +2,15 @@
 
 use axum::Json;
 use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::unknown;
 use crate::api::body::{self, Params};
 use crate::api::doors::Doors;
 use crate::api::error::Problem;
 use crate::api::view::{JournalJson, RunJson};
-use crate::model::RunId;
+use crate::model::{Payload, RunId, RunStatus};
 use crate::store::RunView;
 
 /// Reads a run that must exist.
@@ -25,6 +27,35 @@ pub(in crate::api) async fn read(doors: &Doors, id: RunId) -> Result<RunView, Pr
 pub(super) async fn show(State(doors): State<Doors>, Params(run): Params<String>) -> Result<Json<RunJson>, Problem> {
     let run = body::id("run", &run)?;
     Ok(Json(RunJson::from(&read(&doors, run).await?)))
+}
+
+/// What a run shows of itself.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Shown)]
+pub struct ShownJson {
+    /// The run.
+    #[schema(value_type = String)]
+    pub id: RunId,
+    /// Where it stands.
+    #[schema(value_type = String)]
+    pub status: RunStatus,
+    /// What its handler shows: any JSON, `null` for nothing.
+    #[schema(value_type = Value)]
+    pub value: Option<Payload>,
+}
+
+/// Ask what a run shows of itself (its handler sets it with `run.setStatus`). No handler is invoked for it.
+#[utoipa::path(
+    get, path = "/v1/runs/{run}/status", tag = "runs", operation_id = "showStatus",
+    params(("run" = String, Path, description = "The run's id")),
+    responses((status = 200, description = "What it shows", body = ShownJson))
+)]
+pub(super) async fn status(
+    State(doors): State<Doors>,
+    Params(run): Params<String>,
+) -> Result<Json<ShownJson>, Problem> {
+    let head = read(&doors, body::id("run", &run)?).await?.head;
+    Ok(Json(ShownJson { id: head.id, status: head.status, value: head.value }))
 }
 
 /// Show a run's whole journal: entries in order of creation, with their failed attempts.

@@ -4,10 +4,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::catalog::Synced;
-use crate::model::{App, Deployment, DeploymentId, FunctionConfig, FunctionId, RetryPolicy, Text, Timestamp, Trigger};
+use crate::model::{
+    App, CancelOn, Deployment, DeploymentId, FunctionConfig, FunctionId, RetryPolicy, Span, Text, Timestamp, Trigger,
+};
 
 /// A function as its app's newest deployment declares it.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 #[schema(as = Function)]
 pub struct FunctionJson {
     /// Its app.
@@ -24,17 +27,36 @@ pub struct FunctionJson {
     /// How its failures are tried again.
     #[schema(value_type = Object)]
     pub retry: RetryPolicy,
+    /// Whether somebody paused it: its runs are accepted and wait.
+    pub paused: bool,
+    /// How long a run may wait for its start, in milliseconds.
+    #[schema(value_type = Option<u64>)]
+    pub start_timeout: Option<Span>,
+    /// How long a run may take, in milliseconds.
+    #[schema(value_type = Option<u64>)]
+    pub run_timeout: Option<Span>,
+    /// Events that cancel its runs: `{event, if}`.
+    #[schema(value_type = Vec<Object>)]
+    pub cancel_on: Vec<CancelOn>,
+    /// The function whose failed runs it is started for.
+    #[schema(value_type = Option<String>)]
+    pub failure_of: Option<Text>,
 }
 
 impl FunctionJson {
     /// A function of the registry.
-    pub fn new(id: &FunctionId, config: &FunctionConfig) -> FunctionJson {
+    pub fn new(id: &FunctionId, config: &FunctionConfig, paused: bool) -> FunctionJson {
         FunctionJson {
             app: id.app.clone(),
             function: id.function.clone(),
             name: config.name.clone(),
             triggers: config.triggers.clone(),
             retry: config.retry.clone(),
+            paused,
+            start_timeout: config.start_timeout,
+            run_timeout: config.run_timeout,
+            cancel_on: config.cancel_on.clone(),
+            failure_of: config.failure_of.clone(),
         }
     }
 }

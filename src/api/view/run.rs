@@ -5,7 +5,8 @@ use utoipa::ToSchema;
 
 use super::there;
 use crate::model::{
-    DeploymentId, EventId, Hold, HoldKind, Outcome, Payload, RunHead, RunId, RunStatus, Text, Timestamp, TriggerKind,
+    DeploymentId, EventId, Hold, HoldKind, Origin, Outcome, Payload, RunHead, RunId, RunStatus, Text, Timestamp,
+    TriggerKind,
 };
 use crate::store::RunView;
 
@@ -29,7 +30,7 @@ pub struct RunJson {
     /// Where it stands: `queued`, `ready`, `suspended`, `backoff`, `paused`, `completed`, `failed` or `cancelled`.
     #[schema(value_type = String)]
     pub status: RunStatus,
-    /// What started it: `event`, `call` or `invoke`.
+    /// What started it: `event`, `call`, `invoke` or `failure`.
     #[schema(value_type = String)]
     pub trigger: TriggerKind,
     /// The event that started it.
@@ -64,6 +65,17 @@ pub struct RunJson {
     pub last_error: Option<Payload>,
     /// Why it is held.
     pub hold: Option<HoldJson>,
+    /// The key of the object that it belongs to.
+    #[schema(value_type = Option<String>)]
+    pub key: Option<Text>,
+    /// When it fails if it has not ended.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub deadline: Option<Timestamp>,
+    /// The run that this one goes on from.
+    pub previous: Option<PreviousJson>,
+    /// What its handler shows of it: any JSON.
+    #[schema(value_type = Value)]
+    pub value: Option<Payload>,
     /// What it was started with; left out in lists.
     #[serde(default, deserialize_with = "there", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Value)]
@@ -76,6 +88,18 @@ pub struct RunJson {
     #[serde(default, deserialize_with = "there", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object)]
     pub err: Option<Payload>,
+}
+
+/// The run that another one goes on from.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Previous)]
+pub struct PreviousJson {
+    /// That run.
+    #[schema(value_type = String)]
+    pub run: RunId,
+    /// How: `continue` or `fork`.
+    #[schema(value_type = String)]
+    pub origin: Origin,
 }
 
 /// The parent's entry that a run's outcome settles.
@@ -93,7 +117,8 @@ pub struct ParentJson {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = Hold)]
 pub struct HoldJson {
-    /// Why, for programs: `mismatch`, `signature`, `unknownFunction`, `protocol`, `tooLarge`, `lost` or `quarantine`.
+    /// Why, for programs: `mismatch`, `signature`, `unknownFunction`, `protocol`, `tooLarge`, `lost`,
+    /// `quarantine` or `operator`.
     #[schema(value_type = String)]
     pub kind: HoldKind,
     /// Why, and what to do, for people.
@@ -134,6 +159,10 @@ impl From<&RunHead> for RunJson {
             losses: head.losses,
             last_error: head.last_error.clone(),
             hold: head.hold.as_ref().map(HoldJson::from),
+            key: head.key.clone(),
+            deadline: head.deadline,
+            previous: head.previous.map(|previous| PreviousJson { run: previous.run, origin: previous.origin }),
+            value: head.value.clone(),
             input: None,
             ok: None,
             err: None,

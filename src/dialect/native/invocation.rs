@@ -99,7 +99,12 @@ impl Body {
             None => self.raw("null"),
         };
         self.raw(",\"attempt\":").display(snapshot.attempt).raw(",\"startedAt\":\"").display(head.started_at);
-        self.raw("\",\"key\":null,\"secret\":").string(secret).raw("}");
+        self.raw("\",\"deadline\":");
+        match head.deadline {
+            Some(deadline) => self.raw("\"").display(deadline).raw("\""),
+            None => self.raw("null"),
+        };
+        self.raw(",\"key\":null,\"secret\":").string(secret).raw("}");
     }
 
     fn trigger(&mut self, snapshot: &Snapshot, input: &Entry) -> Result<(), EncodeError> {

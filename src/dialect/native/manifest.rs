@@ -13,7 +13,7 @@ use super::reader::{read, shown, source_problem, text_problem};
 use crate::limits::{
     FILTER_BYTES_MAX, FUNCTIONS_MAX, MANIFEST_PROBLEMS_MAX, NAME_BYTES_MAX, REQUEST_BYTES_DEFAULT, TRIGGERS_MAX,
 };
-use crate::model::{DeploymentLimits, FunctionConfig, Manifest, RetryPolicy, Span, Text, Trigger};
+use crate::model::{CancelOn, DeploymentLimits, FunctionConfig, Manifest, RetryPolicy, Span, Text, Trigger};
 
 /// A manifest that may be used.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,12 +57,21 @@ pub enum ManifestError {
     Fields(Vec<FieldError>),
 }
 
+/// What a filter is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FilterUse {
+    /// It says over `event` which events start a run.
+    Trigger,
+    /// It says over `event` and `async` which events cancel which runs, with an equality to look the runs up by.
+    CancelOn,
+}
+
 /// Reads a manifest. `check_filter` says what is wrong with a trigger's CEL filter. `header` is the value of the
 /// response's `backstitch-deployment` header, where the manifest's hash stands.
 pub fn decode_manifest(
     body: &[u8],
     header: Option<DeploymentHeader<'_>>,
-    check_filter: &dyn Fn(&str) -> Result<(), String>,
+    check_filter: &dyn Fn(&str, FilterUse) -> Result<(), String>,
 ) -> Result<Reading, ManifestError> {
     let document: Value = serde_json::from_slice(body).map_err(|error| ManifestError::NotJson(error.to_string()))?;
     let Value::Object(fields) = &document else {
@@ -96,7 +105,7 @@ fn version(fields: &Map<String, Value>) -> Result<(), ManifestError> {
 struct Reader<'a> {
     errors: Vec<FieldError>,
     warnings: Vec<String>,
-    check_filter: &'a dyn Fn(&str) -> Result<(), String>,
+    check_filter: &'a dyn Fn(&str, FilterUse) -> Result<(), String>,
 }
 
 type Fields = Map<String, Value>;
@@ -180,6 +189,7 @@ impl Reader<'_> {
             }
             functions.push(config);
         }
+        self.check_failure_handlers(&functions);
         functions
     }
 
@@ -188,24 +198,28 @@ impl Reader<'_> {
         let name = self.optional_text(function, at, "name");
         let triggers = self.triggers(function, at);
         let retry = self.retry(function, at);
-        let invocation_timeout = self.timeouts(function, at);
-        for policy in [
-            "concurrency",
-            "throttle",
-            "rateLimit",
-            "debounce",
-            "batch",
-            "priority",
-            "singleton",
-            "idempotency",
-            "cancelOn",
-        ] {
+        let (start_timeout, run_timeout, invocation_timeout) = self.timeouts(function, at);
+        let cancel_on = self.cancel_on(function, at);
+        let failure_of = self.failure_of(function, at);
+        for policy in
+            ["concurrency", "throttle", "rateLimit", "debounce", "batch", "priority", "singleton", "idempotency"]
+        {
             if function.get(policy).is_some_and(|value| !is_nothing(value)) {
                 self.warnings
                     .push(format!("{at}/{policy} has no effect: this version of the server does not do flow control"));
             }
         }
-        Some(FunctionConfig { id: id?, name, triggers, retry, invocation_timeout })
+        Some(FunctionConfig {
+            id: id?,
+            name,
+            triggers,
+            retry,
+            invocation_timeout,
+            start_timeout,
+            run_timeout,
+            cancel_on,
+            failure_of,
+        })
     }
 
     fn triggers(&mut self, function: &Fields, at: &str) -> Vec<Trigger> {
@@ -232,29 +246,93 @@ impl Reader<'_> {
             self.error(at, "must be an object with `event` or `cron`");
             return None;
         };
+        if trigger.contains_key("failureOf") {
+            return None;
+        }
         if let Some(cron) = trigger.get("cron") {
             self.cron(cron, at);
             return None;
         }
         let event = self.name(trigger, at, "event");
-        let filter = match trigger.get("if") {
-            None | Some(Value::Null) => None,
-            Some(Value::String(filter)) => Some(Text::from(filter.as_str())),
+        let filter = self.filter(trigger, at, FilterUse::Trigger);
+        Some(Trigger { event: event?, filter })
+    }
+
+    fn filter(&mut self, fields: &Fields, at: &str, used: FilterUse) -> Option<Text> {
+        let filter = match fields.get("if") {
+            None | Some(Value::Null) => return None,
+            Some(Value::String(filter)) => Text::from(filter.as_str()),
             Some(_) => {
-                self.error(format!("{at}/if"), "must be a text with a CEL expression over `event`");
-                None
+                self.error(format!("{at}/if"), "must be a text with a CEL expression");
+                return None;
             }
         };
-        if let Some(filter) = &filter {
-            let checked = match source_problem(filter, FILTER_BYTES_MAX) {
-                Some(problem) => Err(problem),
-                None => (self.check_filter)(filter),
+        let checked = match source_problem(&filter, FILTER_BYTES_MAX) {
+            Some(problem) => Err(problem),
+            None => (self.check_filter)(&filter, used),
+        };
+        if let Err(problem) = checked {
+            self.error(format!("{at}/if"), format_args!("`{}` is not a filter: {problem}", shown(&filter, 200)));
+        }
+        Some(filter)
+    }
+
+    fn cancel_on(&mut self, function: &Fields, at: &str) -> Vec<CancelOn> {
+        let list = match function.get("cancelOn") {
+            None | Some(Value::Null) => return Vec::new(),
+            Some(Value::Array(list)) if list.len() <= TRIGGERS_MAX => list,
+            Some(_) => {
+                self.error(format!("{at}/cancelOn"), format_args!("must be a list of at most {TRIGGERS_MAX}"));
+                return Vec::new();
+            }
+        };
+        let mut cancel_on = Vec::with_capacity(list.len());
+        for (n, item) in list.iter().enumerate() {
+            let at = format!("{at}/cancelOn/{n}");
+            let Value::Object(fields) = item else {
+                self.error(at, "must be an object with `event` and `if`");
+                continue;
             };
-            if let Err(problem) = checked {
-                self.error(format!("{at}/if"), format_args!("`{}` is not a filter: {problem}", shown(filter, 200)));
+            let event = self.name(fields, &at, "event");
+            let filter = self.filter(fields, &at, FilterUse::CancelOn);
+            if filter.is_none() && !fields.contains_key("if") {
+                self.error(
+                    format!("{at}/if"),
+                    "must say which runs are meant, such as `async.data.orderId == event.data.orderId`",
+                );
+            }
+            cancel_on.extend(event.zip(filter).map(|(event, filter)| CancelOn { event, filter }));
+        }
+        cancel_on
+    }
+
+    /// The function that this one is the failure handler of.
+    fn failure_of(&mut self, function: &Fields, at: &str) -> Option<Text> {
+        let triggers = function.get("triggers")?.as_array()?;
+        let mut found = None;
+        for (n, trigger) in triggers.iter().enumerate().take(TRIGGERS_MAX) {
+            let Some(fields) = trigger.as_object().filter(|fields| fields.contains_key("failureOf")) else { continue };
+            let at = format!("{at}/triggers/{n}");
+            if found.is_some() {
+                self.error(&*at, "is the second `failureOf`: a function handles the failures of one other");
+            }
+            found = self.segment(fields, &at, "failureOf");
+        }
+        found
+    }
+
+    /// Failure handlers belong to functions of the same app, one each.
+    fn check_failure_handlers(&mut self, functions: &[FunctionConfig]) {
+        let mut handled = BTreeSet::new();
+        for (n, config) in functions.iter().enumerate() {
+            let Some(of) = &config.failure_of else { continue };
+            let at = format!("/functions/{n}/triggers");
+            if !functions.iter().any(|other| other.id == *of) || *of == config.id {
+                self.error(at, format_args!("`failureOf` names `{of}`, which is no other function of this app"));
+            } else if !handled.insert(of.clone()) {
+                self.error(at, format_args!("`{of}` has another failure handler already"));
             }
         }
-        Some(Trigger { event: event?, filter })
     }
 
     /// Schedules come with a later version. A line that is wrong is told now all the same.
@@ -287,25 +365,24 @@ impl Reader<'_> {
         policy.unwrap_or_default()
     }
 
-    fn timeouts(&mut self, function: &Fields, at: &str) -> Option<Span> {
-        let timeouts = function.get("timeouts").filter(|value| !value.is_null())?;
+    /// How long runs may wait for their start, may take, and how long one invocation may take.
+    fn timeouts(&mut self, function: &Fields, at: &str) -> (Option<Span>, Option<Span>, Option<Span>) {
+        let Some(timeouts) = function.get("timeouts").filter(|value| !value.is_null()) else {
+            return (None, None, None);
+        };
         let Value::Object(timeouts) = timeouts else {
             self.error(format!("{at}/timeouts"), "must be an object");
-            return None;
+            return (None, None, None);
         };
-        for field in ["start", "run"] {
-            if self.duration(timeouts, &format!("{at}/timeouts"), field).is_some() {
-                self.warnings.push(format!(
-                    "{at}/timeouts/{field} has no effect: this version of the server does not end runs by time"
-                ));
-            }
-        }
-        self.duration(timeouts, &format!("{at}/timeouts"), "invocation").filter(|span| {
+        let at = format!("{at}/timeouts");
+        let mut positive = |field: &str| {
+            let span = self.duration(timeouts, &at, field)?;
             if span.0 == 0 {
-                self.error(format!("{at}/timeouts/invocation"), "must be longer than 0");
+                self.error(format!("{at}/{field}"), "must be longer than 0");
             }
-            span.0 > 0
-        })
+            Some(span)
+        };
+        (positive("start"), positive("run"), positive("invocation"))
     }
 
     fn duration(&mut self, fields: &Fields, at: &str, field: &str) -> Option<Span> {

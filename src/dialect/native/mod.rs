@@ -10,7 +10,7 @@ mod reader;
 
 pub use answer::{AnswerError, decode_answer};
 pub use invocation::{EncodeError, Invocation, encode};
-pub use manifest::{FieldError, ManifestError, Reading, decode_manifest};
+pub use manifest::{FieldError, FilterUse, ManifestError, Reading, decode_manifest};
 pub use op::OpError;
 pub use problem::{DeploymentHeader, decode_problem};
 

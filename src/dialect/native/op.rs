@@ -5,14 +5,14 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::reader::{Bounded, FieldProblem, named, present, read, source_problem};
+use super::reader::{Bounded, FieldProblem, named, present, read, shown, source_problem};
 use crate::limits::{
     ATTEMPTS_MAX, EVENT_BYTES_MAX, EVENTS_PER_SEND_MAX, FILTER_BYTES_MAX, NAME_BYTES_MAX, NON_RETRYABLE_MAX,
     NOTE_BYTES_MAX, OUTCOME_BYTES_MAX,
 };
 use crate::model::{
-    EntryId, EventDraft, Failure, HandlerOp, InvokeOp, Note, Payload, RetryPolicy, Span, StepReport, StepResult,
-    Terminal, Text, Timestamp, WaitEventOp, WaitSignalOp, names,
+    EntryId, EventDraft, Failure, HandlerOp, InvokeOp, Note, OWN_EVENTS, Payload, RetryPolicy, Span, StepReport,
+    StepResult, Terminal, Text, Timestamp, WaitEventOp, WaitSignalOp, names,
 };
 
 /// What is wrong with one op.
@@ -92,7 +92,7 @@ impl WireOp<'_> {
     pub(super) fn entry_id(&self) -> Result<EntryId, OpError> {
         let id = self.id.clone().ok_or_else(|| OpError::Id("is missing".to_owned()))?;
         if id.starts_with('$') {
-            return Err(OpError::Reserved(super::reader::shown(&id, 60)));
+            return Err(OpError::Reserved(shown(&id, 60)));
         }
         match super::reader::text_problem(&id, crate::limits::ENTRY_ID_BYTES_MAX) {
             Some(problem) => Err(OpError::Id(problem)),
@@ -103,7 +103,7 @@ impl WireOp<'_> {
     /// What the op makes of an entry.
     pub(super) fn entry_op(&self, keep: &Keep<'_>) -> Result<HandlerOp, OpError> {
         if !ENTRY_OPS.contains(&&*self.op) {
-            return Err(OpError::UnknownKind(super::reader::shown(&self.op, 60)));
+            return Err(OpError::UnknownKind(shown(&self.op, 60)));
         }
         let id = self.entry_id()?;
         let name = self.name.clone();
@@ -273,7 +273,7 @@ fn wait_event(id: EntryId, name: Option<Text>, params: Payload, raw: &str) -> Re
         None | Some("run") => true,
         Some("now") => false,
         Some(other) => {
-            let problem = format!("must be \"run\" or \"now\", is \"{}\"", super::reader::shown(other, 40));
+            let problem = format!("must be \"run\" or \"now\", is \"{}\"", shown(other, 40));
             return Err(FieldProblem::new("since", problem));
         }
     };
@@ -288,6 +288,7 @@ fn invoke(
     keep: &Keep<'_>,
 ) -> Result<InvokeOp, FieldProblem> {
     #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
     struct Params<'a> {
         #[serde(default)]
         app: Option<Text>,
@@ -298,11 +299,18 @@ fn invoke(
         timeout: Option<Span>,
         #[serde(default)]
         detached: bool,
+        #[serde(default)]
+        parent_close: Option<String>,
     }
     let wire: Params<'_> = read(raw.as_bytes())?;
     named("function", &wire.function, NAME_BYTES_MAX)?;
     if let Some(app) = &wire.app {
         named("app", app, NAME_BYTES_MAX)?;
+    }
+    // What it means the engine reads from the parameters, when the parent ends.
+    if let Some(policy) = wire.parent_close.filter(|policy| !PARENT_CLOSE.contains(&&**policy)) {
+        let problem = format!("is `{}`; it must be one of {}", shown(&policy, 40), PARENT_CLOSE.join(", "));
+        return Err(FieldProblem::new("parentClose", problem));
     }
     let input = wire.input.ok_or_else(|| FieldProblem::new("input", "is missing; write null for none"))?;
     Ok(InvokeOp {
@@ -316,6 +324,9 @@ fn invoke(
         detached: wire.detached,
     })
 }
+
+/// What becomes of an awaited child when its parent ends first. `wait` is kept by the SDK: the parent does not end first.
+const PARENT_CLOSE: [&str; 3] = ["cancel", "abandon", "wait"];
 
 fn send(raw: &str, keep: &Keep<'_>) -> Result<Vec<EventDraft>, FieldProblem> {
     #[derive(Deserialize)]
@@ -342,6 +353,10 @@ struct WireEvent<'a> {
 impl WireEvent<'_> {
     fn draft(self, keep: &Keep<'_>) -> Result<EventDraft, FieldProblem> {
         named("name", &self.name, NAME_BYTES_MAX)?;
+        if self.name.starts_with(OWN_EVENTS) {
+            let problem = format!("begins with `{OWN_EVENTS}`: such events are the server's own");
+            return Err(FieldProblem::new("name", problem));
+        }
         if let Some(id) = &self.id {
             named("id", id, NAME_BYTES_MAX)?;
         }

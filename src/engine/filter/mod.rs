@@ -98,6 +98,12 @@ impl Filter {
         }
     }
 
+    /// Whether a conjunct compares a path of the awaited event with something that does not depend on it.
+    pub fn has_equality(&self) -> bool {
+        let one_sided = |(left, right)| awaited_path(left).is_some() != awaited_path(right).is_some();
+        conjuncts(&self.root).into_iter().any(one_sided)
+    }
+
     /// The first conjunct `async.<path> == <value>` whose value does not depend on the awaited event: its path
     /// without `async.`, and a digest of the value.
     pub fn equality(&self, event: &serde_json::Value) -> Option<(Text, i64)> {

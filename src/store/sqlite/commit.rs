@@ -121,7 +121,8 @@ impl<'c> Committer<'c> {
         let (wake_at, cancel_by, mismatch_since) = (at(run.wake_at), at(run.cancel_by), at(run.mismatch_since));
         let open_token = run.open_token.map(|token| token.to_string());
         let queue_key = run.queue.as_ref().map(|place| text::name(&place.key)).transpose()?;
-        let (queue_order, deadline) = (run.queue.as_ref().map(|place| place.order), at(run.deadline));
+        let queue_order = run.queue.as_ref().map(|place| place.order);
+        let (start_by, deadline) = (at(run.start_by), at(run.deadline));
         let value = run.value.as_ref().map(|value| &**value.bytes());
         if image.write == Write::Update {
             let changed = self.run_update.execute(params![
@@ -143,6 +144,7 @@ impl<'c> Committer<'c> {
                 open_token,
                 queue_key,
                 queue_order,
+                start_by,
                 deadline,
                 value
             ]);
@@ -178,6 +180,7 @@ impl<'c> Committer<'c> {
             run.key.as_deref().map(text::name).transpose()?,
             queue_key,
             queue_order,
+            start_by,
             deadline,
             run.previous.map(|previous| previous.run.to_string()),
             run.previous.map(|previous| previous.origin.as_str()),

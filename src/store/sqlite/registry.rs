@@ -47,7 +47,8 @@ pub(super) fn put_app(connection: &Connection, app: &App, deployment: Option<&De
         app.current.map(|id| id.to_string()),
         app.created_at.0,
         app.synced_at.map(|at| at.0),
-        app.sync_error.as_deref().map(text::prose)
+        app.sync_error.as_deref().map(text::prose),
+        (!app.paused.is_empty()).then(|| json(&app.paused)).transpose()?
     ];
     execute(connection, sql::APP_PUT, row).map(drop)
 }
@@ -71,6 +72,7 @@ fn app(row: &mut Columns<'_>) -> Read<App> {
         created_at: row.next()?,
         synced_at: row.next()?,
         sync_error: row.next()?,
+        paused: row.json()?.unwrap_or_default(),
     })
 }
 

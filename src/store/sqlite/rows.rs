@@ -185,6 +185,7 @@ pub(super) fn run(row: &mut Columns<'_>) -> Read<RunHead> {
             (None, None) => None,
             _ => return Err(row.strange("half a place in a line")),
         },
+        start_by: row.next()?,
         deadline: row.next()?,
         previous: match (row.next()?, row.next()?) {
             (Some(run), Some(origin)) => Some(Previous { run, origin }),

@@ -98,7 +98,7 @@ proptest! {
     #[test]
     fn any_bytes_are_read_or_refused(body in vec(any::<u8>(), 0..600)) {
         let _ = decode(body.clone(), 0);
-        let _ = decode_manifest(&body, None, &|_| Ok(()));
+        let _ = decode_manifest(&body, None, &|_, _| Ok(()));
         let _ = decode_problem(&body);
         let _ = DeploymentHeader::parse(&String::from_utf8_lossy(&body));
     }
@@ -129,7 +129,7 @@ proptest! {
         "app", "sdk", "deployment", "limits", "functions", "objects"]), any_json()), 0..6)) {
         let mut manifest: serde_json::Map<String, Value> = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         manifest.insert("protocol".to_owned(), json!({"min": 1, "max": 1}));
-        let _ = decode_manifest(Value::Object(manifest).to_string().as_bytes(), None, &|_| Ok(()));
+        let _ = decode_manifest(Value::Object(manifest).to_string().as_bytes(), None, &|_, _| Ok(()));
     }
 
     #[test]

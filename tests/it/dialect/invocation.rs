@@ -24,7 +24,7 @@ fn a_run_that_has_done_nothing() {
         json!({
             "run": {
                 "id": RUN, "function": "main", "app": "conformance", "name": null, "attempt": 1,
-                "startedAt": "2026-03-01T12:00:00.000Z", "key": null, "secret": SECRET,
+                "startedAt": "2026-03-01T12:00:00.000Z", "deadline": null, "key": null, "secret": SECRET,
             },
             "trigger": {"kind": "call"},
             "input": {"a": [1.5]},

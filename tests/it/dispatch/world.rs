@@ -30,6 +30,7 @@ pub(super) fn world(egress: Egress, key: Option<&SigningKey>, headers: Vec<(Stri
         created_at: head().created_at,
         synced_at: None,
         sync_error: None,
+        paused: std::collections::BTreeSet::new(),
     };
     let registry = watch::Sender::new(Arc::new(Registry::new(vec![app], Vec::new())));
     let (report, drift) = Drift::channel(clock.clone());

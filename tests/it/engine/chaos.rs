@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::book::Book;
 use super::harness::{Fate, World};
 use super::program::{Node, OnCancel, Program, WaitFilter, step_report};
-use super::registry::{FUNCTIONS, function, redeployed};
+use super::registry::{FUNCTIONS, function, held, redeployed};
 
 /// What happens next.
 #[derive(Clone, Debug)]
@@ -21,6 +21,9 @@ pub(super) enum Act {
     Signal { run: u8, name: u8, id: Option<u8> },
     SettleAwakeable { run: u8, err: bool },
     Cancel(u8),
+    Kill(u8),
+    Pause(u8),
+    PauseFunction(u8, bool),
     Resume(u8),
     Explain(u8),
     Quarantine(u8),
@@ -31,6 +34,7 @@ pub(super) enum Act {
     Commit,
     Committed(Fate),
     Answer(u8, How),
+    Checkpoint(u8),
     Stale(u8),
     Crash,
     Rescan,
@@ -144,6 +148,9 @@ fn act() -> impl Strategy<Value = Act> {
         6 => (any::<u8>(), 0u8..2, some(4)).prop_map(|(run, name, id)| Act::Signal { run, name, id }),
         3 => (any::<u8>(), any::<bool>()).prop_map(|(run, err)| Act::SettleAwakeable { run, err }),
         2 => any::<u8>().prop_map(Act::Cancel),
+        1 => any::<u8>().prop_map(Act::Kill),
+        1 => any::<u8>().prop_map(Act::Pause),
+        1 => (0..FUNCTIONS, any::<bool>()).prop_map(|(function, paused)| Act::PauseFunction(function, paused)),
         2 => any::<u8>().prop_map(Act::Resume),
         1 => any::<u8>().prop_map(Act::Explain),
         1 => any::<u8>().prop_map(Act::Quarantine),
@@ -153,6 +160,7 @@ fn act() -> impl Strategy<Value = Act> {
         8 => any::<bool>().prop_map(Act::Load),
         8 => Just(Act::Commit),
         8 => fate.prop_map(Act::Committed),
+        10 => any::<u8>().prop_map(Act::Checkpoint),
         12 => (any::<u8>(), how).prop_map(|(call, how)| Act::Answer(call, how)),
         2 => any::<u8>().prop_map(Act::Stale),
         2 => Just(Act::Crash),
@@ -234,6 +242,14 @@ impl Chaos {
                 self.world.submit(Command::Signal { run, name: awakeable_signal(&name), id: None, settle });
             }
             Act::Cancel(run) => self.world.submit(Command::Cancel { run: self.run_at(run) }),
+            Act::Kill(run) => self.world.submit(Command::Kill { run: self.run_at(run) }),
+            Act::Pause(run) => self.world.submit(Command::Pause { run: self.run_at(run) }),
+            Act::PauseFunction(index, paused) => self.world.register(held(&self.world.registry, index, paused)),
+            Act::Checkpoint(call) => {
+                if !self.world.calls.is_empty() {
+                    self.world.checkpoint(call as usize % self.world.calls.len());
+                }
+            }
             Act::Resume(run) => self.world.submit(Command::Resume { run: self.run_at(run) }),
             Act::Explain(run) => self.world.submit(Command::Explain { run: self.run_at(run) }),
             Act::Quarantine(run) => {
@@ -354,6 +370,7 @@ impl Chaos {
         if self.world.registry.current("shop").is_none() {
             self.redeploy(false);
         }
+        self.world.register(held(&self.world.registry, 0, false));
         let mut spins = 0;
         for _ in 0..3_000 {
             let moved = self.world.flow(10_000);

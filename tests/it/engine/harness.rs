@@ -8,8 +8,8 @@ use std::sync::Arc;
 use backstitch_server::engine::{CallEnd, Command, Decision, Partition, Poll, Refusal, Reply, Transition};
 use backstitch_server::limits::TIMER_HORIZON_MS;
 use backstitch_server::model::{
-    Answer, Batch, Change, Key, Loaded, Moment, Payload, Registry, RunId, RunStatus, Snapshot, Span, Timestamp, Token,
-    Undelivered,
+    Answer, Batch, Change, Key, Loaded, Moment, Payload, Registry, RunHead, RunId, RunStatus, Snapshot, Span,
+    Timestamp, Token, Undelivered,
 };
 use backstitch_server::store::memory::MemoryStore;
 use backstitch_server::store::{Commit, Store, Timer, TimerKey};
@@ -18,7 +18,8 @@ use futures_util::future::BoxFuture;
 
 use super::acks::Acks;
 use super::book::Book;
-use super::program::{self, Handled, Program};
+use super::handlers::Call;
+use super::program::Program;
 use super::registry::registry;
 
 /// When the clock of these tests starts.
@@ -36,13 +37,6 @@ pub(super) struct Item {
 enum Outgoing {
     Reply(Item, Result<Reply, Refusal>),
     Invoke(Box<Snapshot>),
-}
-
-/// An invocation that a handler has.
-#[derive(Clone)]
-pub(super) struct Call {
-    pub(super) snapshot: Box<Snapshot>,
-    started_at: Timestamp,
 }
 
 /// How a commit ends.
@@ -69,7 +63,7 @@ pub(super) struct World {
     pub(super) stale: Vec<Token>,
     /// How many runs may rest in memory.
     idle: usize,
-    epoch: u32,
+    pub(super) epoch: u32,
     durable: u64,
     horizon: Timestamp,
     seed: u128,
@@ -81,7 +75,7 @@ pub(super) struct World {
     filling: Vec<Change>,
     committing: Option<(Arc<Batch>, Book)>,
     gate: Vec<(u64, Outgoing)>,
-    newest_token: BTreeMap<RunId, Token>,
+    pub(super) newest_token: BTreeMap<RunId, Token>,
 }
 
 fn now_or_never<T>(future: BoxFuture<'_, T>) -> T {
@@ -146,13 +140,13 @@ impl World {
         if self.filling.is_empty() { filling - 1 } else { filling }
     }
 
-    fn moment(&mut self) -> Moment {
+    pub(super) fn moment(&mut self) -> Moment {
         self.seed = self.seed.wrapping_mul(0x2545_f491_4f6c_dd1d_9e37_79b9_7f4a_7c15).wrapping_add(0x1234_5679);
         Moment { now: self.now, seed: self.seed }
     }
 
     /// Decides a command, and tells the lane of a call that ended.
-    fn decide(&mut self, item: Item) {
+    pub(super) fn decide(&mut self, item: Item) {
         let ended = match &item.command {
             Command::Returned { token, answer, .. } => Some((*token, call_end(answer))),
             _ => None,
@@ -186,6 +180,9 @@ impl World {
 
     fn take(&mut self, item: Item, transition: Transition) {
         self.book.take(self.now, &item.command, &transition, &self.registry);
+        if let (Command::Checkpoint { token, checkpoint }, Reply::News(news)) = (&item.command, &transition.reply) {
+            self.check_news(*token, checkpoint, news);
+        }
         if let Command::Returned { token, answer, .. } = &item.command {
             self.acks.check_returned(&self.book, *token, answer, &transition);
         }
@@ -196,6 +193,12 @@ impl World {
             if let Change::RunCreated(head) | Change::RunChanged(head) = change {
                 assert_eq!(self.partition.stored(head.id), self.book.stored(head.id), "memory is what was decided");
             }
+        }
+        if let (Command::Checkpoint { token, checkpoint }, Reply::News(news)) = (&item.command, &transition.reply)
+            && news.stop.is_none()
+        {
+            let shown = news.settled.last().and_then(|told| told.entry.seq).unwrap_or(0).max(checkpoint.seen);
+            self.partition.heard(*token, checkpoint.n, shown, self.now);
         }
         let Transition { changes, follow_ups, reply } = transition;
         self.filling.extend(changes);
@@ -298,69 +301,14 @@ impl World {
         let open: Vec<(u64, Outgoing)> = open;
         for (_, outgoing) in open {
             match outgoing {
-                Outgoing::Reply(item, answer) => self.acks.told(&item, &answer, self.now, &self.safe),
+                Outgoing::Reply(item, answer) => {
+                    self.acks.told(&item, &answer, self.now, &self.safe);
+                    if let Command::Checkpoint { token, .. } = item.command {
+                        self.reported(token, &answer);
+                    }
+                }
                 Outgoing::Invoke(snapshot) => self.call(snapshot),
             }
-        }
-    }
-
-    fn call(&mut self, snapshot: Box<Snapshot>) {
-        let token = snapshot.token;
-        assert_eq!(token.epoch, self.epoch);
-        let older = self.newest_token.insert(token.run, token);
-        assert!(older.is_none_or(|older| older < token), "tokens grow: {older:?} before {token:?}");
-        if !self.partition.is_current(token) {
-            return self.partition.call_ended(token, CallEnd::Unused, self.now);
-        }
-        let durable = self.safe.entries_of(token.run);
-        for entry in &snapshot.entries {
-            let kept = durable.get(entry.idx as usize).expect("a handler is shown durable entries only");
-            assert!(!entry.is_settled() || **entry == *kept, "a handler was shown another outcome than is durable");
-        }
-        let current = self.calls.iter().filter(|call| self.partition.is_current(call.snapshot.token));
-        let others = current.filter(|call| call.snapshot.token.run == token.run).count();
-        assert_eq!(others, 0, "run {} has two current invocations", token.run);
-        self.acks.given(token, program::seen(&snapshot));
-        self.calls.push(Call { snapshot, started_at: self.now });
-    }
-
-    /// A handler answers as its program says.
-    pub(super) fn answer(&mut self, at: usize) {
-        let call = self.calls.swap_remove(at);
-        let answer = self.handle(&call.snapshot);
-        self.returned(&call, answer);
-    }
-
-    /// Executes the program of an invocation.
-    pub(super) fn handle(&mut self, snapshot: &Snapshot) -> Answer {
-        let index: usize = snapshot.head.function.function[1..].parse().expect("functions are f0, f1, …");
-        let Handled { answer, ran } = program::handle(&self.programs[index], snapshot);
-        for id in &ran {
-            self.acks.ran(snapshot.token.run, id);
-        }
-        answer
-    }
-
-    /// An answer arrives.
-    pub(super) fn returned(&mut self, call: &Call, answer: Answer) {
-        let token = call.snapshot.token;
-        self.stale.push(token);
-        let command = Command::Returned { token, answer, started_at: call.started_at };
-        self.decide(Item { command, caller: true });
-    }
-
-    /// An answer with a token of old arrives: nothing may come of it.
-    pub(super) fn returned_stale(&mut self, token: Token) {
-        if self.partition.is_current(token) {
-            return;
-        }
-        let end = Some(backstitch_server::model::Terminal::Done(Payload::null()));
-        let answer = Answer::Ops { seen: 0, ops: Vec::new(), end, awaiting: Vec::new() };
-        let command = Command::Returned { token, answer, started_at: self.now };
-        let at = self.moment();
-        match self.partition.decide(at, &self.registry, &command) {
-            Decision::Decided(_) => panic!("a stale answer was taken: {token}"),
-            Decision::Refused(_) | Decision::Need(_) => {}
         }
     }
 
@@ -411,7 +359,16 @@ impl World {
     pub(super) fn crash(&mut self) {
         let owned = now_or_never(self.store.take_ownership(0)).expect("takes");
         assert_eq!(owned.commit_no, self.durable);
-        self.stale.extend(self.calls.drain(..).map(|call| call.snapshot.token));
+        // Handlers whose invocations were noted go on; what they asked they ask again, under the same number.
+        let (kept, lost) =
+            std::mem::take(&mut self.calls).into_iter().partition(|call| self.is_noted(call.snapshot.token));
+        self.stale.extend(lost.into_iter().map(|call: Call| call.snapshot.token));
+        self.calls = kept;
+        for call in &mut self.calls {
+            if call.asked.take().is_some() {
+                call.n = call.n.saturating_sub(1);
+            }
+        }
         self.inner.clear();
         self.parked.clear();
         self.loads.clear();
@@ -536,7 +493,10 @@ impl World {
         }
         assert_eq!(fresh.resident(), self.partition.resident(), "what is loaded afresh differs from what was resident");
         let at = self.moment();
-        for head in self.safe.runs.values() {
+        // Whether a run was taken up in time depends on its open invocation, which a fresh partition does not have.
+        let now = self.now;
+        let certain = |head: &&RunHead| head.start_by.is_none_or(|by| by > now);
+        for head in self.safe.runs.values().filter(certain) {
             let run = head.id;
             let settle = backstitch_server::model::Outcome::Ok(Payload::null());
             let signal = |name: &str| Command::Signal { run, name: name.into(), id: None, settle: settle.clone() };
@@ -564,6 +524,7 @@ fn call_end(answer: &Answer) -> CallEnd {
         Answer::Undelivered(Undelivered::NotReached { reason, retry_after }) => {
             CallEnd::NotReached { reason: reason.clone(), retry_after: *retry_after }
         }
+        Answer::Ops { .. } => CallEnd::Answered,
         _ => CallEnd::Reached,
     }
 }

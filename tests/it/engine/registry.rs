@@ -1,8 +1,8 @@
 //! What is registered in the engine's tests: one app, `shop`, whose functions `f0` to `f3` execute random programs.
 
 use backstitch_server::model::{
-    App, Deployment, DeploymentId, DeploymentLimits, FunctionConfig, FunctionId, Manifest, Registry, RetryPolicy, Span,
-    Timestamp, Trigger,
+    App, CancelOn, Deployment, DeploymentId, DeploymentLimits, FunctionConfig, FunctionId, Home, Manifest, Registry,
+    RetryPolicy, Span, Timestamp, Trigger,
 };
 
 /// How many functions there are. One invokes only later ones, so that families end.
@@ -14,18 +14,36 @@ pub(super) const ATTEMPTS: u32 = 3;
 /// Pause after a first failure, in milliseconds.
 pub(super) const INITIAL_MS: u64 = 1_000;
 
+/// How long runs of `f2` may wait until a handler takes them up.
+pub(super) const START_TIMEOUT_MS: u64 = 400_000;
+
+/// How long runs of `f1` may take.
+pub(super) const RUN_TIMEOUT_MS: u64 = 1_300_000;
+
 pub(super) fn function(index: u8) -> FunctionId {
     FunctionId::new("shop", format!("f{index}"))
 }
 
 /// Registers a deployment with this number.
 pub(super) fn registry(number: u128, immutable: bool) -> Registry {
-    Registry::default().with(app(number), Some(deployment(number, immutable).into()))
+    let home = Home { public_url: None, local_url: Some("http://127.0.0.1:2".to_owned()) };
+    Registry::default().at(home).with(app(number), Some(deployment(number, immutable).into()))
 }
 
 /// Makes another deployment the newest; older ones stay for runs that are pinned to them.
 pub(super) fn redeployed(registry: &Registry, number: u128, immutable: bool) -> Registry {
     registry.with(app(number), Some(deployment(number, immutable).into()))
+}
+
+/// Pauses a function, or lets it go.
+pub(super) fn held(registry: &Registry, index: u8, paused: bool) -> Registry {
+    let Some(mut app) = registry.apps.get("shop").cloned() else { return registry.clone() };
+    if paused {
+        app.paused.insert(format!("f{index}").into());
+    } else {
+        app.paused.clear();
+    }
+    registry.with(app, None)
 }
 
 fn app(number: u128) -> App {
@@ -37,6 +55,7 @@ fn app(number: u128) -> App {
         created_at: Timestamp(0),
         synced_at: None,
         sync_error: None,
+        paused: std::collections::BTreeSet::new(),
     }
 }
 
@@ -66,7 +85,11 @@ fn deployment(number: u128, immutable: bool) -> Deployment {
 fn config(index: u8) -> FunctionConfig {
     let trigger = |event: &str, filter: Option<&str>| Trigger { event: event.into(), filter: filter.map(Into::into) };
     let triggers = match index {
-        3 => vec![trigger("e0", Some("event.data.key > 2")), trigger("e0", Some("event.data.key == 1"))],
+        3 => vec![
+            trigger("e0", Some("event.data.key > 2")),
+            trigger("e0", Some("event.data.key == 1")),
+            trigger("backstitch/run.failed", None),
+        ],
         2 => vec![trigger("e1", Some("event.data.key > 2")), trigger("e0", None)],
         1 => vec![trigger("e2", Some("event.data.missing == 1"))],
         _ => Vec::new(),
@@ -81,5 +104,12 @@ fn config(index: u8) -> FunctionConfig {
             ..RetryPolicy::default()
         },
         invocation_timeout: None,
+        start_timeout: (index == 2).then_some(Span(START_TIMEOUT_MS)),
+        run_timeout: (index == 1).then_some(Span(RUN_TIMEOUT_MS)),
+        cancel_on: (index == 3)
+            .then(|| CancelOn { event: "e2".into(), filter: "async.data.key == event.data.key".into() })
+            .into_iter()
+            .collect(),
+        failure_of: (index == 3).then(|| "f0".into()),
     }
 }

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use backstitch_server::engine::{Command, Reply, Start};
 use backstitch_server::model::{
-    Answer, Change, EventId, Key, MarkKey, MarkScope, Outcome, Payload, Problem, ProblemCode, RunId, RunStatus, Span,
-    StateKey, Token, Undelivered,
+    Answer, Change, Checkpoint, EventId, Key, MarkKey, MarkScope, Outcome, Payload, Problem, ProblemCode, RunId,
+    RunStatus, Span, StateKey, Token, Undelivered,
 };
 
 use super::harness::World;
@@ -55,7 +55,10 @@ fn world(state: &str) -> (World, RunId) {
             let lost = Answer::Undelivered(Undelivered::Lost { reason });
             world.returned(&call, if state == "paused" { Answer::Problem(problem) } else { lost });
         }
-        "cancelled" => world.submit(Command::Cancel { run }),
+        "cancelled" => {
+            world.submit(Command::Cancel { run });
+            world.finish_load(false);
+        }
         _ => {}
     }
     (world, run)
@@ -84,6 +87,10 @@ fn commands(run: RunId, index: u8) -> Vec<(&'static str, Command)> {
         ("early signal", signal("s1")),
         ("awakeable", signal("$awakeable/0")),
         ("cancel", Command::Cancel { run }),
+        ("kill", Command::Kill { run }),
+        ("pause", Command::Pause { run }),
+        ("stale report", Command::Checkpoint { token, checkpoint: Checkpoint { n: 1, seen: 0, ops: Vec::new() } }),
+        ("stale note", Command::Note { token }),
         ("resume", Command::Resume { run }),
         ("explain", Command::Explain { run }),
         ("wake", Command::Wake { run }),
@@ -152,7 +159,7 @@ fn an_unknown_run_is_unknown_to_every_command() {
             "ingest" => &["accepted 0"],
             "start again" => &["known"],
             "start otherwise" => &["refused Conflict"],
-            "wake" | "wake a mark" | "wake a delivery" | "deliver" | "scan" | "close" => &["done"],
+            "stale note" | "wake" | "wake a mark" | "wake a delivery" | "deliver" | "scan" | "close" => &["done"],
             _ => &["refused UnknownRun"],
         };
         assert_eq!([&*result], expected, "{name}");

@@ -130,6 +130,7 @@ fn registry() -> Registry {
             triggers: vec![Trigger { event: "order/created".into(), filter: None }],
             retry: RetryPolicy { initial_interval: Some(Span(10)), ..RetryPolicy::default() },
             invocation_timeout: None,
+            ..FunctionConfig::default()
         }],
     };
     let deployment = Deployment {
@@ -147,6 +148,7 @@ fn registry() -> Registry {
         created_at: Timestamp(0),
         synced_at: None,
         sync_error: None,
+        paused: std::collections::BTreeSet::new(),
     };
     Registry::new(vec![app], vec![deployment])
 }

@@ -155,6 +155,7 @@ impl World {
             open_token: None,
             key: dice.some(|dice| dice.text(&SIGNALS)),
             queue: None,
+            start_by: None,
             deadline: None,
             previous: dice
                 .some(|dice| Previous { run: RunId(7), origin: *dice.pick(&[Origin::Continue, Origin::Fork]) }),
@@ -215,6 +216,7 @@ impl World {
             seen: dice.below(9) as u32,
             open_token: dice.some(|dice| Token { epoch: 3, counter: dice.below(9) as u64, run: self.runs[at].id }),
             queue: dice.some(|dice| QueuePlace { key: dice.text(&SIGNALS), order: dice.below(99) as i64 }),
+            start_by: dice.some(|_| now),
             deadline: dice.some(|_| now),
             value: dice.some(Dice::payload),
             ..self.runs[at].clone()
@@ -482,6 +484,7 @@ impl World {
             created_at: self.now(),
             synced_at: dice.some(|_| Timestamp(9)),
             sync_error: dice.some(|_| "refused".to_owned()),
+            paused: std::collections::BTreeSet::new(),
         };
         (app, deployment)
     }
@@ -506,6 +509,7 @@ fn manifest(app: &Text, dice: &mut Dice) -> Manifest {
         triggers: Vec::new(),
         retry: RetryPolicy { factor: Some(1.5), ..RetryPolicy::default() },
         invocation_timeout: dice.some(|_| Span::minutes(1)),
+        ..FunctionConfig::default()
     };
     let (sdk, version, hash) = ("typescript/0.1.0".to_owned(), "v1".to_owned(), "abc".to_owned());
     Manifest { app: app.clone(), sdk, version, hash, immutable: dice.coin(), limits, functions: vec![function] }

@@ -51,6 +51,7 @@ pub(crate) fn head() -> RunHead {
         open_token: None,
         key: None,
         queue: None,
+        start_by: None,
         deadline: None,
         previous: None,
         value: None,
@@ -115,6 +116,7 @@ pub(crate) fn deployment(url: &str) -> Deployment {
         triggers: Vec::new(),
         retry: RetryPolicy::default(),
         invocation_timeout: Some(Span::seconds(20)),
+        ..FunctionConfig::default()
     };
     let limits = DeploymentLimits {
         request_bytes: 32 << 20,

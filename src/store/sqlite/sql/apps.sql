@@ -1,2 +1,2 @@
 -- Every app.
-select name, url, headers, current, created_at, synced_at, sync_error from apps order by name;
+select name, url, headers, current, created_at, synced_at, sync_error, paused from apps order by name;

@@ -1,0 +1,74 @@
+//! What follows from a run's bad end, in the same transition: the function that its author wrote for that case is
+//! started, and whoever follows such events is told.
+
+use super::draft::{Draft, Part};
+use super::ingest::accept_all;
+use super::start::{Birth, caused_id, create};
+use crate::model::{EventDraft, Key, OWN_EVENTS, Outcome, Payload, RunId, RunStatus, Text, TriggerKind};
+
+/// Starts what is to be started after a run failed, and tells of a run that failed or was cancelled.
+pub(super) fn follow(draft: &mut Draft<'_>, id: RunId, status: RunStatus, outcome: &Outcome) -> Part<()> {
+    let word = match status {
+        RunStatus::Failed => "failed",
+        RunStatus::Cancelled => "cancelled",
+        _ => return Ok(()),
+    };
+    let error = outcome.payload().cloned().unwrap_or_else(Payload::null);
+    if status == RunStatus::Failed {
+        handle(draft, id, &error)?;
+    }
+    tell(draft, id, &format!("{OWN_EVENTS}run.{word}").into(), &error)
+}
+
+/// Starts the function's failure handler, if its app has one.
+fn handle(draft: &mut Draft<'_>, id: RunId, error: &Payload) -> Part<()> {
+    let run = draft.run(id)?;
+    let (head, input) = (run.head.clone(), super::run::value_of(run.entry(0)));
+    let Some(function) = draft.registry.failure_handler(&head.function) else { return Ok(()) };
+    let facts = serde_json::json!({"kind": TriggerKind::Failure.as_str(), "run": id}).to_string();
+    let birth = Birth {
+        id: caused_id(id.at(), id.partition_key(), &id.to_bytes(), "$failure"),
+        function,
+        name: None,
+        trigger: TriggerKind::Failure,
+        event: None,
+        parent: None,
+        root: Some(head.root),
+        facts: Payload::trusted(facts),
+        input: report(draft, id, error, Some(&input))?,
+        delay: None,
+    };
+    create(draft, birth).map(drop)
+}
+
+/// Accepts an event of the server's own, if anyone would notice. A run that such an event started makes no other: that
+/// would have no end.
+fn tell(draft: &mut Draft<'_>, id: RunId, name: &Text, error: &Payload) -> Part<()> {
+    draft.require([Key::EventName(name.clone())])?;
+    let awaited = draft.event_name(name).is_some_and(|facts| !facts.paths.is_empty());
+    if !awaited && draft.registry.triggered_by(name).is_empty() {
+        return Ok(());
+    }
+    let run = draft.run(id)?;
+    if run.head.event.is_some() && run.trigger_name().is_some_and(|name| name.starts_with(OWN_EVENTS)) {
+        return Ok(());
+    }
+    let data = report(draft, id, error, None)?;
+    accept_all(draft, &[EventDraft { name: name.clone(), data, client_id: None }], Some(id)).map(drop)
+}
+
+/// `{"run": {"id", "app", "function", "name"}, "error": …, "input"?: …}`, with the bytes of error and input.
+fn report(draft: &mut Draft<'_>, id: RunId, error: &Payload, input: Option<&Payload>) -> Part<Payload> {
+    let head = &draft.run(id)?.head;
+    let run = serde_json::json!({
+        "id": id, "app": &*head.function.app, "function": &*head.function.function, "name": head.name.as_deref(),
+    });
+    let mut json = format!(r#"{{"run":{run},"error":"#).into_bytes();
+    json.extend_from_slice(error.bytes());
+    if let Some(input) = input {
+        json.extend_from_slice(br#","input":"#);
+        json.extend_from_slice(input.bytes());
+    }
+    json.push(b'}');
+    Ok(Payload::trusted(json))
+}
