@@ -360,9 +360,9 @@ impl World {
         let owned = now_or_never(self.store.take_ownership(0)).expect("takes");
         assert_eq!(owned.commit_no, self.durable);
         // Handlers whose invocations were noted go on; what they asked they ask again, under the same number.
-        let (kept, lost) =
+        let (kept, lost): (Vec<Call>, Vec<Call>) =
             std::mem::take(&mut self.calls).into_iter().partition(|call| self.is_noted(call.snapshot.token));
-        self.stale.extend(lost.into_iter().map(|call: Call| call.snapshot.token));
+        self.stale.extend(lost.into_iter().map(|call| call.snapshot.token));
         self.calls = kept;
         for call in &mut self.calls {
             if call.asked.take().is_some() {
