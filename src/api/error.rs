@@ -39,6 +39,8 @@ pub enum Code {
     UnknownFunction,
     /// 404: there is no such run.
     UnknownRun,
+    /// 404: the run never got such an update.
+    UnknownUpdate,
     /// 404: there is no such event.
     UnknownEvent,
     /// 404: there is no such app.
@@ -91,9 +93,12 @@ impl Code {
         match self {
             Code::Malformed => StatusCode::BAD_REQUEST,
             Code::CrossOrigin | Code::ForgedToken => StatusCode::FORBIDDEN,
-            Code::UnknownRoute | Code::UnknownFunction | Code::UnknownRun | Code::UnknownEvent | Code::UnknownApp => {
-                StatusCode::NOT_FOUND
-            }
+            Code::UnknownRoute
+            | Code::UnknownFunction
+            | Code::UnknownRun
+            | Code::UnknownUpdate
+            | Code::UnknownEvent
+            | Code::UnknownApp => StatusCode::NOT_FOUND,
             Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Code::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Code::Conflict

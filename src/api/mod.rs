@@ -22,6 +22,7 @@ mod request;
 mod runs;
 mod server;
 mod signals;
+mod updates;
 pub mod view;
 
 use axum::Router;
@@ -42,6 +43,7 @@ pub use health::HealthJson;
 pub use runs::{ExplanationJson, ResultJson, ShownJson, StatusJson};
 pub use server::serve;
 pub use signals::SignalledJson;
+pub use updates::UpdateJson;
 
 use error::Problem;
 
@@ -77,6 +79,7 @@ fn described() -> OpenApiRouter<Doors> {
         .merge(functions::routes())
         .merge(runs::routes())
         .merge(signals::routes())
+        .merge(updates::routes())
         .merge(awakeables::routes())
         .merge(apps::routes())
         .merge(health::routes())

@@ -35,6 +35,7 @@ mod start;
 mod style;
 mod table;
 mod target;
+mod update;
 
 use std::process::ExitCode;
 
@@ -71,6 +72,7 @@ enum Command {
     Run(run::Run),
     Explain(explain::Explain),
     Signal(signal::Signal),
+    Update(update::Update),
     Cancel(cancel::Cancel),
     Kill(kill::Kill),
     Pause(pause::Pause),
@@ -116,6 +118,7 @@ fn execute(command: Command) -> anyhow::Result<Exit> {
             Command::Run(command) => command.execute().await,
             Command::Explain(command) => command.execute().await,
             Command::Signal(command) => command.execute().await,
+            Command::Update(command) => command.execute().await,
             Command::Cancel(command) => command.execute().await,
             Command::Kill(command) => command.execute().await,
             Command::Pause(command) => command.execute().await,

@@ -44,6 +44,17 @@ pub enum Command {
         /// What the wait settles with.
         settle: Settle,
     },
+    /// An update for a run: a signal with a reply.
+    Update {
+        /// The run.
+        run: RunId,
+        /// The update's name.
+        name: Text,
+        /// The id its sender gave it.
+        id: Option<Text>,
+        /// What it says.
+        data: Payload,
+    },
     /// Ask a run to stop.
     Cancel {
         /// The run.
@@ -120,6 +131,7 @@ impl Command {
                 Some(token.run)
             }
             Command::Signal { run, .. }
+            | Command::Update { run, .. }
             | Command::Cancel { run }
             | Command::Kill { run }
             | Command::Pause { run }
@@ -187,6 +199,13 @@ pub enum Reply {
     },
     /// The signal is kept or has settled a wait. False when a signal with its id came before.
     Signalled {
+        /// Whether it was new.
+        fresh: bool,
+    },
+    /// The update is kept with its run.
+    Updated {
+        /// Its id.
+        id: Text,
         /// Whether it was new.
         fresh: bool,
     },
@@ -258,7 +277,9 @@ pub enum Refusal {
         has: Option<Text>,
     },
     /// The run keeps too many signals that nothing waits for.
-    #[error("failed to keep signal `{name}`: run {run} has {limit} early signals that nothing waits for")]
+    #[error(
+        "failed to keep signal `{name}`: run {run} has {limit} early signals that nothing waits for, or updates without a reply"
+    )]
     TooManySignals {
         /// The run.
         run: RunId,

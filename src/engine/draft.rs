@@ -473,13 +473,18 @@ impl<'a> RunDraft<'a> {
         let mut signal = self.signals().find(|s| s.consumed_by.is_none() && s.name == *name)?.clone();
         signal.consumed_by = Some(by);
         let settle = signal.settle.clone();
+        self.change_signal(signal);
+        Some(settle)
+    }
+
+    /// Replaces a kept signal.
+    pub(super) fn change_signal(&mut self, signal: Signal) {
         match self.signals_added.iter_mut().find(|added| added.order == signal.order) {
             Some(slot) => *slot = signal,
             None => {
                 self.signals_changed.insert(signal.order, signal);
             }
         }
-        Some(settle)
     }
 
     /// Opens a wait for an event.

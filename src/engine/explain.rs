@@ -4,7 +4,7 @@ use super::command::{Explanation, Reply};
 use super::draft::{Draft, Part};
 use super::wait::until;
 use super::{Partition, run::awaited_signal};
-use crate::model::{Entry, EntryKind, EntryStatus, RunId, RunStatus};
+use crate::model::{Entry, EntryKind, EntryStatus, RunId, RunStatus, UPDATE};
 
 /// The one reason why a run stands where it stands.
 pub(super) fn explain(draft: &mut Draft<'_>, partition: &Partition, id: RunId) -> Part<Reply> {
@@ -50,6 +50,7 @@ fn describe(entry: &Entry) -> String {
         }
         EntryKind::Sleep => format!("sleep `{id}`{time}"),
         EntryKind::WaitSignal => match awaited_signal(entry) {
+            Some(name) if name.starts_with(UPDATE) => format!("update `{}` for `{id}`{time}", &name[UPDATE.len()..]),
             Some(name) if !name.starts_with('$') => format!("signal `{name}` for `{id}`{time}"),
             _ => format!("awakeable `{id}`{time}"),
         },

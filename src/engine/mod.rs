@@ -24,6 +24,7 @@ mod start;
 mod state;
 mod step;
 mod turns;
+mod update;
 mod wait;
 mod wake;
 
@@ -91,6 +92,7 @@ impl Partition {
             Command::Checkpoint { token, checkpoint } => checkpoint::checkpoint(draft, *token, checkpoint),
             Command::Note { token } => checkpoint::note(draft, *token),
             Command::Signal { run, name, id, settle } => signal::signal(draft, *run, name, id.as_ref(), settle),
+            Command::Update { run, name, id, data } => update::update(draft, *run, name, id.as_ref(), data),
             Command::Cancel { run } => cancel::cancel(draft, *run),
             Command::Kill { run } => cancel::kill(draft, *run),
             Command::Pause { run } => hold::pause(draft, *run),

@@ -3,7 +3,7 @@
 use super::command::Reply;
 use super::draft::{Draft, Part};
 use super::turns::Turn;
-use super::{cancel, checkpoint, end, hold, invoke, step, wait};
+use super::{cancel, checkpoint, end, hold, invoke, step, update, wait};
 use crate::limits::{ENTRIES_MAX, JOURNAL_BYTES_MAX, LOSSES_MAX, RETRY_AFTER_MS_MAX};
 use crate::model::{
     Answer, Attempt, Awaiting, EntryKind, EntryStatus, Failure, HandlerOp, HoldKind, Mismatch, Note, Outcome, Payload,
@@ -53,7 +53,7 @@ fn ops_answer(
     match end {
         Some(Terminal::Done(value)) => end::end(draft, run, RunStatus::Completed, Outcome::Ok(value.clone())),
         Some(Terminal::Fail(failure, raw)) => handler_failed(draft, turn, failure, raw),
-        Some(Terminal::Yield) => yielded(draft, turn, ops.is_empty()),
+        Some(Terminal::Yield) => yielded(draft, turn, !ops.iter().any(HandlerOp::is_progress)),
         None => suspend(draft, turn, seen, awaiting),
     }
 }
@@ -83,7 +83,7 @@ pub(super) fn apply_ops(draft: &mut Draft<'_>, turn: &Turn, ops: &[HandlerOp]) -
         }
         apply_op(draft, turn, existing, op)?;
     }
-    if !ops.is_empty() {
+    if ops.iter().any(HandlerOp::is_progress) {
         progress(&mut draft.run(run)?.head);
     }
     if let Some(failure) = over_limits(draft, run)? {
@@ -111,6 +111,7 @@ fn apply_op(draft: &mut Draft<'_>, turn: &Turn, existing: Option<u32>, op: &Hand
             draft.run(turn.token.run)?.head.value = Some(value.clone());
             Ok(())
         }
+        HandlerOp::Note(Note::Reply { update, reply }) => update::reply(draft, turn.token.run, update, reply),
         HandlerOp::Step(report) => step::reported(draft, turn, existing, report),
         // Everything else was created when it was first asked for, and lives on its own since.
         _ if existing.is_some() => Ok(()),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::model::{
-    Entry, EntryId, EntryKind, Outcome, Payload, RunHead, RunStatus, Signal, StoredRun, Text, Timestamp, Wait,
+    Entry, EntryId, EntryKind, Outcome, Payload, RunHead, RunStatus, Signal, StoredRun, Text, Timestamp, UPDATE, Wait,
 };
 
 /// A run in memory. Everything below `waits` is an index that can be made again from the rest.
@@ -154,7 +154,8 @@ impl Run {
     }
 }
 
-/// The signal that an open entry waits for: its name, or for an awakeable `$awakeable/` and the entry's id.
+/// The signal that an open entry waits for: its name, for an awakeable `$awakeable/` and the entry's id, for an update
+/// `$update/` and its name.
 pub(super) fn awaited_signal(entry: &Entry) -> Option<Text> {
     #[derive(Deserialize)]
     struct Params {
@@ -162,12 +163,23 @@ pub(super) fn awaited_signal(entry: &Entry) -> Option<Text> {
         signal: Option<String>,
         #[serde(default)]
         awakeable: bool,
+        #[serde(default)]
+        update: bool,
     }
     if entry.kind != EntryKind::WaitSignal || entry.is_settled() {
         return None;
     }
     let params: Params = entry.params.read().ok()?;
-    if params.awakeable { Some(awakeable_signal(&entry.id)) } else { params.signal.map(Text::from) }
+    match params.signal {
+        _ if params.awakeable => Some(awakeable_signal(&entry.id)),
+        Some(name) if params.update => Some(update_signal(&name)),
+        name => name.map(Text::from),
+    }
+}
+
+/// The name under which an update travels as a signal.
+pub(super) fn update_signal(name: &str) -> Text {
+    format!("{UPDATE}{name}").into()
 }
 
 /// The name under which an awakeable's outcome travels as a signal.

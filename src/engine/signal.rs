@@ -16,7 +16,7 @@ pub(super) fn signal(
 ) -> Part<Reply> {
     let now = draft.now();
     let run = draft.run(id)?;
-    if client_id.is_some() && run.signals().any(|kept| kept.id.as_ref() == client_id) {
+    if client_id.is_some() && run.signals().any(|kept| !kept.wants_reply && kept.id.as_ref() == client_id) {
         return Ok(Reply::Signalled { fresh: false });
     }
     if let Some(entry) = name.strip_prefix(AWAKEABLE) {
@@ -29,7 +29,7 @@ pub(super) fn signal(
         return Err(Refusal::Ended(id, run.head.status).into());
     }
     let waiting = run.wait_for(name);
-    let kept = run.signals().filter(|kept| kept.consumed_by.is_none()).count();
+    let kept = run.signals().filter(|kept| kept.is_open()).count();
     if waiting.is_none() && kept >= EARLY_SIGNALS_MAX {
         return Err(Refusal::TooManySignals { run: id, name: name.clone(), limit: EARLY_SIGNALS_MAX }.into());
     }

@@ -1,6 +1,6 @@
 //! What a handler answered to an invocation, as a dialect read it from the wire: parsed once, bounded, typed.
 
-use super::{EntryId, EntryKind, Failure, Outcome, Payload, RetryPolicy, Span, Text, Timestamp};
+use super::{EntryId, EntryKind, Failure, Outcome, Payload, RetryPolicy, Settle, Span, Text, Timestamp};
 
 /// Groups of entry ids: the handler can go on once all of one group are settled, or any of it by an error. Empty
 /// means any settlement.
@@ -54,6 +54,13 @@ pub enum HandlerOp {
 pub enum Note {
     /// What the run shows to whoever asks.
     Status(Payload),
+    /// The reply to an update: the first one counts.
+    Reply {
+        /// The update's id.
+        update: Text,
+        /// A value, or an error.
+        reply: Settle,
+    },
 }
 
 impl HandlerOp {
@@ -69,6 +76,12 @@ impl HandlerOp {
             | HandlerOp::Marker { id, .. } => id,
             HandlerOp::Note(_) => return None,
         })
+    }
+
+    /// Whether it brings the run forward. What a handler says before it fails again in the same way does not: else the
+    /// bounds on failures would never be reached.
+    pub fn is_progress(&self) -> bool {
+        !matches!(self, HandlerOp::Note(_))
     }
 
     /// The kind of the entry that it makes, if it makes one.
@@ -135,7 +148,7 @@ pub struct WaitSignalOp {
     pub name: Option<Text>,
     /// The parameters as sent.
     pub params: Payload,
-    /// The signal's name; for an awakeable `$awakeable/` and the entry's id.
+    /// The signal's name; for an awakeable `$awakeable/` and the entry's id, for updates `$update/` and their name.
     pub signal: Text,
     /// After what time the wait gives up.
     pub timeout: Option<Span>,

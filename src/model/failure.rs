@@ -29,6 +29,8 @@ pub mod names {
     pub const TOO_MANY_WAITS: &str = "TooManyWaits";
     /// Something took longer than it was allowed to.
     pub const TIMEOUT: &str = "Timeout";
+    /// A run ended and left an update without a reply.
+    pub const RUN_ENDED: &str = "RunEnded";
     /// A value is greater than the server keeps.
     pub const TOO_LARGE: &str = "TooLarge";
 }

@@ -38,7 +38,7 @@ pub use ids::{DeploymentId, EventId, IdError, RunId, Token, derive, partition_ke
 pub use payload::{Payload, PayloadError};
 pub use registry::{Home, Registry};
 pub use run::{Hold, HoldKind, Origin, ParentLink, Previous, QueuePlace, RunHead, RunStatus, TriggerKind};
-pub use signal::{Settle, Signal};
+pub use signal::{Settle, Signal, UPDATE, update_outcome};
 pub use snapshot::Snapshot;
 pub use time::{Moment, TimeError, Timestamp};
 pub use wait::{Wait, WaitIndex};

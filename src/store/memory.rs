@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use self::tables::Tables;
 use super::{
     Commit, Dump, EventFilter, EventView, Journal, Ownership, RegistryRows, RunFilter, RunView, Store, StoreError,
-    Timer,
+    Timer, UpdateView,
 };
 use crate::model::{
     App, Batch, Deployment, Event, EventId, FunctionId, Key, Loaded, RunHead, RunId, Text, Timestamp, Wait,
@@ -116,6 +116,10 @@ impl Store for MemoryStore {
 
     fn journal(&self, id: RunId) -> BoxFuture<'_, Result<Option<Journal>, StoreError>> {
         self.ask(move |tables| Ok(tables.journal(id)))
+    }
+
+    fn update(&self, run: RunId, id: Text) -> BoxFuture<'_, Result<Option<UpdateView>, StoreError>> {
+        self.ask(move |tables| Ok(tables.update(run, &id)))
     }
 
     fn children(&self, id: RunId, limit: usize) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>> {

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use crate::model::{
-    App, Attempt, Batch, Deployment, Entry, Event, EventId, FunctionId, Key, Loaded, RunHead, RunId, RunStatus, Signal,
-    StateKey, StateRow, Text, Timestamp, Verdict, Wait,
+    App, Attempt, Batch, Deployment, Entry, Event, EventId, FunctionId, Key, Loaded, RunHead, RunId, RunStatus, Settle,
+    Signal, StateKey, StateRow, Text, Timestamp, Verdict, Wait,
 };
 
 /// A database that keeps the tables. All methods may be called at once from many tasks; `commit` is called by the one
@@ -73,6 +73,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// A run's whole journal in order of creation, with its failed attempts and its early signals.
     fn journal(&self, id: RunId) -> BoxFuture<'_, Result<Option<Journal>, StoreError>>;
+
+    /// What has become of an update of a run; nothing when the run has no such update, or does not exist.
+    fn update(&self, run: RunId, id: Text) -> BoxFuture<'_, Result<Option<UpdateView>, StoreError>>;
 
     /// The runs that a run invoked.
     fn children(&self, id: RunId, limit: usize) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>>;
@@ -186,6 +189,15 @@ pub struct Journal {
     pub attempts: Vec<Attempt>,
     /// Early signals in order of arrival, consumed ones too.
     pub signals: Vec<Signal>,
+}
+
+/// An update as its sender asks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpdateView {
+    /// Where its run stands.
+    pub status: RunStatus,
+    /// What the handler replied.
+    pub reply: Option<Settle>,
 }
 
 /// An event with what came of it.

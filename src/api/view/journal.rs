@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::{RunJson, there};
 use crate::model::{
-    Attempt, DeploymentId, Entry, EntryKind, EntryStatus, Outcome, Payload, RunId, Signal, Text, Timestamp,
+    Attempt, DeploymentId, Entry, EntryKind, EntryStatus, Outcome, Payload, RunId, Signal, Text, Timestamp, UPDATE,
 };
 use crate::store::Journal;
 
@@ -131,7 +131,7 @@ impl From<&Attempt> for AttemptJson {
     }
 }
 
-/// A signal that came before anything waited for it.
+/// A signal that came before anything waited for it, or an update.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = EarlySignal)]
@@ -147,11 +147,35 @@ pub struct SignalJson {
     pub at: Timestamp,
     /// The position of the entry that consumed it.
     pub consumed_by: Option<u32>,
+    /// Whether it is an update: its sender waits for a reply.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub update: bool,
+    /// What the handler replied to the update.
+    #[serde(default, deserialize_with = "there", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Value)]
+    pub ok: Option<Payload>,
+    /// The error that the handler replied with.
+    #[serde(default, deserialize_with = "there", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object)]
+    pub err: Option<Payload>,
 }
 
 impl From<&Signal> for SignalJson {
     fn from(signal: &Signal) -> SignalJson {
-        SignalJson { name: signal.name.clone(), id: signal.id.clone(), at: signal.at, consumed_by: signal.consumed_by }
+        let (ok, err) = match &signal.reply {
+            Some(Outcome::Ok(value)) => (Some(value.clone()), None),
+            Some(Outcome::Err(error)) => (None, Some(error.clone())),
+            Some(Outcome::Timeout) | None => (None, None),
+        };
+        SignalJson {
+            name: signal.name.strip_prefix(UPDATE).map_or_else(|| signal.name.clone(), Text::from),
+            id: signal.id.clone(),
+            at: signal.at,
+            consumed_by: signal.consumed_by,
+            update: signal.wants_reply,
+            ok,
+            err,
+        }
     }
 }
 
@@ -165,7 +189,7 @@ pub struct JournalJson {
     pub entries: Vec<EntryJson>,
     /// Invocations that failed, oldest first.
     pub attempts: Vec<AttemptJson>,
-    /// Signals that came early, in order of arrival.
+    /// Signals that came early, and all updates, in order of arrival.
     pub signals: Vec<SignalJson>,
 }
 

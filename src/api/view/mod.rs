@@ -27,6 +27,6 @@ pub struct PageJson<T> {
 }
 
 /// Reads a payload that is there: `null` is a value, not an absence.
-fn there<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Payload>, D::Error> {
+pub(super) fn there<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Payload>, D::Error> {
     Payload::deserialize(deserializer).map(Some)
 }

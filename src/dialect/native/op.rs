@@ -11,8 +11,8 @@ use crate::limits::{
     NOTE_BYTES_MAX, OUTCOME_BYTES_MAX,
 };
 use crate::model::{
-    EntryId, EventDraft, Failure, HandlerOp, InvokeOp, Note, OWN_EVENTS, Payload, RetryPolicy, Span, StepReport,
-    StepResult, Terminal, Text, Timestamp, WaitEventOp, WaitSignalOp, names,
+    EntryId, EventDraft, Failure, HandlerOp, InvokeOp, Note, OWN_EVENTS, Payload, RetryPolicy, Settle, Span,
+    StepReport, StepResult, Terminal, Text, Timestamp, UPDATE, WaitEventOp, WaitSignalOp, names,
 };
 
 /// What is wrong with one op.
@@ -20,7 +20,7 @@ use crate::model::{
 pub enum OpError {
     /// The protocol has no such op.
     #[error(
-        "there is no op `{0}`; this server knows step, sleep, waitSignal, waitEvent, invoke, send, marker, status, done, \
+        "there is no op `{0}`; this server knows step, sleep, waitSignal, waitEvent, invoke, send, marker, status, reply, done, \
          fail, yield and mismatch. Is the SDK newer than the server?"
     )]
     UnknownKind(String),
@@ -65,6 +65,8 @@ pub(super) struct WireOp<'a> {
     pub(super) err: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     value: Option<&'a RawValue>,
+    #[serde(default)]
+    update: Option<Text>,
     #[serde(default)]
     attempt: Option<u32>,
     #[serde(default)]
@@ -186,8 +188,23 @@ impl WireOp<'_> {
             }
             ("status", Some(value)) => Ok(Some(Note::Status(keep(value)))),
             ("status", None) => Err(FieldProblem::new("value", "is missing").into()),
+            ("reply", _) => self.reply(keep).map(Some),
             _ => Ok(None),
         }
+    }
+
+    fn reply(&self, keep: &Keep<'_>) -> Result<Note, OpError> {
+        let update = self.update.clone().ok_or_else(|| FieldProblem::new("update", "is missing"))?;
+        named("update", &update, NAME_BYTES_MAX)?;
+        let reply = match (self.ok, self.err) {
+            (Some(value), None) if value.get().len() > OUTCOME_BYTES_MAX => {
+                Settle::Err(value_too_large("the reply", value.get().len()).1)
+            }
+            (Some(value), None) => Settle::Ok(keep(value)),
+            (None, Some(raw)) => Settle::Err(failure("err", raw, keep)?.1),
+            _ => return Err(FieldProblem::new("", "exactly one of `ok` and `err` must be there").into()),
+        };
+        Ok(Note::Reply { update, reply })
     }
 
     /// How the run ends, if the op says so.
@@ -236,17 +253,22 @@ fn wait_signal(id: &EntryId, raw: &str) -> Result<(Text, Option<Span>), FieldPro
         #[serde(default)]
         awakeable: bool,
         #[serde(default)]
+        update: bool,
+        #[serde(default)]
         timeout: Option<Span>,
     }
     let params: Params = read(raw.as_bytes())?;
     let signal = match (params.signal, params.awakeable) {
+        (None, true) if params.update => {
+            return Err(FieldProblem::new("update", "goes with `signal`: an awakeable's token gets no reply"));
+        }
         (None, true) => format!("$awakeable/{id}").into(),
         (Some(signal), false) if signal.starts_with('$') => {
             return Err(FieldProblem::new("signal", "names that begin with `$` belong to the server"));
         }
         (Some(signal), false) => {
             named("signal", &signal, NAME_BYTES_MAX)?;
-            signal
+            if params.update { format!("{UPDATE}{signal}").into() } else { signal }
         }
         _ => return Err(FieldProblem::new("", "exactly one of `signal` and `awakeable: true` must be there")),
     };

@@ -6,7 +6,9 @@ use crate::model::{
     Entry, EntryKind, Event, EventId, FunctionId, Key, Loaded, RunHead, RunId, RunStatus, Signal, StateKey, StoredRun,
     Text, Timestamp, Wait,
 };
-use crate::store::{Dump, EventFilter, EventView, Journal, RunFilter, RunView, StoreError, Timer, TimerKey};
+use crate::store::{
+    Dump, EventFilter, EventView, Journal, RunFilter, RunView, StoreError, Timer, TimerKey, UpdateView,
+};
 
 impl Tables {
     fn head(&self, id: RunId) -> Option<RunHead> {
@@ -131,6 +133,14 @@ impl Tables {
             signals: self.signals_of(head.run_no),
             head,
         })
+    }
+
+    /// What has become of an update.
+    pub(super) fn update(&self, run: RunId, id: &Text) -> Option<UpdateView> {
+        let head = self.head(run)?;
+        let wanted = |signal: &Signal| signal.wants_reply && signal.id.as_ref() == Some(id);
+        let signal = self.signals_of(head.run_no).into_iter().find(wanted)?;
+        Some(UpdateView { status: head.status, reply: signal.reply })
     }
 
     /// Runs whose parent is this one, in order of creation.

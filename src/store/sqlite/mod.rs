@@ -26,7 +26,7 @@ use self::readers::Lane;
 use self::writer::{Opening, Writer};
 use super::{
     Commit, Dump, EventFilter, EventView, Journal, Ownership, RegistryRows, RunFilter, RunView, Store, StoreError,
-    Timer,
+    Timer, UpdateView,
 };
 use crate::model::{
     App, Batch, Deployment, Event, EventId, FunctionId, Key, Loaded, RunHead, RunId, Text, Timestamp, Wait,
@@ -181,6 +181,10 @@ impl Store for SqliteStore {
 
     fn journal(&self, id: RunId) -> BoxFuture<'_, Result<Option<Journal>, StoreError>> {
         self.people.read(move |db| query::journal(db, id)).boxed()
+    }
+
+    fn update(&self, run: RunId, id: Text) -> BoxFuture<'_, Result<Option<UpdateView>, StoreError>> {
+        self.people.read(move |db| query::update(db, run, &id)).boxed()
     }
 
     fn children(&self, id: RunId, limit: usize) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>> {

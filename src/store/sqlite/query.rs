@@ -7,7 +7,7 @@ use super::load::count;
 use super::rows::{self, Read, all, first};
 use super::sql;
 use crate::model::{Entry, EntryKind, Event, EventId, FunctionId, RunHead, RunId, Text, Timestamp};
-use crate::store::{Dump, EventFilter, EventView, Journal, RunFilter, RunView, StoreError};
+use crate::store::{Dump, EventFilter, EventView, Journal, RunFilter, RunView, StoreError, UpdateView};
 
 fn head(connection: &Connection, id: RunId) -> Read<Option<RunHead>> {
     first(connection, sql::RUN_BY_ID, [id.to_string()], rows::run)
@@ -83,6 +83,11 @@ pub(super) fn journal(connection: &Connection, id: RunId) -> Read<Option<Journal
         signals: all(connection, sql::SIGNALS_OF_RUN, [head.run_no], rows::signal)?,
         head,
     }))
+}
+
+/// What has become of an update.
+pub(super) fn update(connection: &Connection, run: RunId, id: &Text) -> Read<Option<UpdateView>> {
+    first(connection, sql::UPDATE_OF_RUN, params![run.to_string(), id], rows::update)
 }
 
 /// The runs that a run invoked.

@@ -11,7 +11,7 @@ use crate::model::{
     Payload, Previous, QueuePlace, RunHead, RunId, RunStatus, Signal, StateKey, StateRow, Text, Timestamp, Token,
     TriggerKind, Verdict, Wait, WaitIndex,
 };
-use crate::store::StoreError;
+use crate::store::{StoreError, UpdateView};
 
 /// What a read answers.
 pub(super) type Read<T> = Result<T, StoreError>;
@@ -268,6 +268,11 @@ pub(super) fn wait(row: &mut Columns<'_>) -> Read<Wait> {
         scan_end: row.next()?,
         filter: row.next()?,
     })
+}
+
+/// Where an update's run stands, and the reply.
+pub(super) fn update(row: &mut Columns<'_>) -> Read<UpdateView> {
+    Ok(UpdateView { status: row.next()?, reply: row.outcome()? })
 }
 
 /// A row of `signals`.

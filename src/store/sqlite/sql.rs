@@ -70,6 +70,7 @@ statements! {
     TRANSACTION_BEGIN = "transaction_begin",
     TRANSACTION_COMMIT = "transaction_commit",
     TRANSACTION_ROLLBACK = "transaction_rollback",
+    UPDATE_OF_RUN = "update_of_run",
     VERDICT_INSERT = "verdict_insert",
     VERDICTS_OF_EVENT = "verdicts_of_event",
     WAIT_DELETE = "wait_delete",

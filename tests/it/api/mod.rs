@@ -9,5 +9,6 @@ mod events;
 mod functions;
 mod runs;
 mod signals;
+mod updates;
 mod watch;
 mod world;

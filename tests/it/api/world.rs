@@ -209,10 +209,28 @@ pub(super) fn shop(received: &Received) -> Vec<Say> {
         }
         "approval" => wait("approval", wait_signal),
         "form" => wait("form", wait_form),
+        "desk" => desk(journal),
         function => panic!("the server invoked {function}"),
     };
     let answer = json!({"token": invocation["token"], "seen": seen, "ops": ops});
     response(200, &SDK, &answer.to_string())
+}
+
+/// Replies to every update with its data, unless they are bad.
+fn desk(journal: &[Value]) -> Value {
+    let reply = |entry: &Value| {
+        let (id, data) = (&entry["ok"]["id"], &entry["ok"]["data"]);
+        match data == "bad" {
+            true => json!({"op": "reply", "update": id, "err": {"name": "Refused", "message": "bad"}}),
+            false => json!({"op": "reply", "update": id, "ok": data}),
+        }
+    };
+    let mut ops: Vec<Value> = journal.iter().filter(|entry| entry["seq"].is_number()).map(reply).collect();
+    if journal.iter().all(|entry| entry["seq"].is_number()) {
+        let id = format!("change:{}", journal.len());
+        ops.push(json!({"op": "waitSignal", "id": id, "params": {"signal": "change", "update": true}}));
+    }
+    json!(ops)
 }
 
 fn step(attempt: u32, ok: bool) -> Value {
@@ -243,6 +261,7 @@ pub(super) fn manifest(app: &str) -> Value {
     let function = |id: &str| json!({"id": id, "name": id, "triggers": [], "retry": {"initialInterval": "10ms"}});
     let mut functions: Vec<Value> = ["echo", "fail", "flaky", "approval", "form"].map(function).into();
     functions.push(json!({"id": "on-paid", "triggers": [{"event": "order/paid", "if": "event.data.cents > 100"}]}));
+    functions.push(function("desk"));
     json!({
         "protocol": {"min": 1, "max": 1}, "sdk": "test/1.0", "app": app,
         "deployment": {"id": "v1", "immutable": false},

@@ -2,7 +2,7 @@
 
 use backstitch_server::dialect::native::{AnswerError, decode_answer};
 use backstitch_server::limits::{EVENT_BYTES_MAX, OPS_MAX, OUTCOME_BYTES_MAX};
-use backstitch_server::model::{Answer, HandlerOp, Span, StepResult, Terminal};
+use backstitch_server::model::{Answer, HandlerOp, Note, Outcome, Payload, Span, StepResult, Terminal};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -57,6 +57,26 @@ fn every_op_is_read() {
     let HandlerOp::WaitEvent(wait) = &ops[6] else { panic!("{:?}", ops[6]) };
     assert!(!wait.since_run && wait.filter.is_some());
     assert!(matches!(end, Some(Terminal::Done(value)) if value.bytes().as_ref() == br#"{"total":1.5}"#));
+}
+
+#[test]
+fn updates_are_waited_for_and_replied_to() {
+    let (ops, _) = ops(&json!([
+        {"op": "waitSignal", "id": "a", "params": {"signal": "change", "update": true}},
+        {"op": "reply", "update": "upd_1", "ok": null},
+        {"op": "reply", "update": "upd_2", "err": {"name": "E", "message": "m"}},
+        {"op": "reply", "update": "upd_3", "ok": "x".repeat(OUTCOME_BYTES_MAX)},
+    ]));
+    let HandlerOp::WaitSignal(wait) = &ops[0] else { panic!("{:?}", ops[0]) };
+    assert_eq!(&*wait.signal, "$update/change");
+    let reply = |at: usize| match &ops[at] {
+        HandlerOp::Note(Note::Reply { update, reply }) => (update.to_string(), reply.clone()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(reply(1), ("upd_1".to_owned(), Outcome::Ok(Payload::null())));
+    assert!(matches!(reply(2), (id, Outcome::Err(_)) if id == "upd_2"));
+    let (_, Outcome::Err(large)) = reply(3) else { panic!("{ops:?}") };
+    assert_eq!(large.read::<Value>().expect("JSON")["name"], "TooLarge");
 }
 
 #[test]
@@ -175,6 +195,14 @@ fn what_is_wrong_is_named() {
             json!([{"op": "waitSignal", "id": "a", "params": {"signal": "$x"}}]),
             vec!["`params.signal`", "belong to the server"],
         ),
+        (
+            json!([{"op": "waitSignal", "id": "a", "params": {"awakeable": true, "update": true}}]),
+            vec!["`params.update`", "no reply"],
+        ),
+        (json!([{"op": "reply", "ok": 1}]), vec!["(reply)", "`update`: is missing"]),
+        (json!([{"op": "reply", "update": "", "ok": 1}]), vec!["`update`: is empty"]),
+        (json!([{"op": "reply", "update": "u"}]), vec!["exactly one of `ok` and `err`"]),
+        (json!([{"op": "reply", "update": "u", "err": "no"}]), vec!["`err`:"]),
         (json!([{"op": "waitEvent", "id": "a", "params": {"event": ""}}]), vec!["`params.event`: is empty"]),
         (
             json!([{"op": "waitEvent", "id": "a", "params": {"event": "x", "since": "ever"}}]),

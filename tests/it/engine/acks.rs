@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use backstitch_server::engine::{Command, Refusal, Reply, Start, Transition};
 use backstitch_server::limits::{LOSSES_MAX, MARK_MS};
 use backstitch_server::model::{
-    Answer, Change, EventId, FunctionId, HandlerOp, MarkKey, MarkScope, Payload, ProblemCode, RunHead, RunId,
+    Answer, Change, EventId, FunctionId, HandlerOp, MarkKey, MarkScope, Note, Payload, ProblemCode, RunHead, RunId,
     RunStatus, Span, StateKey, StepResult, Terminal, Text, Timestamp, Token, Undelivered,
 };
 
@@ -20,6 +20,8 @@ pub(super) struct Acks {
     runs: BTreeSet<RunId>,
     events: BTreeSet<EventId>,
     signals: Vec<Payload>,
+    /// Updates, and whether their reply was taken.
+    updates: BTreeMap<(RunId, Text), bool>,
     names: HashMap<(FunctionId, Text), RunId>,
     starts: HashMap<(FunctionId, Text), (RunId, Timestamp)>,
     clients: HashMap<Text, (EventId, Timestamp)>,
@@ -92,6 +94,9 @@ impl Acks {
             (Command::Signal { settle, .. }, Ok(Reply::Signalled { .. })) => {
                 self.signals.extend(settle.payload().cloned());
             }
+            (Command::Update { run, .. }, Ok(Reply::Updated { id, .. })) => {
+                self.updates.entry((*run, id.clone())).or_default();
+            }
             (Command::Returned { token, answer: Answer::Ops { ops, .. }, .. }, Ok(Reply::Status(status))) => {
                 // An answer that contradicts the journal is refused as a whole.
                 let taken = *status != RunStatus::Paused && *status != RunStatus::Backoff;
@@ -102,6 +107,11 @@ impl Acks {
                     _ => None,
                 };
                 if taken {
+                    for op in ops {
+                        if let HandlerOp::Note(Note::Reply { update, .. }) = op {
+                            self.updates.insert((token.run, update.clone()), true);
+                        }
+                    }
                     self.steps.extend(ops.iter().filter_map(settled).map(|id| (token.run, id)));
                 }
             }
@@ -132,6 +142,11 @@ impl Acks {
         }
         for signal in &self.signals {
             assert!(safe.has_signal(signal), "the acknowledged signal {signal:?} is lost");
+        }
+        for ((run, id), replied) in &self.updates {
+            let update = safe.update(*run, id);
+            let update = update.unwrap_or_else(|| panic!("the acknowledged update {id} of {run} is lost"));
+            assert!(!replied || update.reply.is_some(), "the reply to {update:?} is lost");
         }
         for (run, id) in &self.steps {
             let entry = safe.entries_of(*run).iter().find(|entry| *entry.id == **id);

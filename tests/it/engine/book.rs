@@ -110,11 +110,33 @@ impl Book {
             let order = self.arrivals.len();
             assert_eq!(self.arrivals.insert(payload, order), None, "a repeated signal was accepted as new");
         }
+        if let (Command::Update { data, .. }, false) = (command, transition.changes.is_empty()) {
+            self.take_update(data, &transition.changes);
+        }
         self.check_events(transition, registry);
         for (run_no, before) in &touched {
             self.check_run(now, *run_no, before);
         }
         self.check_signals(&touched);
+    }
+
+    /// An update is kept, whether something waits for it or not.
+    fn take_update(&mut self, data: &Payload, changes: &[Change]) {
+        let added = changes.iter().find_map(|change| match change {
+            Change::SignalAdded(signal) => Some(signal),
+            _ => None,
+        });
+        let signal = added.expect("an update is kept");
+        assert!(signal.wants_reply && signal.reply.is_none(), "{signal:?}");
+        let payload = signal.settle.payload().cloned().expect("an update has a payload");
+        let told: serde_json::Value = payload.read().expect("is JSON");
+        let own: serde_json::Value = data.read().expect("is JSON");
+        assert_eq!((told["id"].as_str(), &told["data"]), (signal.id.as_deref(), &own));
+        let ids = self.signals.range((signal.run_no, 0)..=(signal.run_no, u32::MAX));
+        let same = ids.filter(|(_, other)| other.wants_reply && other.id == signal.id).count();
+        assert_eq!(same, 1, "a repeated update was accepted as new");
+        let order = self.arrivals.len();
+        self.arrivals.insert(payload, order);
     }
 
     fn fold(&mut self, now: Timestamp, change: &Change, command: &Command) {
@@ -332,6 +354,13 @@ impl Book {
             || self.signals.values().any(|signal| signal.settle.payload() == Some(payload))
     }
 
+    /// An update that was accepted, and its reply.
+    pub(super) fn update(&self, run: RunId, id: &str) -> Option<&Signal> {
+        let run_no = *self.numbers.get(&run)?;
+        let of_run = self.signals.range((run_no, 0)..=(run_no, u32::MAX)).map(|(_, signal)| signal);
+        of_run.into_iter().find(|signal| signal.wants_reply && signal.id.as_deref() == Some(id))
+    }
+
     /// No open wait has missed an event, and no kept signal has a wait.
     pub(super) fn check_nothing_missed(&self) {
         let still_open = |wait: &&Wait| {
@@ -356,7 +385,9 @@ impl Book {
             }
             let waits = |entry: &&Entry| {
                 let params: serde_json::Value = entry.params.read().unwrap_or_default();
-                let by_name = params["signal"].as_str() == Some(&*signal.name);
+                let name = signal.name.strip_prefix("$update/");
+                let by_name = params["signal"].as_str() == Some(name.unwrap_or(&*signal.name))
+                    && (params["update"] == true) == name.is_some();
                 let by_token = params["awakeable"] == true && *signal.name == format!("$awakeable/{}", entry.id);
                 entry.kind == EntryKind::WaitSignal && !entry.is_settled() && (by_name || by_token)
             };

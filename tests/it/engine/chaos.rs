@@ -3,8 +3,8 @@
 
 use backstitch_server::engine::{Command, Start, awakeable_signal};
 use backstitch_server::model::{
-    Answer, EntryKind, EventDraft, Failure, HandlerOp, Key, Mismatch, Outcome, Payload, Problem, ProblemCode, RunId,
-    RunStatus, Span, StateKey, Undelivered,
+    Answer, EntryKind, EventDraft, Failure, HandlerOp, Key, Mismatch, Note, Outcome, Payload, Problem, ProblemCode,
+    RunId, RunStatus, Span, StateKey, Terminal, Undelivered,
 };
 use proptest::prelude::*;
 
@@ -19,6 +19,7 @@ pub(super) enum Act {
     Start { function: u8, key: u8, name: Option<u8>, idempotency: Option<u8>, delay: Option<u64> },
     Ingest(Vec<(u8, u8, Option<u8>)>),
     Signal { run: u8, name: u8, id: Option<u8> },
+    Update { run: u8, name: u8, id: Option<u8> },
     SettleAwakeable { run: u8, err: bool },
     Cancel(u8),
     Kill(u8),
@@ -62,6 +63,8 @@ pub(super) enum How {
     Prophetic,
     /// With ops again that are in the journal.
     Again,
+    /// A status, then a failure.
+    Noisy,
 }
 
 /// One case: handlers, what happens, and how many runs rest in memory.
@@ -87,6 +90,7 @@ fn leaf(index: u8) -> BoxedStrategy<Node> {
         (8, (0u32..4, proptest::bool::weighted(0.1)).prop_map(|(throws, fatal)| Node::Step { throws, fatal }).boxed()),
         (3, prop_oneof![4 => 1u64..3_000, 1 => Just(900_000u64)].prop_map(Node::Sleep).boxed()),
         (4, (0u8..2, timeout()).prop_map(|(name, timeout)| Node::Signal(name, timeout)).boxed()),
+        (3, (0u8..2, timeout()).prop_map(|(name, timeout)| Node::Update(name, timeout)).boxed()),
         (2, timeout().prop_map(Node::Awakeable).boxed()),
         (1, Just(Node::Marker).boxed()),
         (5, {
@@ -140,12 +144,14 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(How::Twice),
         1 => Just(How::Prophetic),
         1 => Just(How::Again),
+        1 => Just(How::Noisy),
     ];
     let length = prop_oneof![6 => 1u64..4_000, 2 => Just(60_000u64), 1 => Just(700_000), 1 => Just(86_400_000)];
     prop_oneof![
         8 => start,
         6 => proptest::collection::vec((0u8..3, 0u8..5, some(3)), 1..3).prop_map(Act::Ingest),
         6 => (any::<u8>(), 0u8..2, some(4)).prop_map(|(run, name, id)| Act::Signal { run, name, id }),
+        5 => (any::<u8>(), 0u8..2, some(4)).prop_map(|(run, name, id)| Act::Update { run, name, id }),
         3 => (any::<u8>(), any::<bool>()).prop_map(|(run, err)| Act::SettleAwakeable { run, err }),
         2 => any::<u8>().prop_map(Act::Cancel),
         1 => any::<u8>().prop_map(Act::Kill),
@@ -226,6 +232,13 @@ impl Chaos {
                 };
                 let settle = Outcome::Ok(Payload::trusted(payload));
                 self.world.submit(Command::Signal { run, name: format!("s{name}").into(), id, settle });
+            }
+            Act::Update { run, name, id } => {
+                let run = self.run_at(run);
+                let id = id.map(|id| format!("i{id}").into());
+                self.signals += 1;
+                let data = Payload::trusted(self.signals.to_string());
+                self.world.submit(Command::Update { run, name: format!("s{name}").into(), id, data });
             }
             Act::SettleAwakeable { run, err } => {
                 let run = self.run_at(run);
@@ -325,6 +338,12 @@ impl Chaos {
                 code: "sleep".to_owned(),
             }),
             How::Empty => Answer::Ops { seen, ops: Vec::new(), end: None, awaiting: Vec::new() },
+            How::Noisy => {
+                let failure = Failure::new("Noisy", "planted");
+                let end = Some(Terminal::Fail(Box::new(failure.clone()), failure.payload()));
+                let ops = vec![HandlerOp::Note(Note::Status(Payload::null()))];
+                Answer::Ops { seen, ops, end, awaiting: Vec::new() }
+            }
             How::Contradiction | How::Twice | How::Prophetic | How::Again | How::Honestly => {
                 let mut answer = self.world.handle(&call.snapshot);
                 let wrong = call.snapshot.entries.iter().find(|entry| entry.seq.is_some());

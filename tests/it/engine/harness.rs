@@ -500,7 +500,9 @@ impl World {
             let run = head.id;
             let settle = backstitch_server::model::Outcome::Ok(Payload::null());
             let signal = |name: &str| Command::Signal { run, name: name.into(), id: None, settle: settle.clone() };
-            for command in [Command::Wake { run }, Command::Close { run, after: 0 }, signal("s0"), signal("s1")] {
+            let update = Command::Update { run, name: "s0".into(), id: None, data: Payload::null() };
+            let others = [signal("s0"), signal("s1"), update];
+            for command in [Command::Wake { run }, Command::Close { run, after: 0 }].into_iter().chain(others) {
                 let ours = self.partition.decide(at, &self.registry, &command);
                 let theirs = fresh.decide(at, &self.registry, &command);
                 assert_eq!(format!("{ours:?}"), format!("{theirs:?}"), "decided otherwise after loading: {command:?}");

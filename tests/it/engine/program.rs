@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use backstitch_server::engine::awakeable_signal;
 use backstitch_server::model::{
-    Answer, Awaiting, EntryKind, EntryStatus, EventDraft, Failure, HandlerOp, InvokeOp, Outcome, Payload, RetryPolicy,
-    Snapshot, Span, StepReport, StepResult, Terminal, WaitEventOp, WaitSignalOp, names,
+    Answer, Awaiting, EntryKind, EntryStatus, EventDraft, Failure, HandlerOp, InvokeOp, Note, Outcome, Payload,
+    RetryPolicy, Snapshot, Span, StepReport, StepResult, Terminal, WaitEventOp, WaitSignalOp, names,
 };
 
 /// What a handler does with one entry, or with several at once.
@@ -18,6 +18,8 @@ pub(super) enum Node {
     Sleep(u64),
     /// A wait for the signal `s{0}`.
     Signal(u8, Option<u64>),
+    /// A wait for the update `s{0}`, which is replied to.
+    Update(u8, Option<u64>),
     /// A wait that a token settles.
     Awakeable(Option<u64>),
     /// A wait for the event `e{name}`.
@@ -290,6 +292,10 @@ impl<'a> Walk<'a> {
         let entry = self.by_id.get(&*id).map(|at| &self.snapshot.entries[*at]);
         if self.delivered.contains(&*id) {
             let failed = entry.is_some_and(|entry| matches!(entry.outcome, Some(Outcome::Err(_))));
+            if let (Node::Update(..), Some(Outcome::Ok(value))) = (node, entry.and_then(|entry| entry.outcome.as_ref()))
+            {
+                self.reply(&id, value);
+            }
             return if failed && !self.program.catches { State::Failed("Thrown") } else { State::Done };
         }
         let failures = match entry {
@@ -302,6 +308,16 @@ impl<'a> Walk<'a> {
             self.ops.push(op);
         }
         State::Blocked
+    }
+
+    /// Replies to an update, in each invocation that comes by.
+    fn reply(&mut self, id: &str, value: &Payload) {
+        if self.created.insert(format!("reply to {id}")) {
+            let value: serde_json::Value = value.read().expect("an update is JSON");
+            let update = value["id"].as_str().expect("an update has an id").into();
+            let reply = Outcome::Ok(Payload::trusted(format!("\"{id}\"")));
+            self.ops.push(HandlerOp::Note(Note::Reply { update, reply }));
+        }
     }
 
     fn op(&mut self, node: &Node, id: &str, failures: u32) -> HandlerOp {
@@ -320,6 +336,11 @@ impl<'a> Walk<'a> {
                 let signal = format!("s{signal}");
                 let params = Payload::trusted(format!(r#"{{"signal":"{signal}"}}"#));
                 let (signal, timeout) = (signal.into(), timeout.map(Span));
+                HandlerOp::WaitSignal(WaitSignalOp { id: id.into(), name, params, signal, timeout })
+            }
+            Node::Update(update, timeout) => {
+                let params = Payload::trusted(format!(r#"{{"signal":"s{update}","update":true}}"#));
+                let (signal, timeout) = (format!("$update/s{update}").into(), timeout.map(Span));
                 HandlerOp::WaitSignal(WaitSignalOp { id: id.into(), name, params, signal, timeout })
             }
             Node::Awakeable(timeout) => {

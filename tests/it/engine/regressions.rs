@@ -1,6 +1,6 @@
 //! What was found once, each by its smallest case.
 
-use backstitch_server::model::RunStatus;
+use backstitch_server::model::{Outcome, Payload, RunStatus};
 
 use super::book::Book;
 use super::chaos::{Act, Case, How, execute};
@@ -51,6 +51,35 @@ fn a_run_that_ended_closes_its_children() {
     let child = || vec![Node::Child { function: 1, timeout: None, detached: false }];
     let race = vec![Node::Race(vec![vec![Node::Marker], child(), child()])];
     check(race, vec![start(), Act::Flow(3)]);
+}
+
+fn update(id: Option<u8>) -> Act {
+    Act::Update { run: 0, name: 0, id }
+}
+
+#[test]
+fn an_update_settles_its_wait_and_is_replied_to_once() {
+    let nodes = vec![Node::Update(0, None), Node::Signal(0, None), Node::Update(0, None)];
+    let acts = vec![start(), update(Some(1)), update(Some(1)), Act::Flow(9), Act::Crash, signal(0), update(None)];
+    let book = check(nodes, acts);
+    assert_eq!(book.runs[&1].status, RunStatus::Completed);
+    let replies: Vec<_> = book.signals.values().filter_map(|signal| signal.reply.clone()).collect();
+    assert_eq!(replies, ["\"0\"", "\"2\""].map(|text| Outcome::Ok(Payload::trusted(text))));
+}
+
+#[test]
+fn signals_and_updates_of_one_name_are_apart() {
+    let book = check(vec![Node::Signal(0, Some(5))], vec![start(), Act::Flow(9), update(None)]);
+    let update = book.signals.values().next().expect("is kept");
+    assert_eq!((update.consumed_by, update.reply.clone()), (None, None));
+}
+
+/// What a handler says before it fails again in the same way is no progress.
+#[test]
+fn a_note_does_not_reset_the_count_of_failures() {
+    let failing = || [call(), vec![Act::Answer(0, How::Noisy), Act::Advance(9_000), Act::Work(9)]].concat();
+    let book = check(Vec::new(), [vec![start()], failing(), failing(), failing()].concat());
+    assert_eq!(book.runs[&1].status, RunStatus::Failed);
 }
 
 #[test]

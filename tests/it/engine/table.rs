@@ -85,6 +85,7 @@ fn commands(run: RunId, index: u8) -> Vec<(&'static str, Command)> {
         ("stale answer", Command::Returned { token, answer, started_at: super::harness::START }),
         ("awaited signal", signal("s0")),
         ("early signal", signal("s1")),
+        ("update", Command::Update { run, name: "s0".into(), id: None, data: Payload::null() }),
         ("awakeable", signal("$awakeable/0")),
         ("cancel", Command::Cancel { run }),
         ("kill", Command::Kill { run }),
@@ -117,6 +118,7 @@ fn result(world: &mut World, run: RunId, command: &Command) -> String {
         Reply::Accepted(events) => format!("accepted {}", events.len()),
         Reply::Run { created, .. } => if created { "created" } else { "known" }.to_owned(),
         Reply::Signalled { fresh } => if fresh { "signalled" } else { "repeated" }.to_owned(),
+        Reply::Updated { fresh, .. } => if fresh { "updated" } else { "repeated" }.to_owned(),
         Reply::News(news) => format!("news {} {} {:?}", news.settled.len(), news.retry.len(), news.stop),
         Reply::Status(status) => status.to_string(),
         Reply::Explanation(explanation) => {

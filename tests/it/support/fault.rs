@@ -8,7 +8,7 @@ use backstitch_server::model::{
 };
 use backstitch_server::store::{
     Commit, Dump, EventFilter, EventView, Journal, Ownership, RegistryRows, RunFilter, RunView, Store, StoreError,
-    Timer,
+    Timer, UpdateView,
 };
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
@@ -172,6 +172,10 @@ impl<S: Store> Store for FaultStore<S> {
 
     fn journal(&self, id: RunId) -> BoxFuture<'_, Result<Option<Journal>, StoreError>> {
         self.inner.journal(id)
+    }
+
+    fn update(&self, run: RunId, id: Text) -> BoxFuture<'_, Result<Option<UpdateView>, StoreError>> {
+        self.inner.update(run, id)
     }
 
     fn children(&self, id: RunId, limit: usize) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>> {
