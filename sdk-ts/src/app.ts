@@ -4,11 +4,12 @@
 import { type Codec, plain } from "./codec.js";
 import { checkedDuration } from "./duration.js";
 import { MisuseError } from "./errors.js";
-import type { FunctionDefinition, FunctionOptions, Handler, Trigger, TriggeredBy } from "./function.js";
+import type { CancelTrigger, FunctionDefinition, FunctionOptions, Handler, Trigger, TriggeredBy } from "./function.js";
 import { consoleLogger, type Logger } from "./log.js";
+import { callsOf, type ObjectDefinition, type ObjectHandler } from "./object.js";
 import { retryParams } from "./steps.js";
 import type { Json, Jsonify } from "./types.js";
-import type { ManifestFunction, ManifestTrigger } from "./wire/manifest.js";
+import type { ManifestFunction, ManifestObject, ManifestTrigger } from "./wire/manifest.js";
 
 /** What an app is made of. */
 export interface BackstitchOptions {
@@ -41,6 +42,7 @@ export class Backstitch {
   readonly codec: Codec;
   readonly log: Logger;
   readonly #functions = new Map<string, FunctionDefinition<any, any>>();
+  readonly #objects = new Set<string>();
 
   constructor(options: BackstitchOptions) {
     if (!ID.test(options?.id ?? "")) throw new MisuseError(`failed to create the app ${JSON.stringify(options?.id)}: ids are made of letters, digits, - _ . and begin with a letter or digit.`);
@@ -49,7 +51,7 @@ export class Backstitch {
     this.log = options.log ?? consoleLogger;
   }
 
-  /** The app's functions by id. */
+  /** The app's functions by id, those that handle failures and those of objects among them. */
   get functions(): ReadonlyMap<string, FunctionDefinition<any, any>> {
     return this.#functions;
   }
@@ -60,12 +62,66 @@ export class Backstitch {
     handler: Handler<On, In, Out>,
   ): FunctionDefinition<Sent, Jsonify<Out>> {
     const what = `the function ${JSON.stringify(options?.id)}`;
+    this.#refuse(what, options?.id, handler);
+    describeFunction(options as FunctionOptions, what); // Refuses what is wrong here, where the stack names the line.
+    const { onFailure } = options;
+    const failureId = `${options.id}.onFailure`;
+    if (onFailure !== undefined) {
+      this.#refuse(`the \`onFailure\` of ${what}`, failureId, onFailure);
+      this.#add({ function: failureId, options: { id: failureId }, handler: onFailure as Handler<any, any>, failureOf: options.id });
+    }
+    return this.#add({ function: options.id, options: options as FunctionOptions, handler: handler as Handler<any, any> });
+  }
+
+  /**
+   * Defines an object: durable state under a key, and the handlers that work on it. Call what it returns with a key, to call a handler.
+   *
+   * ```ts
+   * export const cart = app.object({ id: "cart" }, {
+   *   add: exclusive(async ({ state, input }: ObjectContext<Cart, Item>) => state.set("items", [...(state.get("items") ?? []), input])),
+   *   items: shared(async ({ state }: SharedContext<Cart>) => state.get("items") ?? []),
+   * });
+   * await step.invoke("add", cart("user-17").add, { sku: "lamp", cents: 4_900 });
+   * ```
+   */
+  object<H extends Record<string, ObjectHandler>>(options: { id: string }, handlers: H): ObjectDefinition<H> {
+    const what = `the object ${JSON.stringify(options?.id)}`;
     if (!ID.test(options?.id ?? "")) throw new MisuseError(`failed to define ${what}: ids are made of letters, digits, - _ . and begin with a letter or digit.`);
-    if (this.#functions.has(options.id)) throw new MisuseError(`failed to define ${what}: the app \`${this.id}\` already has one of this id.`);
+    if (this.#objects.has(options.id)) throw new MisuseError(`failed to define ${what}: the app \`${this.id}\` already has one of this id.`);
+    if (Object.keys(handlers).length === 0) throw new MisuseError(`failed to define ${what}: it has no handlers.`);
+    for (const [id, { mode, options: own, handler }] of Object.entries(handlers)) {
+      const one = `the handler ${JSON.stringify(id)} of ${what}`;
+      if (!ID.test(id)) throw new MisuseError(`failed to define ${one}: ids are made of letters, digits, - _ . and begin with a letter or digit.`);
+      describeFunction({ ...own, id }, one);
+      this.#add({ function: `${options.id}/${id}`, options: { ...own, id }, handler: handler as Handler<any, any>, mode });
+    }
+    this.#objects.add(options.id);
+    return Object.assign((key: string) => callsOf(this.id, options.id, key) as never, { app: this.id, object: options.id });
+  }
+
+  /** The manifest's part about functions and objects. */
+  describe(): { functions: ManifestFunction[]; objects: ManifestObject[] } {
+    const all = [...this.#functions.values()];
+    const functions = all.filter((fn) => fn.mode === undefined).map((fn) => {
+      const described = describeFunction(fn.options);
+      return fn.failureOf === undefined ? described : { ...described, triggers: [{ failureOf: fn.failureOf }] };
+    });
+    const objects = [...this.#objects].map((id) => {
+      const own = all.filter((fn) => fn.mode !== undefined && fn.function.startsWith(`${id}/`));
+      return { id, handlers: own.map((fn) => ({ ...describeFunction(fn.options), mode: fn.mode as "exclusive" | "shared" })) };
+    });
+    return { functions, objects };
+  }
+
+  #refuse(what: string, id: string, handler: unknown): void {
+    if (!ID.test(id ?? "")) throw new MisuseError(`failed to define ${what}: ids are made of letters, digits, - _ . and begin with a letter or digit.`);
+    if (this.#functions.has(id)) throw new MisuseError(`failed to define ${what}: the app \`${this.id}\` already has one of this id.`);
     if (typeof handler !== "function") throw new MisuseError(`failed to define ${what}: its handler is ${typeof handler}, not a function.`);
-    describeFunction(options as FunctionOptions); // Refuses what is wrong here, where the stack names the line.
-    const definition = { app: this.id, function: options.id, options: options as FunctionOptions, handler: handler as Handler<any, any> };
-    this.#functions.set(options.id, definition);
+  }
+
+  #add(fn: Omit<FunctionDefinition<any, any>, "app">): FunctionDefinition<any, any> {
+    const definition = { app: this.id, ...fn };
+    this.#functions.set(fn.function, definition);
     apps.set(definition, this);
     return definition;
   }
@@ -94,8 +150,7 @@ export function appOf(fn: object): Backstitch {
 }
 
 /** A function as the manifest has it. Throws `MisuseError` for what the server would refuse. */
-export function describeFunction(options: FunctionOptions): ManifestFunction {
-  const what = `the function \`${options.id}\``;
+export function describeFunction(options: FunctionOptions, what = `the function \`${options.id}\``): ManifestFunction {
   const { start, run, invocation } = options.timeouts ?? {};
   for (const [key, value] of Object.entries({ start, run, invocation })) if (value !== undefined) checkedDuration(value, `\`timeouts.${key}\` of ${what}`);
   return {
@@ -104,5 +159,13 @@ export function describeFunction(options: FunctionOptions): ManifestFunction {
     triggers: (options.on ?? []).map((trigger) => describeTrigger(trigger, what)),
     ...(options.retry === undefined ? {} : { retry: retryParams(options.retry, `\`retry\` of ${what}`) as object }),
     ...(options.timeouts === undefined ? {} : { timeouts: options.timeouts }),
+    ...(options.cancelOn === undefined ? {} : { cancelOn: options.cancelOn.map((trigger) => describeCancel(trigger, what)) }),
   };
+}
+
+function describeCancel({ event, if: filter, timeout }: CancelTrigger, what: string): object {
+  const name = typeof event === "string" ? event : event?.event;
+  if (!name) throw new MisuseError(`failed to define ${what}: an item of \`cancelOn\` names no event.`);
+  if (timeout !== undefined) checkedDuration(timeout, `\`timeout\` in \`cancelOn\` of ${what}`);
+  return { event: name, ...(filter === undefined ? {} : { if: filter }), ...(timeout === undefined ? {} : { timeout }) };
 }

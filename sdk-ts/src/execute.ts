@@ -6,6 +6,7 @@ import type { FunctionDefinition } from "./function.js";
 import { type Logger, runLogger } from "./log.js";
 import { Replay, type ReplayOptions } from "./replay/replay.js";
 import { parseWith } from "./schema.js";
+import { RunState } from "./state.js";
 import { Steps } from "./steps.js";
 import type { Answer } from "./wire/answer.js";
 import type { Invocation, WireEvent } from "./wire/invocation.js";
@@ -45,7 +46,9 @@ export function execute(app: Backstitch, fn: FunctionDefinition, invocation: Inv
     const data = byEvent ? await parsedData(fn, received) : decoded;
     const input = fn.options.input === undefined ? (byEvent ? data : decoded) : await parseWith(fn.options.input, "the function's input", decoded);
     const event = { ...received, data: byEvent ? data : input };
-    return fn.handler({ event, input, trigger, step, run: step.facts, log, get signal() { return replay.signal; } } as never);
+    const { facts } = step;
+    const object = fn.mode === undefined ? { event } : { key: run.key, state: new RunState(invocation.state ?? {}, replay, app.codec, fn.mode === "exclusive") };
+    return fn.handler({ ...object, input, trigger, step, run: facts, log, get signal() { return replay.signal; } } as never);
   };
   return replay.answer(handler, (result) => writeJson(`the result of \`${fn.function}\``, app.codec.encode(result)));
 }

@@ -35,6 +35,26 @@ export interface FunctionTimeouts {
   invocation?: Duration;
 }
 
+/** An event that cancels a run. */
+export interface CancelTrigger {
+  /** The event. */
+  event: EventType<any, any, any> | string;
+  /** A CEL filter over `event` (what triggered the run) and `async` (the event that may cancel it). */
+  if?: string;
+  /** For how long after the run's start the event cancels it; always if left out. */
+  timeout?: Duration;
+}
+
+/** What `onFailure` is started with. */
+export interface Failure {
+  /** The run that has failed for good. */
+  readonly run: { readonly id: string; readonly app: string; readonly function: string; readonly name: string | null };
+  /** Why. */
+  readonly error: { readonly name: string; readonly message: string; readonly code?: string; readonly data?: Json };
+  /** What it was started with. */
+  readonly input: Json;
+}
+
 /** Starts a function at times: a cron line, with an optional time zone. A server without schedules refuses the app and says so. */
 export interface CronTrigger {
   cron: string;
@@ -72,14 +92,19 @@ export interface FunctionOptions<On extends readonly Trigger[] = readonly Trigge
   input?: StandardSchema<Sent, In>;
   /** When the handler is tried again after an error of its own; steps have theirs. */
   retry?: RetryOptions;
+  /** How long its runs may take, to begin, to end, and in one invocation. What takes longer fails with `Timeout`. */
   timeouts?: FunctionTimeouts;
+  /** Events that cancel a run. */
+  cancelOn?: readonly CancelTrigger[];
+  /** A function of its own, `<id>.onFailure`, that is started for each run that fails for good: to tell somebody, to clean up. */
+  onFailure?: Handler<[], Failure>;
 }
 
 /** What a handler is given. */
 export interface Context<On extends readonly Trigger[] = readonly Trigger[], In = Json> {
   /**
-   * What triggered the run. A run that was called and not triggered has an event made of its call: `name` is `backstitch/call` or
-   * `backstitch/invoke`, `data` is the input.
+   * What triggered the run. A run that was called and not triggered has an event made of its call: `name` is `backstitch/call`,
+   * `backstitch/invoke` or `backstitch/failure`, `data` is the input.
    */
   readonly event: TriggeredBy<On>;
   /** What the run was started with; the event's data if an event started it. */
@@ -103,8 +128,10 @@ export type Handler<On extends readonly Trigger[] = readonly Trigger[], In = Jso
 export interface FunctionRef<In = unknown, Out = unknown> {
   /** The app it lives in; the caller's own if undefined. */
   readonly app: string | undefined;
-  /** Its id. */
+  /** Its id; of a handler of an object `object/handler`. */
   readonly function: string;
+  /** The key of the object, for a handler of one. */
+  readonly key?: string;
   /** Only types. */
   readonly $types?: { input: In; output: Out };
 }
@@ -114,7 +141,14 @@ export interface FunctionDefinition<In = unknown, Out = unknown> extends Functio
   readonly app: string;
   readonly options: FunctionOptions;
   readonly handler: Handler<any, any, unknown>;
+  /** Whose failures start it, if it is an `onFailure`. */
+  readonly failureOf?: string;
+  /** How it works on its object, if it is a handler of one. */
+  readonly mode?: ObjectMode;
 }
+
+/** How a handler works on its object: one at a time, or at once beside others and without changing it. */
+export type ObjectMode = "exclusive" | "shared";
 
 /**
  * Refers to a function by its name, `"app/function"`, or `"function"` for the caller's own app: for functions of other code bases and languages.

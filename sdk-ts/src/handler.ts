@@ -4,7 +4,7 @@
  * Everything outside is refused here, typed, before user code is reached: unsigned, unreadable, oversized, unknown. Errors of user
  * code are answers, not problems.
  */
-import { type Backstitch, describeFunction } from "./app.js";
+import type { Backstitch } from "./app.js";
 import { durationMs } from "./duration.js";
 import { execute } from "./execute.js";
 import type { FunctionDefinition } from "./function.js";
@@ -127,8 +127,8 @@ export class HttpHandler {
     const { functions } = this.#app;
     // Functions may be defined after the handler was made, as modules load.
     if (this.#described?.functions !== functions.size) {
-      const described = [...functions.values()].map((fn) => describeFunction(fn.options));
-      this.#described = { ...makeManifest(this.#app.id, described, this.#env, this.#limits), functions: functions.size };
+      const described = this.#app.describe();
+      this.#described = { ...makeManifest(this.#app.id, described.functions, described.objects, this.#env, this.#limits), functions: functions.size };
     }
     return this.#described as { manifest: Manifest; hash: string };
   }
@@ -218,7 +218,7 @@ export class HttpHandler {
   /** In dev, what failed is shown where the developer looks: in the app's own output. */
   #tell(ops: readonly Op[], { run }: Invocation): void {
     for (const op of ops) {
-      if (!("err" in op) || op.err === undefined) continue;
+      if ((op.op !== "fail" && op.op !== "step") || op.err === undefined) continue;
       const what = op.op === "fail" ? `function \`${run.function}\`` : `step \`${op.id}\` (attempt ${op.attempt})`;
       const next = op.err.retryable === false ? "final" : "the server decides when to try again";
       this.#app.log.warn(`backstitch: ${what} failed: ${op.err.name}: ${op.err.message} (${next})`, { run: run.id });

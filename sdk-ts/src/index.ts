@@ -9,8 +9,10 @@
 export { Backstitch, type BackstitchOptions } from "./app.js";
 export {
   functionRef,
+  type CancelTrigger,
   type Context,
   type CronTrigger,
+  type Failure,
   type FilteredTrigger,
   type FunctionDefinition,
   type FunctionOptions,
@@ -22,9 +24,22 @@ export {
 } from "./function.js";
 export { event, type DraftOptions, type EventDraft, type EventType, type ReceivedEvent } from "./event.js";
 export { signal, type SignalType } from "./signal.js";
+export { update, type Update, type Updated, type UpdateType } from "./update.js";
+export {
+  exclusive,
+  objectRef,
+  shared,
+  type ObjectCalls,
+  type ObjectContext,
+  type ObjectDefinition,
+  type ObjectHandler,
+  type ObjectHandlerOptions,
+  type SharedContext,
+} from "./object.js";
+export type { ReadState, State } from "./state.js";
 
 // Use in handlers.
-export type { MapOptions, Step, StepOptions, Waited, WaitForEventOptions, WaitOptions } from "./step.js";
+export type { InvokeOptions, MapOptions, Step, StepOptions, Waited, WaitForEventOptions, WaitOptions } from "./step.js";
 export type { BodyFacts } from "./replay/entry.js";
 export type { Run } from "./run.js";
 export type { Logger } from "./log.js";

@@ -1,9 +1,14 @@
 /**
  * Facts of a run: equal in each of its invocations, so a handler may branch on them.
  */
+import type { Codec } from "./codec.js";
+import type { Call } from "./replay/entry.js";
 import type { Replay } from "./replay/replay.js";
-import { chanceNumber, chanceUuid } from "./wire/ids.js";
+import { chanceNumber, chanceUuid, join, segment } from "./wire/ids.js";
 import type { RunFacts } from "./wire/invocation.js";
+import { RawJson, writeJson, writeNote } from "./wire/json.js";
+
+const NO_PARAMS = new RawJson("{}");
 
 /**
  * Facts of the run, safe to use outside of steps: a replay sees the same.
@@ -22,24 +27,65 @@ export interface Run {
   readonly attempt: number;
   /** When the run was started. */
   readonly startedAt: Date;
+  /** When the run fails if it has not ended by then (`timeouts.run`); `undefined` if it may take as long as it does. */
+  readonly deadline: Date | undefined;
   /** The time of the last outcome that was delivered; before any, of the run's start. */
   now(): Date;
   /** A number from 0 up to but not including 1. */
   random(): number;
   /** A UUID. */
   uuid(): string;
+  /**
+   * Shows how things stand to whoever asks for the run's status, at once and without waking the handler. Any JSON, at most 64 KiB; the
+   * newest counts.
+   *
+   * ```ts
+   * run.setStatus({ phase: "awaiting approval", since: run.now() });
+   * ```
+   */
+  setStatus(value: unknown): void;
+  /**
+   * Whether the code goes the new way, for changing a function while it has runs: true for runs that come here after the change, and
+   * from then on; false for those that have been here with the old code. The answer is kept in the journal.
+   *
+   * ```ts
+   * if (run.patched("check-fraud")) await step.run("fraud", () => checkFraud(order));
+   * ```
+   */
+  patched(id: string): boolean;
+  /** Keeps the id of a patch taken when the old way is gone from the code: runs that remember it go on. */
+  deprecatePatch(id: string): void;
+  /**
+   * Ends this run and goes on in a new one with an empty journal: for functions that never end. Name, object, waiting updates and early
+   * signals go over to it, and so does whoever waits for the result. Nothing after the call is reached.
+   *
+   * ```ts
+   * if (turns === 1000) return run.continueAsNew({ ...input, balance });
+   * ```
+   */
+  continueAsNew(input: unknown): Promise<never>;
 }
 
 /** The facts as seen in one scope: chance is counted there. */
-export function factsIn(scope: string, facts: RunFacts, replay: Replay): Run {
+export function factsIn(scope: string, facts: RunFacts, replay: Replay, codec: Codec): Run {
   let counter = 0;
   return {
     id: facts.id,
     name: facts.name,
     attempt: facts.attempt,
     startedAt: new Date(facts.startedAt),
+    deadline: facts.deadline === undefined ? undefined : new Date(facts.deadline),
     now: () => new Date(replay.lastDeliveredAt),
     random: () => chanceNumber(facts.id, scope, counter++),
     uuid: () => chanceUuid(facts.id, scope, counter++),
+    setStatus: (value) => replay.setStatus(writeNote("the status of the run", value)),
+    patched: (id) => replay.patched(patchCall(id)),
+    deprecatePatch: (id) => void patchCall(id),
+    continueAsNew: (input) => replay.continueAsNew(writeJson("the input to continue with", codec.encode(input))),
   };
+}
+
+/** The marker of a patch: one for the whole run, whichever scope asks. */
+function patchCall(id: string): Call<void> {
+  return { op: "marker", id: join("patched", segment(id, 0)), name: id, params: NO_PARAMS, read: () => undefined };
 }

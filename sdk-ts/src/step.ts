@@ -7,13 +7,27 @@ import type { BodyFacts } from "./replay/entry.js";
 import type { Run } from "./run.js";
 import type { SignalType } from "./signal.js";
 import type { Duration, Json, Jsonify } from "./types.js";
+import type { Updated, UpdateType } from "./update.js";
 
 /** Options of a step. */
-export interface StepOptions {
+export interface StepOptions<T = any> {
   /** When it is tried again after an error; the server's default if left out: 5 attempts, from 1 s, doubling. */
   retry?: RetryOptions;
   /** How long one attempt may take. The body's `signal` aborts then. */
   timeout?: Duration;
+  /** How long an attempt may go without calling `heartbeat`. It fails with `Timeout` then, and is tried again. */
+  heartbeat?: Duration;
+  /** How long all attempts and the pauses between them may take together. The step fails with `Timeout` then, and `data.lastError` says why. */
+  scheduleToClose?: Duration;
+  /** How long a step that is due to be tried again may wait for a handler that takes it up. It fails with `Timeout` then. */
+  scheduleToStart?: Duration;
+  /**
+   * Undoes the step, given its result. Called when the run fails for good or is cancelled, if the step had succeeded: all that did, the last
+   * one first, one after the other. It may be tried several times, so hand its `idempotencyKey` to whoever must not do it twice.
+   */
+  compensate?: (result: T, facts: BodyFacts) => unknown;
+  /** When the compensation is tried again; 10 attempts if left out. If they are used up, the run is held for a person to look at. */
+  compensateRetry?: RetryOptions;
 }
 
 /** What a wait comes to: what came, or that nothing came in time. */
@@ -23,6 +37,15 @@ export type Waited<T> = { readonly timedOut: false; readonly data: T } | { reado
 export interface WaitOptions {
   /** When to give up; never if left out. */
   timeout?: Duration;
+}
+
+/** Options of a child that is waited for. */
+export interface InvokeOptions extends WaitOptions {
+  /**
+   * What becomes of the child when this run ends before it: it is cancelled (`"cancel"`, if left out), left alone (`"abandon"`), or this
+   * run's end waits for it (`"wait"`).
+   */
+  parentClose?: "cancel" | "abandon" | "wait";
 }
 
 /** Options of a wait for an event. */
@@ -53,10 +76,14 @@ export interface Step {
    * hand `idempotencyKey` to whoever must not do it twice. Rejects with `StepError` when the attempts are used up.
    *
    * ```ts
-   * const charge = await step.run("charge", ({ idempotencyKey }) => pay(order, idempotencyKey), { retry: { attempts: 8 }, timeout: "2m" });
+   * const charge = await step.run("charge", ({ idempotencyKey }) => pay(order, idempotencyKey), {
+   *   retry: { attempts: 8 },
+   *   timeout: "2m",
+   *   compensate: (charge, { idempotencyKey }) => refund(charge.id, idempotencyKey),
+   * });
    * ```
    */
-  run<T>(id: string, body: (facts: BodyFacts) => T | Promise<T>, options?: StepOptions): Promise<Jsonify<T>>;
+  run<T>(id: string, body: (facts: BodyFacts) => T | Promise<T>, options?: StepOptions<NoInfer<Jsonify<T>>>): Promise<Jsonify<T>>;
 
   /**
    * Sleeps, without holding anything while it does.
@@ -89,6 +116,20 @@ export interface Step {
   waitForSignal(id: string, signal: string, options?: WaitOptions): Promise<Waited<Json>>;
 
   /**
+   * Waits for an update: a message whose sender waits for the answer. Data that the update's schema refuses are rejected at once, and the
+   * wait goes on.
+   *
+   * ```ts
+   * const change = await step.waitForUpdate("change", changeAddress, { timeout: "3d" });
+   * if (!change.timedOut) {
+   *   const fee = await step.run("reroute", () => reroute(change.data));
+   *   change.reply({ fee });
+   * }
+   * ```
+   */
+  waitForUpdate<T, Result>(id: string, update: UpdateType<any, T, Result>, options?: WaitOptions): Promise<Updated<T, Result>>;
+
+  /**
    * Waits for an event.
    *
    * ```ts
@@ -111,13 +152,14 @@ export interface Step {
   awakeable<T = Json>(id: string, options?: WaitOptions): { readonly token: string; readonly promise: Promise<Waited<Jsonify<T>>> };
 
   /**
-   * Runs another function as a child and waits for its result. Rejects with `StepError`: `ChildFailed`, `ChildCancelled`, or `Timeout`.
+   * Runs another function, or a handler of an object, as a child and waits for its result. Rejects with `StepError`: `ChildFailed` or
+   * `ChildCancelled` (`data.error` is the child's own), or `Timeout`.
    *
    * ```ts
    * const bill = await step.invoke("bill", charge, { cents: 100 }, { timeout: "10m" });
    * ```
    */
-  invoke<In, Out>(id: string, fn: FunctionRef<In, Out>, input: In, options?: WaitOptions): Promise<Out>;
+  invoke<In, Out>(id: string, fn: FunctionRef<In, Out>, input: In, options?: InvokeOptions): Promise<Out>;
 
   /**
    * Starts another function and goes on; resolves to the child's run id. It lives on when this run ends.

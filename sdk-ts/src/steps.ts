@@ -7,15 +7,17 @@ import { MisuseError, StepError } from "./errors.js";
 import { type EventDraft, type EventType, pointInTime, type ReceivedEvent } from "./event.js";
 import type { FunctionRef, RetryOptions } from "./function.js";
 import type { Codec } from "./codec.js";
-import type { BodyFacts, Group } from "./replay/entry.js";
+import type { BodyFacts, Call, Group } from "./replay/entry.js";
 import type { Replay } from "./replay/replay.js";
+import { UNDO } from "./replay/undo.js";
 import { factsIn, type Run } from "./run.js";
 import { parseWith } from "./schema.js";
 import type { SignalType } from "./signal.js";
-import type { MapOptions, Step, StepOptions, Waited, WaitForEventOptions, WaitOptions } from "./step.js";
+import type { InvokeOptions, MapOptions, Step, StepOptions, Waited, WaitForEventOptions, WaitOptions } from "./step.js";
 import type { Duration, StandardSchema } from "./types.js";
+import type { Update, Updated, UpdateType } from "./update.js";
 import type { EntryKind } from "./wire/answer.js";
-import { fromWireError } from "./wire/error.js";
+import { fromWireError, toWireError, type WireError } from "./wire/error.js";
 import { awakeableToken, join, segment } from "./wire/ids.js";
 import { ATTEMPTS_MAX, FACTOR_MAX } from "./wire/limits.js";
 import type { JournalEntry, RunFacts } from "./wire/invocation.js";
@@ -65,18 +67,36 @@ export class Steps implements Step {
   constructor(host: StepsHost, path: string) {
     this.#host = host;
     this.#path = path;
-    this.facts = factsIn(path, host.facts, host.replay);
+    this.facts = factsIn(path, host.facts, host.replay, host.codec);
   }
 
   run<T>(id: string, body: (facts: BodyFacts) => T | Promise<T>, options: StepOptions = {}): Promise<any> {
     if (typeof body !== "function") throw new MisuseError(`failed to create step \`${id}\`: its body is ${typeof body}, not a function. Write step.run("${id}", () => …).`);
     const { codec } = this.#host;
-    const timeoutMs = options.timeout === undefined ? undefined : durationMs(options.timeout, `the time-out of step \`${id}\``);
-    const params = { retry: retryParams(options.retry, `the retry policy of step \`${id}\``), timeout: options.timeout };
+    const span = (value: Duration | undefined, what: string): number | undefined => (value === undefined ? undefined : durationMs(value, `${what} of step \`${id}\``));
+    const { timeout, heartbeat, scheduleToClose, scheduleToStart, compensate, compensateRetry } = options;
+    const [timeoutMs, heartbeatMs] = [span(timeout, "the time-out"), span(heartbeat, "`heartbeat`")];
+    span(scheduleToClose, "`scheduleToClose`");
+    span(scheduleToStart, "`scheduleToStart`");
+    const retry = retryParams(options.retry, `the retry policy of step \`${id}\``);
+    const params = { retry, timeout, heartbeat, scheduleToClose, scheduleToStart, compensate: compensate === undefined ? undefined : true };
+    const coded = (facts: BodyFacts): BodyFacts => ({ ...facts, heartbeat: (details) => facts.heartbeat(codec.encode(details)) });
     return this.#create("step", id, params, (outcome) => codec.decode(valueOf(outcome)), {
-      body: async (facts: BodyFacts) => writeJson(`the result of step \`${id}\``, codec.encode(await body(facts))),
+      body: async (facts) => writeJson(`the result of step \`${id}\``, codec.encode(await body(coded(facts)))),
+      readDetails: (details) => codec.decode(details) as never,
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      ...(heartbeatMs === undefined ? {} : { heartbeatMs }),
+      ...(compensate === undefined ? {} : { undo: this.#undo(id, compensate, compensateRetry, coded) }),
     });
+  }
+
+  #undo(id: string, compensate: NonNullable<StepOptions["compensate"]>, retry: StepOptions["compensateRetry"], coded: (facts: BodyFacts) => BodyFacts): Call<unknown>["undo"] {
+    if (typeof compensate !== "function") throw new MisuseError(`failed to create step \`${id}\`: \`compensate\` is ${typeof compensate}, not a function.`);
+    const { codec } = this.#host;
+    return {
+      retry: retryParams(retry, `\`compensateRetry\` of step \`${id}\``),
+      body: async (outcome, facts) => writeJson(`the result of the compensation of \`${id}\``, codec.encode(await compensate(codec.decode(outcome.ok), coded(facts)))),
+    };
   }
 
   sleep(id: string, duration: Duration): Promise<void> {
@@ -92,6 +112,29 @@ export class Steps implements Step {
     const schema = typeof signal === "string" ? undefined : signal.schema;
     if (!name) throw new MisuseError(`failed to create the wait \`${id}\`: the signal's name is empty.`);
     return this.#wait("waitSignal", id, { signal: name, timeout: timeoutParam(options.timeout, id) }, schema, `the payload of signal \`${name}\``);
+  }
+
+  async waitForUpdate(id: string, update: UpdateType<any, any, any>, options: WaitOptions = {}): Promise<Updated<any, any>> {
+    const name = update?.update;
+    if (!name) throw new MisuseError(`failed to create the wait \`${id}\`: pass an update, as made by update("name").`);
+    const { replay } = this.#host;
+    let timeout = timeoutParam(options.timeout, id);
+    const until = timeout === undefined ? undefined : Date.parse(replay.lastDeliveredAt) + durationMs(timeout);
+    for (;;) {
+      const params = { signal: name, update: true, timeout };
+      const came = await this.#create("waitSignal", id, params, (outcome) => (outcome.timeout === true ? null : valueOf(outcome)));
+      if (came === null) return { timedOut: true };
+      const { id: updateId, data } = came as { id: string; data: unknown };
+      const reject = (error: unknown): void => replay.reply({ op: "reply", update: updateId, err: answerable(error) });
+      try {
+        const parsed = await parseWith(update.schema, `the data of update \`${name}\``, data);
+        const reply = (result: unknown): void => replay.reply({ op: "reply", update: updateId, ok: writeJson(`the answer to update \`${name}\``, result) });
+        return { timedOut: false, id: updateId, data: parsed, reply, reject } satisfies Update<any, any>;
+      } catch (error) {
+        reject(error);
+        if (until !== undefined) timeout = Math.max(0, until - Date.parse(replay.lastDeliveredAt));
+      }
+    }
   }
 
   waitForEvent(id: string, event: EventType<any, any, any> | string, options: WaitForEventOptions = {}): Promise<Waited<any>> {
@@ -117,14 +160,18 @@ export class Steps implements Step {
     return { token: awakeableToken(facts.id, facts.secret, wireId), promise };
   }
 
-  invoke(id: string, fn: FunctionRef<any, any>, input: unknown, options: WaitOptions = {}): Promise<any> {
+  invoke(id: string, fn: FunctionRef<any, any>, input: unknown, options: InvokeOptions = {}): Promise<any> {
     const { codec } = this.#host;
     const timeout = timeoutParam(options.timeout, id);
+    const { parentClose } = options;
+    if (parentClose !== undefined && !["cancel", "abandon", "wait"].includes(parentClose)) {
+      throw new MisuseError(`failed to create the child \`${id}\`: \`parentClose\` is ${JSON.stringify(parentClose)}, not "cancel", "abandon" or "wait".`);
+    }
     const read = (outcome: JournalEntry): unknown => {
       if (outcome.timeout === true) throw new StepError(outcome.id, `child \`${id}\` did not end within ${String(timeout)}`, { name: "Timeout" });
       return codec.decode(valueOf(outcome));
     };
-    return this.#create("invoke", id, { ...this.#target(id, fn, input), timeout }, read);
+    return this.#create("invoke", id, { ...this.#target(id, fn, input), timeout, parentClose }, read, parentClose === "wait" ? { holdsEnd: true } : {});
   }
 
   start(id: string, fn: FunctionRef<any, any>, input: unknown, options: { detached: true }): Promise<string> {
@@ -200,7 +247,7 @@ export class Steps implements Step {
   #target(id: string, fn: FunctionRef, input: unknown): Params {
     if (typeof fn?.function !== "string") throw new MisuseError(`failed to create the child \`${id}\`: pass a function of this app, or functionRef("app/function").`);
     const written = this.#host.codec.encode(input);
-    return { app: fn.app === this.#host.facts.app ? undefined : fn.app, function: fn.function, input: written === undefined ? null : written };
+    return { app: fn.app === this.#host.facts.app ? undefined : fn.app, function: fn.function, key: fn.key, input: written === undefined ? null : written };
   }
 
   #inner(id: string): Steps {
@@ -215,16 +262,23 @@ export class Steps implements Step {
     name: string,
     params: Params,
     read: (outcome: JournalEntry) => unknown,
-    more: { body?: (facts: BodyFacts) => Promise<ReturnType<typeof writeJson>>; timeoutMs?: number } = {},
+    more: Partial<Call<unknown>> = {},
     onId?: (id: string) => void,
   ): Promise<any> {
     const repeat = this.#entries.get(name) ?? 0;
     const id = join(this.#path, segment(name, repeat));
+    if (more.undo !== undefined) join(UNDO.slice(0, -1), id); // Its compensation needs an id, too.
     const written = writeJson(`the parameters of \`${name}\``, params);
     this.#entries.set(name, repeat + 1);
     onId?.(id);
     return this.#host.replay.create({ op, id, name, params: written, read, ...more });
   }
+}
+
+/** What the sender of an update is told of an error. */
+function answerable(error: unknown): WireError {
+  const { name, message, code, data } = toWireError(error, false);
+  return { name, message, ...(code === undefined ? {} : { code }), ...(data === undefined ? {} : { data }) };
 }
 
 /** Calls a branch; what it throws at once is a rejection, and the promise of an entry stays the very same. */

@@ -7,6 +7,7 @@ import { describe, test } from "node:test";
 import { Backstitch } from "../app.js";
 import { durationMs } from "../duration.js";
 import { HttpHandler, type HttpResponse } from "../handler.js";
+import { exclusive, shared } from "../object.js";
 import { awakeableToken, chanceNumber, chanceUuid, digest, join, segment } from "../wire/ids.js";
 import { assertAnswer } from "./match.test.js";
 import { handlerOf } from "./program.test.js";
@@ -34,14 +35,16 @@ function reported(t: any): string[] {
 describe("conformance", () => {
   assert.ok(cases.length >= 40, `only ${cases.length} cases found`);
   for (const file of cases) {
-    const { name, program, transcripts } = json(`cases/${file}`);
+    const { name, program, transcripts, object } = json(`cases/${file}`);
     assert.equal(`${name}.json`, file);
     for (const t of transcripts) {
       test(`${name}: ${t.when}`, { timeout: 5_000 }, async (after) => {
         const [bodies, stopped, warned]: string[][] = [[], [], []];
         const warn = (message: string): void => void warned?.push(/parameters of `([^`]+)`/.exec(message)?.[1] ?? "");
         const app = new Backstitch({ id: "conformance", log: { ...silent, warn } });
-        app.function({ id: "main" }, handlerOf(program, (entry) => void bodies?.push(entry), (entry) => void stopped?.push(entry)));
+        const handler = handlerOf(program, (entry) => void bodies?.push(entry), (entry) => void stopped?.push(entry));
+        if (object === undefined) app.function({ id: "main" }, handler);
+        else app.object({ id: object.id }, { [object.handler]: object.mode === "shared" ? shared(handler as never) : exclusive(handler as never) });
         const server = await standIn(t, defaults.token);
         after.after(() => server.close());
         const invocation = { ...defaults, links: server.links, ...t.invocation, run: { ...defaults.run, ...t.invocation.run } };

@@ -6,14 +6,14 @@ import { durationMs } from "../duration.js";
 
 type Fields = Record<string, any>;
 
-const DURATIONS = new Set(["for", "timeout", "retryAfter", "initialInterval", "maxInterval"]);
+const DURATIONS = new Set(["for", "timeout", "retryAfter", "initialInterval", "maxInterval", "heartbeat", "scheduleToClose", "scheduleToStart"]);
 const TIMES = new Set(["until", "at"]);
 const STAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
 /** Params in a form in which equal meanings are equal values. */
 function meaning(value: any, key = ""): any {
   if (Array.isArray(value)) return value.map((item) => meaning(item));
-  if (typeof value === "object" && value !== null) return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, k === "data" || k === "input" ? v : meaning(v, k)]));
+  if (typeof value === "object" && value !== null) return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, k === "data" || k === "input" || k === "set" ? v : meaning(v, k)]));
   if (DURATIONS.has(key)) return durationMs(value);
   return TIMES.has(key) ? Date.parse(value) : value;
 }
@@ -36,7 +36,16 @@ function sameOp(actual: Fields, expected: Fields, where: string): void {
   }
 }
 
-const idOf = (op: Fields): string => (op.op === "done" || op.op === "fail" || op.op === "yield" ? "(end)" : (op.id as string));
+const ENDS = ["done", "fail", "yield", "continueAsNew"];
+
+/** What tells an op from the others of one answer. */
+function idOf(op: Fields): string {
+  if (ENDS.includes(op.op)) return "(end)";
+  if (op.op === "status") return "(status)";
+  if (op.op === "reply") return `reply ${op.update}`;
+  return op.op === "heartbeat" ? `heartbeat ${op.id}` : (op.id as string);
+}
+
 const asSets = (groups: string[][]): string => JSON.stringify(groups.map((g) => [...g].sort()).sort());
 
 /** Asserts that an answer is what a transcript expects. */
@@ -57,5 +66,7 @@ export function assertOps(actual: Fields, expected: Fields, ordered: string[] = 
   for (const op of expected.ops) sameOp(actual.ops[ids.indexOf(idOf(op))], op, idOf(op));
   const end = ids.indexOf("(end)");
   assert.ok(end === -1 || end === ids.length - 1, "a terminal op stands last");
+  const before = (a: string, b: string): boolean => !ids.includes(a) || !ids.includes(b) || ids.indexOf(a) < ids.indexOf(b);
+  for (const id of ids) assert.ok(before(`heartbeat ${id}`, id), "a heartbeat stands before its step");
   assert.deepEqual(ids.filter((id) => ordered.includes(id)), ordered, "order");
 }

@@ -10,6 +10,8 @@ import { type TestRun, testRun, type TestRunOptions } from "../testing/index.js"
 import { handlerOf } from "./program.test.js";
 
 const cases = new URL("../../../tests/conformance/cases/", import.meta.url);
+/** Words of `needs` that the test kit does not simulate yet. */
+const LATER = ["status", "heartbeats", "stepTimeouts", "undo", "updates", "patches", "parentClose", "continueAsNew", "deadline", "objects"];
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
 /** What the outside does for a run that waits: settles the first wait by its id, else lets time pass to what is due first. False if there is nothing. */
@@ -46,11 +48,13 @@ async function result(program: any[], given: TestRunOptions): Promise<unknown> {
 describe("modes", { concurrency: 8 }, () => {
   for (const file of readdirSync(cases).sort()) {
     const text = readFileSync(new URL(file, cases), "utf8");
-    const { program, transcripts } = JSON.parse(text, (key, value) => (key === "slow" ? value / 10 : value));
+    const { program, transcripts, needs = [] } = JSON.parse(text, (key, value) => (key === "slow" ? value / 10 : value));
     const { input, trigger } = transcripts[0].invocation;
     const [event] = trigger?.events ?? [];
     const given: TestRunOptions = event === undefined ? { input: input ?? null } : { event };
-    test(file, { timeout: 30_000 }, async () => {
+    test(file, { timeout: 30_000 }, async (t) => {
+      const lacking = needs.find((need: string) => LATER.includes(need));
+      if (lacking !== undefined) return t.skip(`the test kit has no \`${lacking}\` yet`);
       const respond = await result(program, given);
       assert.deepEqual(await result(program, { ...given, mode: "checkpoint" }), respond, "checkpoints");
       // Which attempt this is, a program may ask, and the answer is another after a crash.

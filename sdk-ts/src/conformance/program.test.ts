@@ -5,11 +5,14 @@
 import type { Context } from "../function.js";
 import { NonRetriableError, RetryAfterError, StepError } from "../errors.js";
 import type { EventDraft } from "../event.js";
-import { functionRef } from "../function.js";
+import { type FunctionRef, functionRef } from "../function.js";
+import { objectRef } from "../object.js";
 import type { BodyFacts } from "../replay/entry.js";
 import type { Run } from "../run.js";
+import type { State } from "../state.js";
 import type { Step, StepOptions, Waited } from "../step.js";
-import type { Json } from "../types.js";
+import type { Json, StandardSchema } from "../types.js";
+import { type Update, update } from "../update.js";
 
 /** A statement: one verb, its fields, and perhaps `as`. */
 export type Statement = Record<string, any>;
@@ -30,6 +33,10 @@ interface Frame {
   /** Told which bodies were told to stop. */
   readonly stopped: (entry: string) => void;
   readonly awakeables: Map<string, Promise<Waited<Json>>>;
+  /** Updates that have come, by the variable that they were bound to. */
+  readonly updates: Map<string, Update<unknown, unknown>>;
+  /** The state of the object that the program is a handler of. */
+  readonly state: State<Record<string, unknown>> | undefined;
 }
 
 function lookup(path: string, variables: Variables): unknown {
@@ -72,17 +79,39 @@ function slow(ms: number, signal: AbortSignal, stopped: () => void): Promise<voi
   });
 }
 
+/** A schema that takes what is of one type of JSON. */
+function accepting(type: string | undefined): StandardSchema | undefined {
+  if (type === undefined) return undefined;
+  const validate = (value: unknown): any => (typeof value === type ? { value } : { issues: [{ message: `is no ${type}` }] });
+  return { "~standard": { version: 1, vendor: "corpus", validate } };
+}
+
+/** The options of a step, with what undoes it. */
+function optionsOf(s: Statement, frame: Frame): StepOptions {
+  if (s.undo === undefined) return s.options ?? {};
+  const compensate = (result: unknown, facts: BodyFacts): Promise<unknown> => body(s.undo, facts, { ...frame, variables: { ...frame.variables, result } });
+  return { ...s.options, compensate, ...(s.undo.retry === undefined ? {} : { compensateRetry: s.undo.retry }) };
+}
+
 async function body(s: Statement, facts: BodyFacts, frame: Frame): Promise<unknown> {
   const entry = facts.idempotencyKey.slice(frame.run.id.length + 1);
   frame.began(entry);
+  for (const said of s.heartbeats ?? []) facts.heartbeat(evaluate(said, frame.variables));
   if (s.slow !== undefined) await slow(s.slow, facts.signal, () => frame.stopped(entry));
   if (s.nested !== undefined) return frame.step.run(s.nested, () => 1);
   if (s.unserializable === true) return { list: [null, new Map([[{}, 1]])] };
   if (s.throw !== undefined && facts.attempt <= (s.times ?? Number.POSITIVE_INFINITY)) throw thrown(s.throw);
-  return evaluate(s.ok, { ...frame.variables, body: { attempt: facts.attempt, idempotencyKey: facts.idempotencyKey } });
+  return evaluate(s.ok, { ...frame.variables, body: { attempt: facts.attempt, idempotencyKey: facts.idempotencyKey, details: facts.details ?? null } });
 }
 
 const given = (from: Statement, ...names: string[]): any => Object.fromEntries(names.filter((n) => from[n] !== undefined).map((n) => [n, from[n]]));
+
+/** The function, or the handler of an object, that a statement names. */
+function target(s: Statement, frame: Frame): FunctionRef<any, any> {
+  if (s.key === undefined) return functionRef(s.function);
+  const [object, handler] = s.function.split("/");
+  return objectRef<any>(object)(evaluate(s.key, frame.variables))[handler] as FunctionRef;
+}
 
 /** Runs a branch: a block in which `return` ends the block alone. A branch that is one call gives back that call's own promise. */
 function branch(block: Block, frame: Frame): Promise<unknown> {
@@ -105,12 +134,31 @@ async function sequence(block: Block, frame: Frame): Promise<unknown> {
 const ENTRIES = ["step", "sleep", "signal", "event", "invoke", "start", "send"];
 
 const VERBS: Record<string, (s: Statement, f: Frame) => unknown> = {
-  step: (s, f) => f.step.run(s.step, (facts) => body(s, facts, f), (s.options ?? {}) as StepOptions),
+  step: (s, f) => f.step.run(s.step, (facts) => body(s, facts, f), optionsOf(s, f)),
   sleep: (s, f) => (s.for === undefined ? f.step.sleepUntil(s.sleep, s.until) : f.step.sleep(s.sleep, s.for)),
   signal: (s, f) => f.step.waitForSignal(s.signal, s.name, given(s, "timeout")),
   event: (s, f) => f.step.waitForEvent(s.event, s.name, given(s, "if", "timeout", "since")),
-  invoke: (s, f) => f.step.invoke(s.invoke, functionRef(s.function), evaluate(s.input ?? null, f.variables), given(s, "timeout")),
-  start: (s, f) => f.step.start(s.start, functionRef(s.function), evaluate(s.input ?? null, f.variables), { detached: true }),
+  update: async (s, f) => {
+    const came = await f.step.waitForUpdate(s.update, update(s.name, accepting(s.accepts) as StandardSchema), given(s, "timeout"));
+    if (came.timedOut) return { timedOut: true };
+    f.updates.set(s.as, came);
+    return { timedOut: false, id: came.id, data: came.data };
+  },
+  reply: (s, f) => {
+    const came = f.updates.get(s.reply);
+    if (s.err === undefined) came?.reply(evaluate(s.ok, f.variables));
+    else came?.reject(thrown(s.err));
+    return null;
+  },
+  status: (s, f) => void f.run.setStatus(evaluate(s.status, f.variables)),
+  patched: (s, f) => f.run.patched(s.patched),
+  deprecatePatch: (s, f) => void f.run.deprecatePatch(s.deprecatePatch),
+  continueAsNew: (s, f) => f.run.continueAsNew(evaluate(s.continueAsNew, f.variables)),
+  get: (s, f) => f.state?.get(s.get) ?? null,
+  set: (s, f) => void f.state?.set(evaluate(s.set, f.variables)),
+  clear: (s, f) => void f.state?.clear(...s.clear),
+  invoke: (s, f) => f.step.invoke(s.invoke, target(s, f), evaluate(s.input ?? null, f.variables), given(s, "timeout", "parentClose")),
+  start: (s, f) => f.step.start(s.start, target(s, f), evaluate(s.input ?? null, f.variables), { detached: true }),
   send: (s, f) => f.step.send(s.send, evaluate(s.events, f.variables) as EventDraft[]),
   awakeable: (s, f) => {
     const { token, promise } = f.step.awakeable(s.awakeable, given(s, "timeout"));
@@ -169,9 +217,11 @@ function statement(s: Statement, frame: Frame): unknown {
 
 /** The handler that a program stands for. */
 export function handlerOf(program: Block, began: (entry: string) => void, stopped: (entry: string) => void = () => undefined): (context: Context<any, any>) => Promise<unknown> {
-  return async ({ step, run, input, trigger }) => {
+  return async (context) => {
+    const { step, run, input, trigger } = context;
+    const { key = null, state } = context as { key?: string; state?: State<Record<string, unknown>> };
     const event = trigger.kind === "event" ? trigger.events[0] : null;
-    const variables: Variables = { input, run: { id: run.id, name: run.name, attempt: run.attempt }, event: event ?? null };
-    return (await branch([...program], { step, run, variables, began, stopped, awakeables: new Map() })) ?? null;
+    const variables: Variables = { input, run: { id: run.id, name: run.name, attempt: run.attempt, key, deadline: run.deadline?.toISOString() ?? null }, event: event ?? null };
+    return (await branch([...program], { step, run, variables, began, stopped, awakeables: new Map(), updates: new Map(), state })) ?? null;
   };
 }

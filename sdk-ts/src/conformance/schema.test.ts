@@ -10,6 +10,9 @@ const root = new URL("../../../", import.meta.url);
 const json = (path: string): any => JSON.parse(readFileSync(new URL(path, root), "utf8"));
 const { $defs } = json("docs/reference/protocol.schema.json");
 
+/** Words of `needs` whose shapes the schema does not have yet. */
+const LATER = ["status", "heartbeats", "stepTimeouts", "undo", "updates", "patches", "parentClose", "continueAsNew", "deadline", "objects"];
+
 type Check = (rule: any, value: any, schema: any, path: string) => string | null;
 
 const typeOf = (value: unknown): string => (value === null ? "null" : Array.isArray(value) ? "array" : typeof value);
@@ -82,7 +85,9 @@ describe("schema", () => {
     shapes[shape] = (shapes[shape] ?? 0) + 1;
   };
   for (const file of readdirSync(new URL("tests/conformance/cases/", root)).sort()) {
-    test(file, () => {
+    test(file, (t) => {
+      const lacking = json(`tests/conformance/cases/${file}`).needs?.find((need: string) => LATER.includes(need));
+      if (lacking !== undefined) return t.skip(`the schema has no shapes for \`${lacking}\` yet`);
       for (const t of json(`tests/conformance/cases/${file}`).transcripts) {
         fitting("invocation", { ...defaults, ...t.invocation, run: { ...defaults.run, ...t.invocation.run } }, t.when);
         if (t.answer !== null) {

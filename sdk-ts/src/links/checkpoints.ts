@@ -5,7 +5,7 @@
  * that the server could not be reached, so that a firewall does not cost each invocation its patience.
  */
 import { type Checkpointer, Stale } from "../replay/checkpointer.js";
-import type { EntryOp } from "../wire/answer.js";
+import type { ReportOp } from "../wire/answer.js";
 import { type CheckpointReply, type CheckpointRequest, printCheckpoint, readReply } from "../wire/checkpoint.js";
 import { LATE_ANSWER_MS, RESPOND_MS, UNREACHABLE_MS } from "../wire/limits.js";
 import { ask, type Caller, type Said, Unreachable } from "./request.js";
@@ -32,7 +32,7 @@ export interface HttpCheckpointsOptions {
   readonly lingerMs: number;
   readonly reach: Reach;
   /** Told of ops that are being reported. */
-  readonly tell?: (ops: readonly EntryOp[]) => void;
+  readonly tell?: (ops: readonly ReportOp[]) => void;
 }
 
 /** Reports to the server. */

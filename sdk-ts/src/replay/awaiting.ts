@@ -6,8 +6,8 @@
  */
 import type { Entry } from "./entry.js";
 
-/** Groups of open entries, or undefined where any settlement may matter. */
-export function awaitingGroups(open: readonly Entry[]): string[][] | undefined {
+/** Groups of open entries, or undefined where any settlement may matter; unless `always` asks to name even what stands alone. */
+export function awaitingGroups(open: readonly Entry[], always = false): string[][] | undefined {
   const groups = new Map<unknown, string[]>();
   for (const entry of open) {
     const key = entry.group !== undefined && entry.group.waiting === 0 ? entry.group : entry;
@@ -16,5 +16,5 @@ export function awaitingGroups(open: readonly Entry[]): string[][] | undefined {
     else ids.push(entry.call.id);
   }
   const all = [...groups.values()];
-  return all.some((ids) => ids.length > 1) ? all : undefined;
+  return all.some((ids) => ids.length > 1) || (always && all.length > 0) ? all : undefined;
 }

@@ -1,6 +1,7 @@
 /**
  * Bodies: runs the work of steps, each within its time-out and with a signal of its own, and says what became of it.
  */
+import type { Json } from "../types.js";
 import type { WireError } from "../wire/error.js";
 import { toWireError } from "../wire/error.js";
 import type { RawJson } from "../wire/json.js";
@@ -19,7 +20,13 @@ export interface BodyStart {
   readonly attempt: number;
   readonly idempotencyKey: string;
   readonly timeoutMs: number | undefined;
+  /** How long it may go without a heartbeat. */
+  readonly heartbeatMs: number | undefined;
+  /** What the last heartbeat of an earlier attempt said. */
+  readonly details: Json | undefined;
   readonly body: StepBody;
+  /** Called with what a heartbeat says, unless the body was stopped. */
+  readonly heartbeat: (details: unknown) => void;
   /** Called once, unless the body was stopped. */
   readonly ended: (result: BodyResult) => void;
 }
@@ -66,10 +73,17 @@ export class Bodies {
     for (const body of [...this.#running]) this.stop(body, reason);
   }
 
-  async #run({ name, attempt, idempotencyKey, timeoutMs, body, ended }: BodyStart, stop: RunningBody): Promise<void> {
+  async #run(start: BodyStart, stop: RunningBody): Promise<void> {
+    const { name, attempt, idempotencyKey, timeoutMs, details, body, ended } = start;
     const began = Date.now();
-    const facts: BodyFacts = { attempt, idempotencyKey, signal: stop.signal, deadline: timeoutMs === undefined ? undefined : new Date(began + timeoutMs) };
-    const result = await limited(timeoutMs, name, stop, () => bodyContext().run({ of: this.#marker, entry: name }, () => body(facts)));
+    const limits = new Limits(start, stop);
+    const heartbeat = (said?: unknown): void => {
+      if (!this.#running.has(stop)) return;
+      limits.alive();
+      start.heartbeat(said);
+    };
+    const facts: BodyFacts = { attempt, idempotencyKey, signal: stop.signal, deadline: timeoutMs === undefined ? undefined : new Date(began + timeoutMs), details, heartbeat };
+    const result = await limits.within(() => bodyContext().run({ of: this.#marker, entry: name }, () => body(facts)));
     if (!this.#running.delete(stop)) return;
     const end = Date.now();
     this.longestMs = Math.max(this.longestMs, end - began);
@@ -77,22 +91,53 @@ export class Bodies {
   }
 }
 
-/** The result of a body, or its error, within its time-out. */
-async function limited(timeoutMs: number | undefined, name: string, stop: AbortController, body: () => Promise<RawJson>): Promise<{ ok: RawJson } | { err: WireError }> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    if (timeoutMs === undefined) return;
-    timer = setTimeout(() => {
-      const error = Object.assign(new Error(`step \`${name}\` took longer than its time-out of ${timeoutMs} ms`), { name: "Timeout" });
-      reject(error);
-      stop.abort(error);
-    }, Math.min(timeoutMs, 2 ** 31 - 1));
-  });
-  try {
-    return { ok: await Promise.race([body(), late]) };
-  } catch (error) {
-    return { err: toWireError(error, true) };
-  } finally {
-    clearTimeout(timer);
+/** How long one body may take, and how long it may be silent. */
+class Limits {
+  readonly #start: BodyStart;
+  readonly #stop: AbortController;
+  readonly #late: Promise<never>;
+  #reject: (error: Error) => void = () => undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #silence: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(start: BodyStart, stop: AbortController) {
+    this.#start = start;
+    this.#stop = stop;
+    this.#late = new Promise((_, reject) => {
+      this.#reject = reject;
+    });
+    this.#late.catch(() => undefined);
+    const { name, timeoutMs } = start;
+    if (timeoutMs !== undefined) this.#timer = setTimeout(() => this.#end(`step \`${name}\` took longer than its time-out of ${timeoutMs} ms`), clamped(timeoutMs));
+    this.alive();
+  }
+
+  /** A heartbeat has come: the silence begins anew. */
+  alive(): void {
+    const { name, heartbeatMs } = this.#start;
+    if (heartbeatMs === undefined) return;
+    clearTimeout(this.#silence);
+    this.#silence = setTimeout(() => this.#end(`step \`${name}\` gave no heartbeat for ${heartbeatMs} ms`), clamped(heartbeatMs));
+  }
+
+  /** The result of the body, or its error, or that it was too slow. */
+  async within(body: () => Promise<RawJson>): Promise<{ ok: RawJson } | { err: WireError }> {
+    try {
+      return { ok: await Promise.race([body(), this.#late]) };
+    } catch (error) {
+      return { err: toWireError(error, true) };
+    } finally {
+      clearTimeout(this.#timer);
+      clearTimeout(this.#silence);
+    }
+  }
+
+  #end(message: string): void {
+    const error = Object.assign(new Error(message), { name: "Timeout" });
+    this.#reject(error);
+    this.#stop.abort(error);
   }
 }
+
+/** What a timer of the host can hold. */
+const clamped = (ms: number): number => Math.min(ms, 2 ** 31 - 1);

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { execute } from "../execute.js";
 import { Backstitch, type Context } from "../index.js";
 import { printAnswer } from "../wire/answer.js";
+import type { EntryOp } from "../wire/answer.js";
 import type { CheckpointReply, CheckpointRequest } from "../wire/checkpoint.js";
 import { readInvocation } from "../wire/invocation.js";
 import { BODY_BYTES_MAX } from "../wire/limits.js";
@@ -28,7 +29,7 @@ class Port implements Checkpointer {
     this.most = Math.max(this.most, ++this.atOnce);
     if (this.ms > 0) await sleep(this.ms);
     this.atOnce--;
-    return { settled: request.ops.map((op, i) => ({ id: op.id, op: op.op, seq: request.seen + 1 + i, at })), retry: [], drain: false };
+    return { settled: request.ops.map((op, i) => ({ id: (op as EntryOp).id, op: op.op, seq: request.seen + 1 + i, at })), retry: [], drain: false };
   }
 }
 
@@ -46,7 +47,7 @@ describe("replay with checkpoints", () => {
     const a = await answer(({ step }) => Promise.all([0, 150, 160, 170].map((ms) => step.run(`s${ms}`, () => sleep(ms, ms)))), { checkpointer: port });
     assert.deepEqual(a.ops, [{ op: "done", ok: [0, 150, 160, 170] }]);
     assert.equal(port.most, 1);
-    assert.deepEqual(port.requests.map((r) => [r.n, r.seen, r.ops.map((op) => op.id)]), [[1, 0, ["s0"]], [2, 1, ["s150", "s160", "s170"]]]);
+    assert.deepEqual(port.requests.map((r) => [r.n, r.seen, r.ops.map((op) => (op as EntryOp).id)]), [[1, 0, ["s0"]], [2, 1, ["s150", "s160", "s170"]]]);
   });
 
   test("an outcome is not told before it is durable", async () => {

@@ -1,6 +1,7 @@
 /**
  * Entries as the replay holds them: created by a call, settled by the journal, delivered in their turn.
  */
+import type { Json } from "../types.js";
 import type { EntryKind } from "../wire/answer.js";
 import type { JournalEntry } from "../wire/invocation.js";
 import type { RawJson } from "../wire/json.js";
@@ -16,6 +17,20 @@ export interface BodyFacts {
   readonly signal: AbortSignal;
   /** When the step's time-out is over, if it has one. */
   readonly deadline: Date | undefined;
+  /** What the last heartbeat of an attempt before this one said; `undefined` on the first, and if there was none. */
+  readonly details: Json | undefined;
+  /**
+   * Says that the body is alive, and how far it has come: the next attempt gets it as `details`. Call it as often as you like;
+   * at most one a second is sent. At most 64 KiB.
+   */
+  heartbeat(details?: unknown): void;
+}
+
+/** What undoes a step that has succeeded. */
+export interface Undo {
+  /** Runs it, given the step's outcome. It resolves to the written result. */
+  readonly body: (outcome: JournalEntry, facts: BodyFacts) => Promise<RawJson>;
+  readonly retry: object | undefined;
 }
 
 /** What a call asks for. */
@@ -29,6 +44,14 @@ export interface Call<T> {
   /** The body of a step, with its time-out. It resolves to the written result. */
   readonly body?: (facts: BodyFacts) => Promise<RawJson>;
   readonly timeoutMs?: number;
+  /** How long a body may go without a heartbeat. */
+  readonly heartbeatMs?: number;
+  /** Reads what the last heartbeat said. */
+  readonly readDetails?: (details: Json) => Json;
+  /** What undoes the step when the run fails or is cancelled. */
+  readonly undo?: Undo | undefined;
+  /** The run does not end before this child has. */
+  readonly holdsEnd?: true;
 }
 
 /** A set of branches that are all awaited together: see `awaiting` in the protocol. */

@@ -4,15 +4,19 @@
  * It knows nothing of HTTP, keys or the surface: `steps.ts` calls `create`, `handler.ts` calls `answer`, reports go through a port. Order is
  * decided in `ledger.ts`, work is done in `bodies.ts`, what was done is kept in `reports.ts`; here they meet. One instance serves one
  * invocation and is then closed for good: whatever an abandoned frame still calls gets promises that never settle.
+ *
+ * A handler that has ended is sealed. The end goes out at once, or after the children that hold it back, or, when the run has failed for
+ * good or was cancelled, after what was done is undone.
  */
 import { CancelledError, NestedStepError } from "../errors.js";
-import type { Answer, EntryOp, MismatchOp, Op, TerminalOp } from "../wire/answer.js";
+import type { Json } from "../types.js";
+import type { Answer, MismatchOp, Op, ReplyOp, ReportOp, TerminalOp } from "../wire/answer.js";
 import type { CheckpointReply } from "../wire/checkpoint.js";
-import { toWireError } from "../wire/error.js";
+import { toWireError, type WireError } from "../wire/error.js";
 import { digest } from "../wire/ids.js";
 import type { Invocation, JournalEntry } from "../wire/invocation.js";
-import type { RawJson } from "../wire/json.js";
-import { BODY_RESERVE_FACTOR, BODY_RESERVE_MS, INVOCATION_MS_MAX, QUIET_MS } from "../wire/limits.js";
+import { type RawJson, writeNote } from "../wire/json.js";
+import { BODY_RESERVE_FACTOR, BODY_RESERVE_MS, INVOCATION_MS_MAX, QUIET_MS, UNDO_QUIET_MS } from "../wire/limits.js";
 import { awaitingGroups } from "./awaiting.js";
 import { Bodies, type StepBody } from "./bodies.js";
 import { type Checkpointer, Stale } from "./checkpointer.js";
@@ -21,6 +25,7 @@ import { Ledger } from "./ledger.js";
 import { maySettleBy } from "./linger.js";
 import { Reports } from "./reports.js";
 import { turn } from "./turns.js";
+import { UNDO, undoCall } from "./undo.js";
 
 /** What the replay is told from outside. */
 export interface ReplayOptions {
@@ -63,6 +68,13 @@ export class Replay {
   #touched = 0;
   #closed = false;
   #terminal: TerminalOp | undefined;
+  /** The handler is over: what it still calls never settles. */
+  #sealed = false;
+  /** Steps whose undoing has begun in this invocation, once it is time for that. */
+  #undone: Set<string> | undefined;
+  #undo: Entry | undefined;
+  #quietUntil: number | undefined;
+  readonly #patches = new Map<string, boolean>();
   #mismatch: MismatchOp | undefined;
   #fetching = false;
   /** Why an outcome could not be fetched. */
@@ -100,23 +112,67 @@ export class Replay {
 
   /** Creates an entry, or finds it in the journal. The promise settles in its turn, or never in this invocation. */
   create<T>(call: Call<T>): Promise<T> {
-    if (this.#closed || this.#mismatch !== undefined) return never;
+    if (this.#over) return never;
     const { caller } = this.#bodies;
     if (caller !== undefined) {
       const refused = Promise.reject(new NestedStepError(call.name, caller));
       refused.catch(() => undefined);
       return refused;
     }
-    const entry = this.#ledger.create(call as Call<unknown>);
-    const { known } = entry;
+    return this.#create(call as Call<unknown>).promise as Promise<T>;
+  }
+
+  /** Creates an entry that settles at once and that nobody waits for. Throws `NestedStepError` in a step's body. */
+  note(call: Call<void>): void {
+    const { caller } = this.#bodies;
+    if (caller !== undefined) throw new NestedStepError(call.name, caller);
+    if (this.#over) return;
+    const { op, id, params } = call;
+    const { known } = this.#ledger.createSilent(call as Call<unknown>);
     this.#touched++;
-    if (known !== undefined && known.op !== call.op) this.#mismatch = { op: "mismatch", id: call.id, journal: known.op, code: call.op };
-    else {
-      this.#compareParams(entry);
-      if (known?.seq === undefined && !entry.pending) this.#begin(entry, known?.run?.attempt ?? 1);
-    }
+    if (known === undefined) this.#reports.add({ op, id, ...(op === "marker" ? { name: call.name } : {}), params });
+    else if (known.op !== op) this.#mismatch = { op: "mismatch", id, journal: known.op, code: op };
+    else this.#reports.repliedBefore();
     this.#wake();
-    return entry.promise as Promise<T>;
+  }
+
+  /** What the run shows of itself from now on; sent when everything that is known has been delivered. */
+  setStatus(value: RawJson): void {
+    if (this.#over) return;
+    this.#reports.setStatus(value);
+    this.#wake();
+  }
+
+  /** Replies to an update. The server takes the first reply. */
+  reply(op: ReplyOp): void {
+    if (this.#over) return;
+    this.#reports.reply(op);
+    this.#touched++;
+    this.#wake();
+  }
+
+  /** Ends the run, to go on in a new one. What the handler still calls never settles. */
+  continueAsNew(input: RawJson): Promise<never> {
+    const { caller } = this.#bodies;
+    if (caller !== undefined) return Promise.reject(new NestedStepError("continueAsNew", caller));
+    if (!this.#over) {
+      this.#terminal ??= { op: "continueAsNew", input };
+      this.#seal();
+      this.#wake();
+    }
+    return never;
+  }
+
+  /** Whether the code goes the new way: the journal says so, or no invocation has been here before. One answer in each invocation. */
+  patched(patch: Call<void>): boolean {
+    const { caller } = this.#bodies;
+    if (caller !== undefined) throw new NestedStepError(patch.name, caller);
+    const before = this.#patches.get(patch.id);
+    if (before !== undefined || this.#over) return before ?? false;
+    const goes = this.#ledger.known(patch.id) !== undefined || this.#ledger.onNewGround;
+    this.#patches.set(patch.id, goes);
+    if (goes) this.note(patch);
+    return goes;
   }
 
   /** The entry that a promise stands for, if it is the very promise that `create` gave out. */
@@ -141,6 +197,25 @@ export class Replay {
     }
   }
 
+  get #over(): boolean {
+    return this.#closed || this.#sealed || this.#mismatch !== undefined;
+  }
+
+  #create(call: Call<unknown>): Entry {
+    const entry = this.#ledger.create(call);
+    const { known } = entry;
+    this.#touched++;
+    // What the journal has was reported by an earlier invocation, and with it all replies that came before.
+    if (known !== undefined) this.#reports.repliedBefore();
+    if (known !== undefined && known.op !== call.op) this.#mismatch = { op: "mismatch", id: call.id, journal: known.op, code: call.op };
+    else {
+      this.#compareParams(entry);
+      if (known?.seq === undefined && !entry.pending) this.#begin(entry, known?.run?.attempt ?? 1, known?.run?.details);
+    }
+    this.#wake();
+    return entry;
+  }
+
   #start(handler: () => unknown, write: (result: unknown) => RawJson): void {
     const ended = (terminal: TerminalOp): void => {
       this.#terminal ??= terminal;
@@ -160,7 +235,11 @@ export class Replay {
       await turn();
       if (this.#options.signal?.aborted) throw new Abandoned("the invocation was ended from outside");
       if (reports.stale) throw new Stale("another invocation has taken over");
-      const over = this.#mismatch ?? this.#terminal;
+      const over = this.#mismatch ?? this.#ending();
+      if (over === undefined && this.#givesTime()) {
+        await this.#woken(UNDO_QUIET_MS);
+        continue;
+      }
       if (over === undefined && (this.#deliverNext() || this.#runAgain())) {
         waitedQuietly = false;
         lingersUntil = undefined;
@@ -171,14 +250,14 @@ export class Replay {
         if (reports.busy) await this.#woken();
         else return this.#close(over.op === "mismatch" ? [over] : [...reports.unconfirmed, over]);
       } else if (reports.flush(this.#ledger.seen) || this.#fetching || this.#bodies.running > 0) {
-        await this.#woken(reports.beat(this.#ledger.seen));
+        await this.#woken(Math.min(reports.notesInMs, reports.beat(this.#ledger.seen) ?? Number.POSITIVE_INFINITY));
       } else if (this.#unfetched !== undefined) {
         return this.#withoutOutcome(this.#unfetched);
       } else if (this.#heldBack > 0) {
         return this.#close([...reports.unconfirmed, { op: "yield" }]);
-      } else if (this.#ledger.undelivered > 0) {
+      } else if (this.#sealed || this.#ledger.undelivered > 0) {
         // The last outcome led to nothing visible although several are open: a branch may be in an await of its own.
-        if (!waitedQuietly && this.#touched === 0 && this.#ledger.undelivered > 1) {
+        if (!waitedQuietly && !this.#sealed && this.#touched === 0 && this.#ledger.undelivered > 1) {
           waitedQuietly = true;
           await this.#woken(QUIET_MS);
           continue;
@@ -189,9 +268,60 @@ export class Replay {
       } else if (Date.now() >= this.#deadline) {
         return this.#close([...reports.unconfirmed, { op: "fail", err: stuck(this.#lasts) }]);
       } else {
-        await this.#woken(Math.min(this.#deadline - Date.now(), reports.beat(this.#ledger.seen) ?? Number.POSITIVE_INFINITY));
+        await this.#woken(Math.min(this.#deadline - Date.now(), reports.notesInMs, reports.beat(this.#ledger.seen) ?? Number.POSITIVE_INFINITY));
       }
     }
+  }
+
+  /** How the run ends, if the handler has ended, nothing holds the end back, and nothing is left to undo. */
+  #ending(): TerminalOp | undefined {
+    const terminal = this.#terminal;
+    if (terminal === undefined) return undefined;
+    this.#seal();
+    const { failure, wasCancelled, holdingEnd } = this.#ledger;
+    const cancelled = wasCancelled && terminal.op === "fail" && terminal.err.name === "CancelledError";
+    if (failure === undefined && !cancelled) return holdingEnd.length > 0 ? undefined : terminal;
+    return this.#undoNext() ? undefined : { op: "fail", err: failure?.err ?? (terminal as { err: WireError }).err };
+  }
+
+  /** The handler is over: its bodies are told to stop, and nothing that settles is for it any more. */
+  #seal(): void {
+    if (this.#sealed) return;
+    this.#sealed = true;
+    this.#heldBack = 0;
+    this.#bodies.stopAll(ENDED);
+    this.#reports.forget();
+    for (const entry of this.#ledger.abandon()) entry.body = undefined;
+  }
+
+  /** Sees to what was done and is to be undone, the last first, one after the other. False when nothing is left. */
+  #undoNext(): boolean {
+    const undone = (this.#undone ??= new Set());
+    if (this.#undo?.delivered === false) return true;
+    const next = this.#ledger.undoable.find((entry) => !undone.has(entry.call.id));
+    if (next?.known?.ref === true) {
+      if (!this.#fetching && this.#unfetched === undefined) void this.#fetch(next);
+      return true;
+    }
+    if (next !== undefined) {
+      undone.add(next.call.id);
+      this.#undo = this.#create(undoCall(next));
+      return true;
+    }
+    // A step that has succeeded and is not durable yet would be forgotten by the end.
+    return this.#reports.unconfirmed.some((op) => op.op === "step" && op.ok !== undefined && !op.id.startsWith(UNDO) && this.#ledger.created(op.id)?.call.undo !== undefined);
+  }
+
+  /** Whether a handler whose run has failed is given a moment, to come to steps that it would have to undo. */
+  #givesTime(): boolean {
+    if (this.#sealed || this.#ledger.next() !== "failure" || !this.#ledger.lacksSteps) return false;
+    this.#quietUntil ??= Date.now() + UNDO_QUIET_MS;
+    return Date.now() < this.#quietUntil;
+  }
+
+  /** What may settle and move the run on. */
+  get #waitsFor(): Entry[] {
+    return this.#undone === undefined && this.#sealed ? this.#ledger.holdingEnd : this.#ledger.open;
   }
 
   /** Waits for what may settle soon. False if nothing does, or the time is over. */
@@ -199,7 +329,7 @@ export class Replay {
     const left = Math.min(untilMs, this.#deadline) - Date.now();
     if (left <= 0) return false;
     const retryAt = this.#ledger.nextRetry()?.at ?? Number.POSITIVE_INFINITY;
-    const news = maySettleBy(this.#ledger.open, untilMs);
+    const news = maySettleBy(this.#waitsFor, untilMs);
     if (!news && retryAt >= untilMs) return false;
     if (news) this.#reports.beat(this.#ledger.seen, left, begins);
     await this.#woken(Math.min(left, Math.max(0, retryAt - Date.now())));
@@ -211,6 +341,10 @@ export class Replay {
     const next = this.#ledger.next();
     if (next === undefined || this.#fetching || this.#unfetched !== undefined) return false;
     this.#touched = 0;
+    if (next === "failure") {
+      this.#terminal ??= { op: "fail", err: this.#ledger.failure?.err as WireError };
+      return true;
+    }
     if (next === "cancel") {
       for (const entry of this.#ledger.cancelled()) {
         this.#stop(entry);
@@ -255,24 +389,25 @@ export class Replay {
   #runAgain(): boolean {
     const next = this.#reports.live ? this.#ledger.nextRetry() : undefined;
     if (next === undefined || next.at > Date.now() || this.#ledger.cancelling) return false;
-    this.#begin(next.entry, next.attempt);
+    this.#begin(next.entry, next.attempt, next.details);
     return true;
   }
 
   /** Takes what a reply brings. Bodies whose outcome can no longer matter are told to stop; a cancellation does so in its turn, which is now. */
-  #take(reply: CheckpointReply, sent: readonly EntryOp[]): void {
+  #take(reply: CheckpointReply, sent: readonly ReportOp[]): void {
     for (const entry of this.#ledger.take(reply, sent, Date.now())) this.#stop(entry);
   }
 
   #stop(entry: Entry): void {
     if (entry.body !== undefined) this.#bodies.stop(entry.body, ENDED);
     entry.body = undefined;
+    this.#reports.forget(entry.call.id);
   }
 
   /** Starts a body, or puts the op into the answer. Nothing begins while a cancellation is on its way: it will be rejected. */
-  #begin(entry: Entry, attempt: number): void {
+  #begin(entry: Entry, attempt: number, details?: Json): void {
     if (this.#ledger.cancelling) return;
-    const { op, id, name, params, body, timeoutMs } = entry.call;
+    const { op, id, name, params, body, timeoutMs, heartbeatMs } = entry.call;
     if (body === undefined) return this.#reports.add({ op, id, name, params });
     entry.attempt = attempt;
     if (this.#holdsBack()) {
@@ -284,7 +419,13 @@ export class Replay {
       attempt,
       idempotencyKey: `${this.#invocation.run.id}/${id}`,
       timeoutMs,
+      heartbeatMs,
+      details: details === undefined ? undefined : entry.call.readDetails?.(details),
       body: this.#options.stage?.(id, body) ?? body,
+      heartbeat: (said) => {
+        this.#reports.heartbeat({ op: "heartbeat", id, name, params, attempt, details: writeNote(`the details of \`${id}\``, said) });
+        this.#wake();
+      },
       ended: (result) => {
         entry.body = undefined;
         this.#reports.add({ op, id, name, params, ...result });
@@ -313,8 +454,12 @@ export class Replay {
   }
 
   #suspend(): Answer {
-    const awaiting = awaitingGroups(this.#ledger.open);
-    return { ...this.#close(this.#reports.unconfirmed), ...(awaiting === undefined ? {} : { awaiting }) };
+    const { unconfirmed } = this.#reports;
+    // What settles at once and nobody waits for must not wake the run.
+    const silent = unconfirmed.some((op) => op.op === "state" || op.op === "marker");
+    const open = this.#waitsFor;
+    const awaiting = this.#sealed && open.length > 1 ? [open.map((entry) => entry.call.id)] : awaitingGroups(open, silent);
+    return { ...this.#close(unconfirmed), ...(awaiting === undefined ? {} : { awaiting }) };
   }
 
   #close(ops: Op[]): Answer {

@@ -2,15 +2,17 @@
  * Reports: where each op of an invocation is. Waiting to be sent, in flight, or durable; and the beat, which asks for news.
  *
  * One report with ops is in flight at most, and one beat beside it. When a report cannot be taken, the invocation goes on in respond
- * mode: everything that was not confirmed stays here, for the answer.
+ * mode: everything that was not confirmed stays here, for the answer. What makes no entry and is only worth its newest value (the
+ * status, heartbeats) is kept apart as notes: they go with the next report, and make one of their own only once a second.
  */
-import type { EntryOp } from "../wire/answer.js";
+import type { EntryOp, HeartbeatOp, ReplyOp, ReportOp, StatusOp } from "../wire/answer.js";
 import type { CheckpointReply } from "../wire/checkpoint.js";
-import { BEAT_EVERY_MS, BEAT_WAIT_MS, CHECKPOINT_CHARS_MAX } from "../wire/limits.js";
+import type { RawJson } from "../wire/json.js";
+import { BEAT_EVERY_MS, BEAT_WAIT_MS, CHECKPOINT_CHARS_MAX, NOTE_EVERY_MS } from "../wire/limits.js";
 import { type Checkpointer, Stale } from "./checkpointer.js";
 
 /** Told of every reply, with the ops of the report that it replies to. Throws if the reply makes no sense. */
-export type OnReply = (reply: CheckpointReply, sent: readonly EntryOp[]) => void;
+export type OnReply = (reply: CheckpointReply, sent: readonly ReportOp[]) => void;
 
 export class Reports {
   /** Whether reports are made. False from the start in respond mode, and for good once one could not be taken. */
@@ -24,8 +26,11 @@ export class Reports {
   readonly #onReply: OnReply;
   readonly #wake: () => void;
   readonly #end = new AbortController();
-  #waiting: EntryOp[] = [];
-  #inFlight: EntryOp[] = [];
+  #waiting: ReportOp[] = [];
+  #inFlight: ReportOp[] = [];
+  #status: StatusOp | undefined;
+  readonly #heartbeats = new Map<string, HeartbeatOp>();
+  #nextNotesAt = Date.now() + NOTE_EVERY_MS;
   #n = 0;
   #beating = false;
   #nextBeatAt = Date.now() + BEAT_EVERY_MS;
@@ -42,9 +47,13 @@ export class Reports {
     return this.#inFlight.length > 0 && this.live;
   }
 
-  /** What the server has not confirmed, in order. */
-  get unconfirmed(): EntryOp[] {
-    return [...this.#inFlight, ...this.#waiting];
+  /** What the server has not confirmed, in order. Of a status only the newest, of heartbeats only those of steps that did not end well. */
+  get unconfirmed(): ReportOp[] {
+    const all = [...this.#inFlight, ...this.#waiting, ...this.#notes()];
+    const newest = all.findLast((op) => op.op === "status");
+    const ended = new Set(all.flatMap((op) => (op.op === "step" && op.ok !== undefined ? [op.id] : [])));
+    const last = new Map(all.flatMap((op) => (op.op === "heartbeat" && !ended.has(op.id) ? [[op.id, op]] : [])));
+    return all.filter((op) => (op.op === "status" ? op === newest : op.op !== "heartbeat" || last.get(op.id) === op));
   }
 
   /** For how many milliseconds the invocation may be kept open. */
@@ -52,15 +61,50 @@ export class Reports {
     return this.live && !this.draining ? (this.#port?.lingerMs ?? 0) : 0;
   }
 
-  /** Notes what was done. */
+  /** In how many milliseconds notes make a report of their own; infinity if there are none, or nobody takes reports. */
+  get notesInMs(): number {
+    if (!this.live || this.draining || this.#notes().length === 0) return Number.POSITIVE_INFINITY;
+    return Math.max(0, this.#nextNotesAt - Date.now());
+  }
+
+  /** Notes what was done. How far a step had come that failed must be known before its error. */
   add(op: EntryOp): void {
+    const heartbeat = this.#heartbeats.get(op.id);
+    this.#heartbeats.delete(op.id);
+    if (heartbeat !== undefined && op.err !== undefined) this.#waiting.push(heartbeat);
     this.#waiting.push(op);
+  }
+
+  /** Notes what the run shows of itself. */
+  setStatus(value: RawJson): void {
+    this.#status = { op: "status", value };
+  }
+
+  /** Notes how far a step has come. */
+  heartbeat(op: HeartbeatOp): void {
+    this.#heartbeats.set(op.id, op);
+  }
+
+  /** A body was told to stop: how far it had come does not matter any more. All bodies, if no entry is named. */
+  forget(id?: string): void {
+    if (id === undefined) this.#heartbeats.clear();
+    else this.#heartbeats.delete(id);
+  }
+
+  /** Notes the reply to an update. */
+  reply(op: ReplyOp): void {
+    this.#waiting.push(op);
+  }
+
+  /** The code has come to an entry that an earlier invocation reported: its replies so far went out then. */
+  repliedBefore(): void {
+    if (this.#waiting.some((op) => op.op === "reply")) this.#waiting = this.#waiting.filter((op) => op.op !== "reply");
   }
 
   /** Sends what waits, unless a report is on its way. True if one is now. */
   flush(seen: number): boolean {
     if (!this.live || this.draining) return this.busy;
-    if (this.#inFlight.length === 0 && this.#waiting.length > 0) {
+    if (this.#inFlight.length === 0 && (this.#waiting.length > 0 || this.notesInMs === 0)) {
       this.#inFlight = this.#nextBatch();
       void this.#send(this.#inFlight, this.#n + 1, seen);
     }
@@ -83,19 +127,30 @@ export class Reports {
     this.#end.abort();
   }
 
-  /** The first ops that fit into one report, at least one. */
-  #nextBatch(): EntryOp[] {
+  #notes(): ReportOp[] {
+    return [...this.#heartbeats.values(), ...(this.#status === undefined ? [] : [this.#status])];
+  }
+
+  /** The first ops that fit into one report, at least one; the notes go with the last of them. */
+  #nextBatch(): ReportOp[] {
     let chars = 0;
     let count = 0;
     for (const op of this.#waiting) {
-      chars += op.params.text.length + (op.ok?.text.length ?? 0);
+      chars += "params" in op ? op.params.text.length : 0;
+      chars += ("ok" in op ? op.ok?.text.length : undefined) ?? 0;
       if (count > 0 && chars > CHECKPOINT_CHARS_MAX) break;
       count++;
     }
-    return this.#waiting.splice(0, count);
+    const batch = this.#waiting.splice(0, count);
+    if (this.#waiting.length > 0) return batch;
+    batch.push(...this.#notes());
+    this.#status = undefined;
+    this.#heartbeats.clear();
+    this.#nextNotesAt = Date.now() + NOTE_EVERY_MS;
+    return batch;
   }
 
-  async #send(ops: readonly EntryOp[], n: number, seen: number, waitMs?: number): Promise<void> {
+  async #send(ops: readonly ReportOp[], n: number, seen: number, waitMs?: number): Promise<void> {
     try {
       const reply = await (this.#port as Checkpointer).checkpoint({ n, seen, ops, ...(waitMs === undefined ? {} : { waitMs }) }, this.#end.signal);
       if (this.#end.signal.aborted || !this.live) return;

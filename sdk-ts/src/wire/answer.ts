@@ -3,16 +3,16 @@
  * See docs/reference/protocol.md, sections 4 and 10.
  */
 import type { WireError } from "./error.js";
-import type { RawJson } from "./json.js";
+import { RawJson } from "./json.js";
 
 /** What kinds of entries a handler can create. */
-export type EntryKind = "step" | "sleep" | "waitSignal" | "waitEvent" | "invoke" | "send";
+export type EntryKind = "step" | "sleep" | "waitSignal" | "waitEvent" | "invoke" | "send" | "marker" | "state";
 
 /** An op that creates or settles an entry. */
 export interface EntryOp {
   op: EntryKind;
   id: string;
-  name: string;
+  name?: string;
   params: RawJson;
   ok?: RawJson;
   err?: WireError;
@@ -21,8 +21,35 @@ export interface EntryOp {
   endedAt?: string;
 }
 
+/** What the run shows of itself. Makes no entry; the last one wins. */
+export interface StatusOp {
+  op: "status";
+  value: RawJson;
+}
+
+/** A sign of life of a step whose body runs, with how far it has come. Settles nothing. */
+export interface HeartbeatOp {
+  op: "heartbeat";
+  id: string;
+  name: string;
+  params: RawJson;
+  attempt: number;
+  details: RawJson;
+}
+
+/** What the sender of an update gets. Makes no entry; the first one wins. */
+export interface ReplyOp {
+  op: "reply";
+  update: string;
+  ok?: RawJson;
+  err?: WireError;
+}
+
+/** An op that may go out while the handler works. */
+export type ReportOp = EntryOp | StatusOp | HeartbeatOp | ReplyOp;
+
 /** An op that ends the run. */
-export type TerminalOp = { op: "done"; ok: RawJson } | { op: "fail"; err: WireError };
+export type TerminalOp = { op: "done"; ok: RawJson } | { op: "fail"; err: WireError } | { op: "continueAsNew"; input: RawJson };
 
 /** Ends the invocation, not the run: something was held back. */
 export type YieldOp = { op: "yield" };
@@ -36,7 +63,7 @@ export interface MismatchOp {
 }
 
 /** Anything in an answer. */
-export type Op = EntryOp | TerminalOp | YieldOp | MismatchOp;
+export type Op = ReportOp | TerminalOp | YieldOp | MismatchOp;
 
 /** What goes back to the server. */
 export interface Answer {
@@ -46,13 +73,10 @@ export interface Answer {
   awaiting?: string[][];
 }
 
-/** An op as JSON. */
+/** An op as JSON. Payloads are copied as they were written. */
 export function printOp(op: Op): string {
-  if (op.op === "done") return `{"op":"done","ok":${op.ok.text}}`;
-  if (op.op === "fail" || op.op === "yield" || op.op === "mismatch") return JSON.stringify(op);
-  const { ok, params, ...rest } = op;
-  const head = JSON.stringify(rest).slice(0, -1);
-  return `${head},"params":${params.text}${ok === undefined ? "" : `,"ok":${ok.text}`}}`;
+  const fields = Object.entries(op).filter(([, value]) => value !== undefined);
+  return `{${fields.map(([key, value]) => `"${key}":${value instanceof RawJson ? value.text : JSON.stringify(value)}`).join(",")}}`;
 }
 
 const encoder = new TextEncoder();
@@ -65,14 +89,22 @@ function tooLarge(what: string, bytes: number, bytesMax: number): WireError {
   };
 }
 
-/** Replaces an op that can never be sent by an error that can. */
-function shrink(op: Op, bytes: number, bytesMax: number): Op {
+/** What an op says of its value when that is too large. */
+function nameOf(op: Op): string {
+  if (op.op === "done") return "the result of the function";
+  if (op.op === "continueAsNew") return "the input to continue with";
+  return "id" in op ? `\`${op.id}\` (${op.op})` : "the error of the function";
+}
+
+/** Replaces an op that can never be sent by an error that can; what is only for people to look at is left out. */
+function shrink(op: Op, bytes: number, bytesMax: number): Op | undefined {
+  if (op.op === "status" || op.op === "heartbeat") return undefined;
+  if (op.op === "reply") return { op: "reply", update: op.update, err: tooLarge("the reply to the update", bytes, bytesMax) };
   if (op.op === "step") {
     const { ok: _, ...rest } = op;
     return { ...rest, err: tooLarge(`the result of step \`${op.id}\``, bytes, bytesMax) };
   }
-  const what = op.op === "done" ? "the result of the function" : "id" in op ? `\`${op.id}\` (${op.op})` : "the error of the function";
-  return { op: "fail", err: tooLarge(what, bytes, bytesMax) };
+  return { op: "fail", err: tooLarge(nameOf(op), bytes, bytesMax) };
 }
 
 /** As many of the ops as fit, printed; one that can never fit is replaced. */
@@ -85,6 +117,7 @@ function fitting(ops: readonly Op[], room: number, bytesMax: number): string[] {
     let last = false;
     if (bytes > room) {
       const small = shrink(op, bytes, bytesMax);
+      if (small === undefined) continue;
       last = small.op === "fail";
       text = printOp(small);
       bytes = encoder.encode(text).length;

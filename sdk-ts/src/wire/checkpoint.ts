@@ -3,7 +3,8 @@
  * See docs/reference/protocol.md, section 9.
  */
 import { durationMs } from "../duration.js";
-import { type EntryOp, printOp } from "./answer.js";
+import { printOp, type ReportOp } from "./answer.js";
+import type { Json } from "../types.js";
 import type { WireError } from "./error.js";
 import { type JournalEntry, readEntry } from "./invocation.js";
 
@@ -13,7 +14,7 @@ export interface CheckpointRequest {
   readonly n: number;
   /** The greatest `seq` that is known here. */
   readonly seen: number;
-  readonly ops: readonly EntryOp[];
+  readonly ops: readonly ReportOp[];
   /** How long the reply may wait for something to tell, in milliseconds. */
   readonly waitMs?: number;
 }
@@ -25,6 +26,8 @@ export interface Retry {
   /** Milliseconds from now. */
   readonly dueIn: number;
   readonly error?: WireError;
+  /** What the last heartbeat said. */
+  readonly details?: Json;
 }
 
 /** What the server says. An entry of `settled` without an outcome settled with what the request reported of it. */
@@ -46,9 +49,9 @@ export function printCheckpoint({ n, seen, ops, waitMs }: CheckpointRequest): st
 }
 
 function readRetry(value: unknown): Retry {
-  const { id, attempt, dueIn, error } = value as Record<string, unknown>;
+  const { id, attempt, dueIn, error, details } = value as Record<string, unknown>;
   if (typeof id !== "string" || !Number.isInteger(attempt)) throw new Error("an item of `retry` has no id or no attempt");
-  return { id, attempt: attempt as number, dueIn: durationMs(dueIn as number), ...(error === undefined ? {} : { error: error as WireError }) };
+  return { id, attempt: attempt as number, dueIn: durationMs(dueIn as number), ...(error === undefined ? {} : { error: error as WireError }), ...(details === undefined ? {} : { details: details as Json }) };
 }
 
 /** Reads a reply. Throws an `Error` that says what is wrong with it. */

@@ -17,7 +17,8 @@ export interface WireEvent {
 export type Trigger =
   | { kind: "event"; events: WireEvent[] }
   | { kind: "call" }
-  | { kind: "invoke"; parent: { run: string; entry: string } };
+  | { kind: "invoke"; parent: { run: string; entry: string } }
+  | { kind: "failure" };
 
 /** The facts of the run that is invoked. */
 export interface RunFacts {
@@ -29,6 +30,10 @@ export interface RunFacts {
   startedAt: string;
   secret: string;
   seen?: number;
+  /** When the run fails if it has not ended. */
+  deadline?: string;
+  /** The key of the object that it belongs to. */
+  key?: string;
 }
 
 /** An entry of the journal. Exactly one of `ok`, `err`, `timeout`, `ref`, `pending`, `run` is there. */
@@ -45,7 +50,7 @@ export interface JournalEntry {
   /** The outcome is behind `links.journal`. */
   ref?: true;
   pending?: true;
-  run?: { attempt: number; error?: WireError };
+  run?: { attempt: number; error?: WireError; details?: Json };
 }
 
 /** One call of the server on behalf of a run. */
@@ -54,6 +59,8 @@ export interface Invocation {
   trigger: Trigger;
   input: Json;
   journal: JournalEntry[];
+  /** The object's state as of the run's first invocation; absent for functions. */
+  state?: Readonly<Record<string, Json>>;
   links: Links;
   token: string;
 }
@@ -98,6 +105,8 @@ function readRun(value: unknown): RunFacts {
     startedAt: text(run, "startedAt", "run"),
     secret: typeof run.secret === "string" ? run.secret : "",
     ...(typeof run.seen === "number" ? { seen: run.seen } : {}),
+    ...(typeof run.deadline === "string" ? { deadline: run.deadline } : {}),
+    ...(typeof run.key === "string" ? { key: run.key } : {}),
   };
 }
 
@@ -143,6 +152,7 @@ export function readInvocation(body: string): Invocation {
     trigger: readTrigger(all.trigger),
     input: (all.input ?? null) as Json,
     journal: all.journal.map((entry, i) => readEntry(entry, `journal[${i}]`)),
+    ...(all.state === undefined ? {} : { state: fields(all.state, "state") as Record<string, Json> }),
     links: { checkpoint: address(links.checkpoint), journal: address(links.journal) },
     token: text(all, "token", "the body"),
   };

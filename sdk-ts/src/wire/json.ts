@@ -1,7 +1,8 @@
 /**
  * Values on their way into the journal: written once, at once, and checked, so that nothing turns into something else silently.
  */
-import { UnserializableError } from "../errors.js";
+import { MisuseError, UnserializableError } from "../errors.js";
+import { NOTE_BYTES_MAX } from "./limits.js";
 
 /** A piece of JSON that is already text. Printed as it is; for anybody else it is the value. */
 export class RawJson {
@@ -81,4 +82,17 @@ export function writeJson(what: string, value: unknown): RawJson {
   if (typeof value === "string" || typeof value === "boolean" || value === null || value === undefined) return new RawJson(JSON.stringify(value ?? null));
   inspect(what, value, "$", "", new Set());
   return new RawJson(JSON.stringify(value) ?? "null");
+}
+
+/** The JSON of what only tells how things stand. Throws `MisuseError` if it is larger than the server takes. */
+export function writeNote(what: string, value: unknown): RawJson {
+  const written = writeJson(what, value);
+  return bounded(what, written, NOTE_BYTES_MAX, "Store it elsewhere and show where.");
+}
+
+/** The JSON as it is, if it has no more than so many bytes. Throws `MisuseError` otherwise. */
+export function bounded(what: string, written: RawJson, bytesMax: number, advice: string): RawJson {
+  const bytes = written.text.length * 3 <= bytesMax ? 0 : new TextEncoder().encode(written.text).length;
+  if (bytes > bytesMax) throw new MisuseError(`failed to write ${what}: it takes ${bytes} bytes, at most ${bytesMax} are allowed. ${advice}`);
+  return written;
 }

@@ -38,6 +38,14 @@ export const ATTEMPTS_MAX = 1_000_000;
 export const FACTOR_MAX = 1_000;
 /** Milliseconds between the beginning of two beats, and before the first: most invocations are over by then. */
 export const BEAT_EVERY_MS = 1_000;
+/** Milliseconds between two reports that only say how things stand: a status, heartbeats. */
+export const NOTE_EVERY_MS = 1_000;
+/** Bytes of a status and of a heartbeat's details: the server's bound. */
+export const NOTE_BYTES_MAX = 65_536;
+/** Bytes of one value of an object's state: the server's bound. */
+export const STATE_VALUE_BYTES_MAX = 262_144;
+/** Milliseconds given to a branch in an await of its own to come to steps that must be undone, before a failed handler is abandoned. */
+export const UNDO_QUIET_MS = 1_000;
 /** Milliseconds that a beat's reply may wait for something to tell. */
 export const BEAT_WAIT_MS = 10_000;
 /** Milliseconds that a long-lived host keeps an invocation open for what may settle soon. */

@@ -9,7 +9,7 @@ import { hex, sha256 } from "./sha256.js";
 export type Env = Readonly<Record<string, unknown>>;
 
 /** What starts a function. */
-export type ManifestTrigger = { event: string; if?: string } | { cron: string; tz?: string };
+export type ManifestTrigger = { event: string; if?: string } | { cron: string; tz?: string } | { failureOf: string };
 
 /** A function in the manifest. */
 export interface ManifestFunction {
@@ -18,6 +18,13 @@ export interface ManifestFunction {
   triggers: ManifestTrigger[];
   retry?: object;
   timeouts?: object;
+  cancelOn?: object[];
+}
+
+/** An object in the manifest. Its handlers' ids are their own, without the object's. */
+export interface ManifestObject {
+  id: string;
+  handlers: (ManifestFunction & { mode: "exclusive" | "shared" })[];
 }
 
 /** What the host can take. */
@@ -49,6 +56,8 @@ export interface Manifest {
   deployment: Deployment;
   limits: HostLimits;
   functions: ManifestFunction[];
+  /** Left out where there are none. */
+  objects?: ManifestObject[];
 }
 
 const text = (env: Env, name: string): string | undefined => (typeof env[name] === "string" && env[name] !== "" ? (env[name] as string) : undefined);
@@ -70,10 +79,10 @@ function defaultLimits(env: Env): HostLimits {
 }
 
 /** Makes the manifest, and the hash that tells two of them apart. */
-export function makeManifest(app: string, functions: ManifestFunction[], env: Env, limits: Partial<HostLimits>): { manifest: Manifest; hash: string } {
-  const body = { protocol: PROTOCOL, sdk: SDK, app, limits: { ...defaultLimits(env), ...limits }, functions };
+export function makeManifest(app: string, functions: ManifestFunction[], objects: ManifestObject[], env: Env, limits: Partial<HostLimits>): { manifest: Manifest; hash: string } {
+  const body = { protocol: PROTOCOL, sdk: SDK, app, limits: { ...defaultLimits(env), ...limits }, functions, ...(objects.length === 0 ? {} : { objects }) };
   const known = recognised(env);
   const hash = hex(sha256(JSON.stringify([body, known ?? null]))).slice(0, 16);
   const deployment = known ?? { id: hash, immutable: false };
-  return { manifest: { protocol: body.protocol, sdk: SDK, app, deployment, limits: body.limits, functions }, hash };
+  return { manifest: { protocol: body.protocol, sdk: SDK, app, deployment, limits: body.limits, functions, ...(objects.length === 0 ? {} : { objects }) }, hash };
 }

@@ -41,6 +41,20 @@ struct Expected {
 /// What a case needs if it is made of more than one request.
 const TALKS: [&str; 2] = ["checkpoints", "pages"];
 
+/// What a case needs that this dialect does not speak yet.
+const LATER: [&str; 10] = [
+    "status",
+    "heartbeats",
+    "stepTimeouts",
+    "undo",
+    "updates",
+    "patches",
+    "parentClose",
+    "continueAsNew",
+    "deadline",
+    "objects",
+];
+
 fn read(path: &str) -> String {
     fs::read_to_string(format!("{FOLDER}/{path}")).expect(path)
 }
@@ -52,7 +66,12 @@ fn cases() -> Vec<Case> {
     names.sort();
     let texts = names.iter().map(|name| (name, read(&format!("cases/{name}"))));
     // Checkpoints and pages are conversations, not an invocation and its answer.
-    let alone = texts.filter(|(_, text)| !TALKS.iter().any(|word| text.contains(&format!("\"needs\": [\"{word}\"]"))));
+    let skipped = |text: &str| {
+        let (_, rest) = text.split_once("\"needs\": [").unwrap_or_default();
+        let needs = rest.split(']').next().unwrap_or_default();
+        TALKS.iter().chain(&LATER).any(|word| needs.contains(&format!("\"{word}\"")))
+    };
+    let alone = texts.filter(|(_, text)| !skipped(text));
     let cases: Vec<Case> = alone.map(|(name, text)| serde_json::from_str(&text).expect(name)).collect();
     assert!(cases.len() > 40, "only {} cases were found", cases.len());
     cases
