@@ -301,6 +301,9 @@ pub const REQUEST_ID_BYTES_MAX: usize = 128;
 /// Body of a request that carries one payload, in bytes: the payload and what stands around it.
 pub const START_BODY_BYTES_MAX: usize = OUTCOME_BYTES_MAX + (64 << 10);
 
+/// Outcomes that one fork edits.
+pub const EDITS_MAX: usize = 100;
+
 /// Body of a request with events, in bytes: what one batch holds.
 pub const EVENTS_BODY_BYTES_MAX: usize = BATCH_BYTES_MAX;
 

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::body::{self, Params, present};
+use super::body::{self, Params, Received, present};
 use super::doors::{Doors, unexpected};
 use super::error::{FieldError, Problem};
 use super::signals::SignalledJson;
@@ -23,11 +23,11 @@ pub(super) fn routes() -> OpenApiRouter<Doors> {
     OpenApiRouter::new().routes(routes!(settle))
 }
 
-/// How the wait settles: with exactly one of the two.
+/// How something settles: with exactly one of the two.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Settlement)]
-struct Settlement<'a> {
+pub(super) struct Settlement<'a> {
     /// With this value.
     #[serde(borrow, default, deserialize_with = "present")]
     #[schema(value_type = Value)]
@@ -57,15 +57,23 @@ struct SettlementError {
 }
 
 impl Settlement<'_> {
-    fn raw(&self) -> Result<(&RawValue, bool), Problem> {
+    /// The outcome, from the place `base` of a body.
+    pub(super) fn settle(&self, received: &Received, base: &str) -> Result<Settle, Problem> {
+        let at = |field: &str| format!("{base}/{field}");
+        let bounded = |raw: &RawValue, field: &str| match raw.get().len() {
+            0..=OUTCOME_BYTES_MAX => Ok(received.payload(raw)),
+            _ => Err(Problem::too_large(at(field), OUTCOME_BYTES_MAX)),
+        };
         match (self.ok, self.err) {
-            (Some(ok), None) => Ok((ok, true)),
+            (Some(ok), None) => Ok(Settle::Ok(bounded(ok, "ok")?)),
             (None, Some(err)) => {
-                body::json_at::<SettlementError>(err.get().as_bytes(), "/err")?;
-                Ok((err, false))
+                body::json_at::<SettlementError>(err.get().as_bytes(), &at("err"))?;
+                Ok(Settle::Err(bounded(err, "err")?))
             }
-            (None, None) => Err(Problem::field(FieldError::at("", "has neither `ok` nor `err`"))),
-            (Some(_), Some(_)) => Err(Problem::field(FieldError::at("/err", "stands beside `ok`; send one of them"))),
+            (None, None) => Err(Problem::field(FieldError::at(base, "has neither `ok` nor `err`"))),
+            (Some(_), Some(_)) => {
+                Err(Problem::field(FieldError::at(at("err"), "stands beside `ok`; send one of them")))
+            }
         }
     }
 }
@@ -85,13 +93,7 @@ async fn settle(
 ) -> Result<(StatusCode, Json<SignalledJson>), Problem> {
     let (run, entry) = doors.secrets.open(&token)?;
     let received = body::receive(&headers, body, START_BODY_BYTES_MAX, false).await?;
-    let settlement: Settlement<'_> = received.json()?;
-    let (raw, ok) = settlement.raw()?;
-    if raw.get().len() > OUTCOME_BYTES_MAX {
-        return Err(Problem::too_large(if ok { "/ok" } else { "/err" }, OUTCOME_BYTES_MAX));
-    }
-    let payload = received.payload(raw);
-    let settle = if ok { Settle::Ok(payload) } else { Settle::Err(payload) };
+    let settle = received.json::<Settlement<'_>>()?.settle(&received, "")?;
     let name = awakeable_signal(&entry);
     match doors.command(run, Command::Signal { run, name, id: None, settle }).await? {
         Reply::Signalled { fresh } => Ok((StatusCode::ACCEPTED, Json(SignalledJson { run, created: fresh }))),

@@ -41,6 +41,8 @@ pub enum Code {
     UnknownRun,
     /// 404: the run never got such an update.
     UnknownUpdate,
+    /// 404: the run has no such entry.
+    UnknownEntry,
     /// 404: there is no such event.
     UnknownEvent,
     /// 404: there is no such app.
@@ -53,6 +55,8 @@ pub enum Code {
     Conflict,
     /// 409: the run has ended.
     RunEnded,
+    /// 409: the run has not failed, so there is nothing to retry.
+    NotFailed,
     /// 409: the run is not held, so there is nothing to resume.
     NotHeld,
     /// 409: the awakeable has its outcome.
@@ -97,12 +101,14 @@ impl Code {
             | Code::UnknownFunction
             | Code::UnknownRun
             | Code::UnknownUpdate
+            | Code::UnknownEntry
             | Code::UnknownEvent
             | Code::UnknownApp => StatusCode::NOT_FOUND,
             Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Code::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Code::Conflict
             | Code::RunEnded
+            | Code::NotFailed
             | Code::NotHeld
             | Code::AlreadySettled
             | Code::TooManySignals
@@ -252,6 +258,12 @@ impl From<Refusal> for Problem {
         match refusal {
             Refusal::UnknownFunction(_) => Problem::new(Code::UnknownFunction, detail),
             Refusal::UnknownRun(_) => Problem::new(Code::UnknownRun, detail),
+            Refusal::UnknownEntry { .. } => Problem::new(Code::UnknownEntry, detail),
+            Refusal::Edit { entry, .. } => {
+                let pointer = format!("/edits/{}", entry.replace('~', "~0").replace('/', "~1"));
+                Problem { detail: detail.clone(), ..Problem::field(FieldError::at(pointer, detail)) }
+            }
+            Refusal::NotFailed(..) => Problem::new(Code::NotFailed, detail),
             Refusal::Ended(..) => Problem::new(Code::RunEnded, detail),
             Refusal::Stale(_) => Problem::new(Code::Stale, detail),
             Refusal::Conflict { .. } | Refusal::TwoRuns { .. } => Problem::new(Code::Conflict, detail),

@@ -40,7 +40,7 @@ pub use events::{AcceptedEventJson, AcceptedJson, StartedJson};
 pub use functions::{PausedJson, RunRefJson};
 pub use guard::Guard;
 pub use health::HealthJson;
-pub use runs::{ExplanationJson, ResultJson, ShownJson, StatusJson};
+pub use runs::{ExplanationJson, ForkPlanJson, ForkedJson, ResultJson, ShownJson, StatusJson};
 pub use server::serve;
 pub use signals::SignalledJson;
 pub use updates::UpdateJson;

@@ -16,6 +16,7 @@ mod discovery;
 mod doctor;
 mod exit;
 mod explain;
+mod fork;
 mod functions;
 mod guard;
 mod input;
@@ -77,6 +78,8 @@ enum Command {
     Kill(kill::Kill),
     Pause(pause::Pause),
     Resume(resume::Resume),
+    Retry(fork::Retry),
+    Fork(fork::Fork),
     Apps(apps::Apps),
     Functions(functions::Functions),
     Keys(keys::Keys),
@@ -123,6 +126,8 @@ fn execute(command: Command) -> anyhow::Result<Exit> {
             Command::Kill(command) => command.execute().await,
             Command::Pause(command) => command.execute().await,
             Command::Resume(command) => command.execute().await,
+            Command::Retry(command) => command.execute().await,
+            Command::Fork(command) => command.execute().await,
             Command::Apps(command) => command.execute().await,
             Command::Functions(command) => command.execute().await,
             Command::Keys(command) => command.execute(),

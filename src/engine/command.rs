@@ -1,8 +1,8 @@
 //! What goes into the engine and what comes out: commands, transitions, replies, refusals. All of it plain data.
 
 use crate::model::{
-    Answer, Change, Checkpoint, EventDraft, EventId, FunctionId, Hold, Key, News, Payload, RunId, RunStatus, Settle,
-    Span, StateKey, Text, Timestamp, Token,
+    Answer, Change, Checkpoint, EntryId, EventDraft, EventId, FunctionId, Hold, Key, News, Payload, RunId, RunStatus,
+    Settle, Span, StateKey, Text, Timestamp, Token,
 };
 
 /// What someone wants of a partition.
@@ -12,6 +12,8 @@ pub enum Command {
     Ingest(Vec<EventDraft>),
     /// Start a run.
     Start(Start),
+    /// Start a run that goes on from a point of another one.
+    Fork(Box<Fork>),
     /// An invocation ended.
     Returned {
         /// The invocation.
@@ -130,6 +132,7 @@ impl Command {
             Command::Returned { token, .. } | Command::Checkpoint { token, .. } | Command::Note { token } => {
                 Some(token.run)
             }
+            Command::Fork(fork) => Some(fork.run),
             Command::Signal { run, .. }
             | Command::Update { run, .. }
             | Command::Cancel { run }
@@ -158,6 +161,43 @@ pub struct Start {
     pub idempotency_key: Option<Text>,
     /// How long to wait before the first invocation.
     pub delay: Option<Span>,
+}
+
+/// A new run that begins with settled entries of another one.
+#[derive(Clone, Debug)]
+pub struct Fork {
+    /// The other run. It stays as it is.
+    pub run: RunId,
+    /// Up to where its entries are copied.
+    pub from: ForkFrom,
+    /// Copied entries that get another outcome.
+    pub edits: Vec<(EntryId, Settle)>,
+    /// Another input than that of the other run.
+    pub input: Option<Payload>,
+    /// What makes it, for whoever may ask twice: the same cause finds the same fork.
+    pub cause: Option<Text>,
+    /// Whether only to say what would be copied.
+    pub dry_run: bool,
+}
+
+/// Up to where a fork copies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ForkFrom {
+    /// Up to the settlement of this entry, which is made again.
+    Entry(EntryId),
+    /// Up to the last edited entry, with it. Without edits nothing is copied.
+    Edits,
+    /// Up to the first entry that failed; everything if none did. The other run must have failed or been cancelled.
+    Failure,
+}
+
+/// What a fork is made from: ids of the other run's entries, in order of creation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ForkPlan {
+    /// They are copied.
+    pub copied: Vec<EntryId>,
+    /// They are not: what the handler asks for again is done again.
+    pub again: Vec<EntryId>,
 }
 
 /// What a command leads to.
@@ -197,6 +237,17 @@ pub enum Reply {
         /// Whether this command made it.
         created: bool,
     },
+    /// The fork exists.
+    Forked {
+        /// Its id.
+        id: RunId,
+        /// How many entries it begins with, besides its input.
+        copied: usize,
+        /// Whether this command made it.
+        created: bool,
+    },
+    /// What a fork would be made from.
+    ForkPlan(ForkPlan),
     /// The signal is kept or has settled a wait. False when a signal with its id came before.
     Signalled {
         /// Whether it was new.
@@ -291,6 +342,27 @@ pub enum Refusal {
     /// The awakeable has its outcome already.
     #[error("failed to settle the awakeable: it has its outcome already")]
     AlreadySettled,
+    /// The run has no such entry.
+    #[error("failed to find entry `{entry}` in run {run}; `backstitch run {run} --json` lists what there is")]
+    UnknownEntry {
+        /// The run.
+        run: RunId,
+        /// What was asked for.
+        entry: EntryId,
+    },
+    /// An entry cannot have another outcome in a fork.
+    #[error("failed to edit entry `{entry}` of run {run}: {why}")]
+    Edit {
+        /// The run.
+        run: RunId,
+        /// The entry.
+        entry: EntryId,
+        /// What is in the way.
+        why: &'static str,
+    },
+    /// Only what failed is retried.
+    #[error("failed to retry run {0}: it is {1}, and only failed and cancelled runs are retried; fork it instead")]
+    NotFailed(RunId, RunStatus),
     /// The run is not held.
     #[error("failed to resume run {0}: it is not paused but {1}")]
     NotHeld(RunId, RunStatus),

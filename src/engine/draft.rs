@@ -408,6 +408,12 @@ impl<'a> RunDraft<'a> {
         idx
     }
 
+    /// Appends an entry of another run, which is settled and keeps its `seq`.
+    pub(super) fn copy(&mut self, entry: Entry) {
+        self.last_seq = self.last_seq.max(entry.seq.unwrap_or(0));
+        self.add(entry);
+    }
+
     fn settle(&mut self, idx: u32, outcome: Outcome, now: Timestamp) {
         self.last_seq += 1;
         let seq = self.last_seq;

@@ -13,6 +13,7 @@ mod draft;
 mod end;
 mod explain;
 mod filter;
+mod fork;
 mod hold;
 mod ingest;
 mod invoke;
@@ -30,7 +31,9 @@ mod wake;
 
 use std::sync::Arc;
 
-pub use command::{AcceptedEvent, Command, Decision, Explanation, Refusal, Reply, Start, Transition};
+pub use command::{
+    AcceptedEvent, Command, Decision, Explanation, Fork, ForkFrom, ForkPlan, Refusal, Reply, Start, Transition,
+};
 pub use filter::{Filter, FilterError, Variables, event_view};
 pub use run::awakeable_signal;
 pub use turns::CallEnd;
@@ -88,6 +91,7 @@ impl Partition {
         match command {
             Command::Ingest(events) => ingest::ingest(draft, events),
             Command::Start(start) => start::start(draft, start),
+            Command::Fork(fork) => fork::fork(draft, fork),
             Command::Returned { token, answer, started_at } => returned::returned(draft, *token, answer, *started_at),
             Command::Checkpoint { token, checkpoint } => checkpoint::checkpoint(draft, *token, checkpoint),
             Command::Note { token } => checkpoint::note(draft, *token),

@@ -220,6 +220,8 @@ pub struct RunFilter {
     pub app: Option<Text>,
     /// Of the function with this id.
     pub function: Option<Text>,
+    /// That go on from this run.
+    pub previous: Option<RunId>,
     /// Created at or after.
     pub since: Option<Timestamp>,
     /// Created before.

@@ -11,7 +11,7 @@ use crate::api::doors::Doors;
 use crate::api::error::{FieldError, Problem};
 use crate::api::view::{PageJson, RunJson};
 use crate::limits::{PAGE_DEFAULT, PAGE_MAX};
-use crate::model::{RunStatus, Timestamp};
+use crate::model::{RunId, RunStatus, Timestamp};
 use crate::store::RunFilter;
 
 /// Which runs.
@@ -26,6 +26,8 @@ pub(super) struct ListQuery {
     app: Option<String>,
     /// Of the function with this id.
     function: Option<String>,
+    /// That go on from this run: its forks.
+    previous: Option<String>,
     /// Created at or after this time.
     #[param(value_type = Option<String>, format = DateTime)]
     since: Option<Timestamp>,
@@ -55,7 +57,7 @@ impl ListQuery {
 
     /// What a cursor of this list belongs to.
     fn filters(&self) -> String {
-        format!("{:?}", (&self.status, &self.app, &self.function, self.since, self.until))
+        format!("{:?}", (&self.status, &self.app, &self.function, &self.previous, self.since, self.until))
     }
 }
 
@@ -83,6 +85,7 @@ pub(super) async fn list(
     let filter = RunFilter {
         statuses: query.statuses()?,
         app: query.app.map(Into::into),
+        previous: query.previous.as_deref().map(|run| body::id::<RunId>("previous", run)).transpose()?,
         function: query.function.map(Into::into),
         since: query.since,
         until: query.until,

@@ -2,6 +2,7 @@
 
 mod acts;
 mod explain;
+mod fork;
 mod list;
 mod one;
 mod result;
@@ -17,6 +18,7 @@ use crate::model::RunId;
 
 pub use acts::StatusJson;
 pub use explain::ExplanationJson;
+pub use fork::{ForkPlanJson, ForkedJson};
 pub use one::ShownJson;
 pub use result::ResultJson;
 
@@ -38,6 +40,8 @@ pub(super) fn routes() -> OpenApiRouter<Doors> {
         .routes(routes!(acts::pause))
         .routes(routes!(acts::resume))
         .routes(routes!(one::status))
+        .routes(routes!(fork::fork))
+        .routes(routes!(fork::retry))
 }
 
 /// There is no such run.

@@ -65,6 +65,9 @@ pub struct EntryJson {
     /// When it settled.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub settled_at: Option<Timestamp>,
+    /// Whether it was copied from the run that this one was forked from: what it stands for was done there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub copied: bool,
     /// The attempts of a step that failed, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<AttemptJson>,
@@ -97,6 +100,7 @@ impl EntryJson {
             child: entry.child,
             created_at: entry.created_at,
             settled_at: entry.settled_at,
+            copied: entry.copied,
             attempts: attempts.iter().filter(|a| a.idx == Some(entry.idx)).map(AttemptJson::from).collect(),
         }
     }

@@ -5,8 +5,8 @@ use utoipa::ToSchema;
 
 use super::there;
 use crate::model::{
-    DeploymentId, EventId, Hold, HoldKind, Origin, Outcome, Payload, RunHead, RunId, RunStatus, Text, Timestamp,
-    TriggerKind,
+    DeploymentId, EventId, Hold, HoldKind, Origin, Outcome, Payload, Previous, RunHead, RunId, RunStatus, Text,
+    Timestamp, TriggerKind,
 };
 use crate::store::RunView;
 
@@ -97,9 +97,15 @@ pub struct PreviousJson {
     /// That run.
     #[schema(value_type = String)]
     pub run: RunId,
-    /// How: `continue` or `fork`.
+    /// How: `fork` (this one began with entries of it) or `continue` (it ended itself with an input for this one).
     #[schema(value_type = String)]
     pub origin: Origin,
+}
+
+impl From<Previous> for PreviousJson {
+    fn from(previous: Previous) -> PreviousJson {
+        PreviousJson { run: previous.run, origin: previous.origin }
+    }
 }
 
 /// The parent's entry that a run's outcome settles.
@@ -161,7 +167,7 @@ impl From<&RunHead> for RunJson {
             hold: head.hold.as_ref().map(HoldJson::from),
             key: head.key.clone(),
             deadline: head.deadline,
-            previous: head.previous.map(|previous| PreviousJson { run: previous.run, origin: previous.origin }),
+            previous: head.previous.map(PreviousJson::from),
             value: head.value.clone(),
             input: None,
             ok: None,

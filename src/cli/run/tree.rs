@@ -8,7 +8,7 @@ use crate::api::view::{EntryJson, JournalJson, RunJson};
 use crate::cli::runs::short;
 use crate::cli::screen::plain;
 use crate::cli::style::{BAD, BOLD, DIM, GOOD, MOVING, ODD, of_status, styled};
-use crate::model::{EntryKind, EntryStatus, Failure, Payload, RunStatus, Span, Timestamp, names};
+use crate::model::{EntryKind, EntryStatus, Failure, Origin, Payload, RunStatus, Span, Timestamp, names};
 
 /// Characters of a value that are shown.
 const VALUE_CHARS: usize = 300;
@@ -33,6 +33,13 @@ pub(in crate::cli) fn lines(run: &RunJson, entries: &[EntryJson], now: Timestamp
 /// The part of the picture that says how the run stands.
 pub(super) fn top(run: &RunJson, now: Timestamp) -> Vec<String> {
     let mut lines = vec![head(run, now)];
+    lines.extend(run.previous.as_ref().map(|previous| {
+        let how = match previous.origin {
+            Origin::Fork => "forked from",
+            Origin::Continue => "continues",
+        };
+        format!("│  {}", styled(DIM, format!("{how} {}", previous.run)))
+    }));
     lines.extend(about(run, now));
     lines
 }
@@ -111,7 +118,8 @@ fn entry_line(entry: &EntryJson, own: &str, now: Timestamp) -> String {
         Some(name) => format!("{} {}", styled(BOLD, plain(name, NAME_CHARS)), styled(DIM, plain(&own, NAME_CHARS))),
         None => styled(BOLD, plain(&own, NAME_CHARS)),
     };
-    format!("{} {title}  {}  {}", mark(entry), styled(DIM, entry.op), state(entry, now)).trim_end().to_owned()
+    let op = if entry.copied { format!("{}, copied", entry.op) } else { entry.op.to_string() };
+    format!("{} {title}  {}  {}", mark(entry), styled(DIM, op), state(entry, now)).trim_end().to_owned()
 }
 
 fn mark(entry: &EntryJson) -> String {

@@ -116,6 +116,7 @@ impl Tables {
             (filter.statuses.is_empty() || filter.statuses.contains(&run.status))
                 && filter.app.as_ref().is_none_or(|app| run.function.app == *app)
                 && filter.function.as_ref().is_none_or(|function| run.function.function == *function)
+                && filter.previous.is_none_or(|previous| run.previous.is_some_and(|link| link.run == previous))
                 && filter.since.is_none_or(|since| run.created_at >= since)
                 && filter.until.is_none_or(|until| run.created_at < until)
                 && filter.before_run_no.is_none_or(|before| run.run_no < before)
@@ -154,7 +155,7 @@ impl Tables {
         let of_event = self.verdicts.iter().filter(|((event, _), _)| *event == id);
         Some(EventView {
             event,
-            runs: self.runs_where(|run| run.event == Some(id)).collect(),
+            runs: self.runs_where(|run| run.event == Some(id) && run.previous.is_none()).collect(),
             verdicts: of_event.map(|((_, function), verdict)| (function.clone(), verdict.clone())).collect(),
         })
     }

@@ -37,7 +37,12 @@ pub(super) fn runs(connection: &Connection, filter: &RunFilter) -> Read<Vec<RunH
     let from = bound(filter.since)?.unwrap_or(i64::MIN);
     let before = bound(filter.until)?.unwrap_or(i64::MAX).min(filter.before_run_no.unwrap_or(i64::MAX));
     let (app, function, limit) = (&filter.app, &filter.function, count(filter.limit));
+    let previous = filter.previous.map(|id| id.to_string());
     if filter.statuses.is_empty() {
+        if let Some(previous) = &previous {
+            let row = params![before, app, function, from, limit, previous, None::<&str>];
+            return all(connection, sql::RUNS_NEWEST_OF_PREVIOUS, row, rows::run);
+        }
         let statement = match (app, function) {
             (Some(_), Some(_)) => sql::RUNS_NEWEST_OF_FUNCTION,
             _ => sql::RUNS_NEWEST,
@@ -49,6 +54,11 @@ pub(super) fn runs(connection: &Connection, filter: &RunFilter) -> Read<Vec<RunH
     statuses.dedup();
     let mut found = Vec::new();
     for status in statuses {
+        if let Some(previous) = &previous {
+            let row = params![before, app, function, from, limit, previous, status.as_str()];
+            found.extend(all(connection, sql::RUNS_NEWEST_OF_PREVIOUS, row, rows::run)?);
+            continue;
+        }
         let row = params![before, app, function, from, limit, status.as_str()];
         found.extend(all(connection, sql::RUNS_NEWEST_OF_STATUS, row, rows::run)?);
     }

@@ -55,6 +55,7 @@ statements! {
     RUNS_NEWEST = "runs_newest",
     RUNS_NEWEST_OF_FUNCTION = "runs_newest_of_function",
     RUNS_NEWEST_OF_STATUS = "runs_newest_of_status",
+    RUNS_NEWEST_OF_PREVIOUS = "runs_newest_of_previous",
     RUNS_OF_EVENT = "runs_of_event",
     RUNS_OF_PARENT = "runs_of_parent",
     SCHEMA_TABLES = "schema_tables",

@@ -6,6 +6,7 @@ mod around;
 mod connections;
 mod description;
 mod events;
+mod forks;
 mod functions;
 mod runs;
 mod signals;

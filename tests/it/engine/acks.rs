@@ -25,6 +25,7 @@ pub(super) struct Acks {
     names: HashMap<(FunctionId, Text), RunId>,
     starts: HashMap<(FunctionId, Text), (RunId, Timestamp)>,
     clients: HashMap<Text, (EventId, Timestamp)>,
+    forks: HashMap<(RunId, Text), RunId>,
     steps: BTreeSet<(RunId, String)>,
     heads: BTreeMap<RunId, RunHead>,
     shown: BTreeMap<Token, u32>,
@@ -75,6 +76,16 @@ impl Acks {
                 let head = safe.head(*run).expect("a run that is named to a caller is durable");
                 assert_eq!(&head.name, has);
                 assert!(start.name.is_some() && start.name != head.name, "{start:?} belongs to {run}");
+            }
+            (Command::Fork(fork), Ok(Reply::Forked { id, created, .. })) => {
+                let head = safe.head(*id).expect("an acknowledged fork is durable");
+                assert_eq!(head.previous.map(|previous| previous.run), Some(fork.run));
+                assert!(*created || fork.cause.is_some(), "a fork that nobody named was found");
+                self.runs.insert(*id);
+                if let Some(cause) = &fork.cause {
+                    let known = self.forks.insert((fork.run, cause.clone()), *id);
+                    assert!(known.is_none_or(|known| known == *id), "a cause made two forks");
+                }
             }
             (Command::Ingest(drafts), Ok(Reply::Accepted(accepted))) => {
                 assert_eq!(drafts.len(), accepted.len());

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use backstitch_server::engine::{Command, Transition};
+use backstitch_server::engine::{Command, Fork, Transition};
 use backstitch_server::model::{
     Attempt, Change, Entry, EntryKind, EntryStatus, Event, EventId, Failure, FunctionId, Outcome, Payload, Registry,
     RunHead, RunId, RunStatus, Signal, StateKey, StateRow, StoredRun, Timestamp, TriggerKind, Verdict, Wait, names,
@@ -112,6 +112,9 @@ impl Book {
         }
         if let (Command::Update { data, .. }, false) = (command, transition.changes.is_empty()) {
             self.take_update(data, &transition.changes);
+        }
+        if let Command::Fork(fork) = command {
+            self.check_fork(fork, transition);
         }
         self.check_events(transition, registry);
         for (run_no, before) in &touched {
@@ -244,6 +247,33 @@ impl Book {
         }
     }
 
+    /// A fork is one new run that begins as the other one did: nothing is sent, nobody else is touched.
+    fn check_fork(&self, fork: &Fork, transition: &Transition) {
+        let Some(Change::RunCreated(head)) = transition.changes.first() else {
+            return assert!(transition.changes.is_empty(), "a fork that makes no run makes nothing");
+        };
+        assert_eq!((head.parent, head.name.as_ref(), head.status), (None, None, RunStatus::Ready));
+        let own = &self.entries[&head.run_no];
+        let listens = |change: &&Change| matches!(change, Change::WaitOpened(wait) if wait.run == head.id);
+        let listens = transition.changes.iter().filter(listens).count();
+        assert_eq!(transition.changes.len(), 1 + own.len() + listens, "a fork does more than to begin: {transition:?}");
+        let original = self.entries_of(fork.run);
+        assert_eq!((&own[0].params, &own[0].outcome), (&original[0].params, &original[0].outcome));
+        for copy in &own[1..] {
+            let from = original.iter().find(|entry| entry.id == copy.id).expect("a copy is of an entry");
+            let edit = fork.edits.iter().find(|(id, _)| *id == copy.id).map(|(_, outcome)| outcome.clone());
+            let (idx, run_no) = (copy.idx, copy.run_no);
+            let expected = Entry { idx, run_no, copied: true, details: None, ..from.clone() };
+            let expected = Entry { outcome: edit.or(expected.outcome), ..expected };
+            assert!(from.is_settled() && !from.id.starts_with('$'), "what is not settled was copied: {copy:?}");
+            assert_eq!(*copy, expected);
+        }
+        let greatest = own.iter().filter_map(|entry| entry.seq).max().unwrap_or(0);
+        let before = |entry: &&Entry| entry.seq.is_some_and(|seq| seq <= greatest);
+        assert_eq!(original.iter().filter(before).count(), own.len() - 1, "something was left out: {own:#?}");
+        assert!(head.seen <= greatest);
+    }
+
     fn check_events(&self, transition: &Transition, registry: &Registry) {
         for change in &transition.changes {
             let Change::EventAdded(event) = change else { continue };
@@ -263,7 +293,8 @@ impl Book {
         for (at, seq) in before.settled.keys().enumerate() {
             assert_eq!(*seq, before.last_seq + 1 + at as u32, "settlements of {} are numbered without gaps", head.id);
         }
-        for entry in entries {
+        // What is copied is judged where it was made.
+        for entry in entries.iter().filter(|entry| !entry.copied) {
             assert_eq!(entry.is_settled(), entry.outcome.is_some(), "{entry:?}");
             assert_eq!(entry.is_settled() && entry.kind != EntryKind::Input, entry.seq.is_some(), "{entry:?}");
             assert!(!entry.is_settled() || entry.due_at.is_none(), "a settled entry has a timer: {entry:?}");
@@ -311,7 +342,7 @@ impl Book {
         let open = entries.iter().filter(|entry| entry.kind == EntryKind::WaitEvent && !entry.is_settled());
         let open = open.filter(|_| !head.status.is_terminal()).map(|entry| entry.idx);
         assert!(rows.eq(open), "the open waits of {} are not its rows", head.id);
-        for entry in entries {
+        for entry in entries.iter().filter(|entry| !entry.copied) {
             if let (EntryKind::WaitEvent, Some(Outcome::Ok(value))) = (entry.kind, &entry.outcome) {
                 let value: serde_json::Value = value.read().expect("an event as JSON");
                 let id: EventId = value["id"].as_str().and_then(|id| id.parse().ok()).expect("has an id");
@@ -327,8 +358,8 @@ impl Book {
         for (run_no, before) in touched {
             for idx in before.settled.values() {
                 let entry = self.entries[run_no][*idx as usize].clone();
-                let (EntryKind::WaitSignal, Some(payload)) =
-                    (entry.kind, entry.outcome.as_ref().and_then(Outcome::payload))
+                let (false, EntryKind::WaitSignal, Some(payload)) =
+                    (entry.copied, entry.kind, entry.outcome.as_ref().and_then(Outcome::payload))
                 else {
                     continue;
                 };
@@ -400,7 +431,8 @@ impl Book {
 
     /// The attempts of every step are numbered from 1 without gaps, as many as the entry has failures.
     pub(super) fn check_attempts(&self) {
-        for entry in self.entries.values().flatten().filter(|entry| entry.kind == EntryKind::Step) {
+        let steps = self.entries.values().flatten().filter(|entry| entry.kind == EntryKind::Step && !entry.copied);
+        for entry in steps {
             let own = |attempt: &&Attempt| attempt.run_no == entry.run_no && attempt.idx == Some(entry.idx);
             let numbers: Vec<u32> = self.attempts.iter().filter(own).map(|attempt| attempt.number).collect();
             assert!(numbers.iter().copied().eq(1..=entry.failures), "attempts {numbers:?} of {entry:?}");
@@ -478,7 +510,7 @@ fn check_head(head: &RunHead, entries: &[Entry], before: &Before) {
         _ => assert!(head.wake_at.is_none_or(|at| at == Timestamp::ZERO), "{}", context()),
     }
     assert!(head.failures < ATTEMPTS && head.losses < backstitch_server::limits::LOSSES_MAX, "{}", context());
-    if head.trigger == TriggerKind::Invoke && before.head.is_none() {
+    if head.trigger == TriggerKind::Invoke && head.previous.is_none() && before.head.is_none() {
         assert!(head.root != head.id, "a child has its parent's root: {}", context());
     }
     check_wake_up(head, entries, before, &context);

@@ -1,7 +1,7 @@
 //! Random programs, random commands and random faults, against every invariant; then the faults stop, and everything
 //! must end or say why not. `BACKSTITCH_CASES` sets how many cases there are.
 
-use backstitch_server::engine::{Command, Start, awakeable_signal};
+use backstitch_server::engine::{Command, Fork, ForkFrom, Start, awakeable_signal};
 use backstitch_server::model::{
     Answer, EntryKind, EventDraft, Failure, HandlerOp, Key, Mismatch, Note, Outcome, Payload, Problem, ProblemCode,
     RunId, RunStatus, Span, StateKey, Terminal, Undelivered,
@@ -28,6 +28,7 @@ pub(super) enum Act {
     Resume(u8),
     Explain(u8),
     Quarantine(u8),
+    Fork { run: u8, from: From, edit: Option<(u8, bool)>, cause: Option<u8>, dry_run: bool },
     Advance(u64),
     Work(u8),
     Poll(u8),
@@ -43,6 +44,14 @@ pub(super) enum Act {
     Withdraw,
     Hint(u8),
     Flow(u8),
+}
+
+/// From where a run is forked.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum From {
+    Entry(u8),
+    Edits,
+    Failure,
 }
 
 /// How a handler answers.
@@ -160,6 +169,7 @@ fn act() -> impl Strategy<Value = Act> {
         2 => any::<u8>().prop_map(Act::Resume),
         1 => any::<u8>().prop_map(Act::Explain),
         1 => any::<u8>().prop_map(Act::Quarantine),
+        3 => fork(),
         6 => length.prop_map(Act::Advance),
         8 => (1u8..5).prop_map(Act::Work),
         8 => (1u8..4).prop_map(Act::Poll),
@@ -176,6 +186,13 @@ fn act() -> impl Strategy<Value = Act> {
         2 => any::<u8>().prop_map(Act::Hint),
         10 => (1u8..8).prop_map(Act::Flow),
     ]
+}
+
+fn fork() -> impl Strategy<Value = Act> {
+    let from = prop_oneof![3 => any::<u8>().prop_map(From::Entry), 1 => Just(From::Edits), 2 => Just(From::Failure)];
+    let edit = proptest::option::weighted(0.3, (any::<u8>(), any::<bool>()));
+    let parts = (any::<u8>(), from, edit, proptest::option::weighted(0.3, 0u8..2), proptest::bool::weighted(0.1));
+    parts.prop_map(|(run, from, edit, cause, dry_run)| Act::Fork { run, from, edit, cause, dry_run })
 }
 
 pub(super) fn case() -> impl Strategy<Value = Case> {
@@ -268,6 +285,7 @@ impl Chaos {
             Act::Quarantine(run) => {
                 self.world.submit(Command::Quarantine { run: self.run_at(run), detail: "planted".to_owned() });
             }
+            Act::Fork { run, from, edit, cause, dry_run } => self.fork(run, from, edit, cause, dry_run),
             Act::Advance(ms) => self.world.advance(ms),
             Act::Work(n) => drop(self.world.work(n.into())),
             Act::Poll(n) => drop(self.world.poll(n.into())),
@@ -288,6 +306,32 @@ impl Chaos {
             Act::Hint(run) => self.hints(run),
             Act::Flow(rounds) => drop(self.world.flow(rounds.into())),
         }
+    }
+
+    fn fork(&mut self, run: u8, from: From, edit: Option<(u8, bool)>, cause: Option<u8>, dry_run: bool) {
+        let run = self.run_at(run);
+        let entries = self.world.book.entries_of(run);
+        let id = |at: u8| match entries.len() {
+            0 => "nothing".into(),
+            some => entries[at as usize % some].id.clone(),
+        };
+        let edit = edit.map(|(at, ok)| {
+            let value = Payload::trusted("\"edited\"");
+            (id(at), if ok { Outcome::Ok(value) } else { Outcome::Err(Failure::new("Edited", "so").payload()) })
+        });
+        let fork = Fork {
+            run,
+            from: match from {
+                From::Entry(at) => ForkFrom::Entry(id(at)),
+                From::Edits => ForkFrom::Edits,
+                From::Failure => ForkFrom::Failure,
+            },
+            edits: edit.into_iter().collect(),
+            input: None,
+            cause: cause.map(|cause| format!("{cause}").into()),
+            dry_run,
+        };
+        self.world.submit(Command::Fork(Box::new(fork)));
     }
 
     fn redeploy(&mut self, immutable: bool) {

@@ -5,6 +5,7 @@ mod book;
 mod chaos;
 mod fanout;
 mod filters;
+mod forks;
 mod handlers;
 mod harness;
 mod program;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use backstitch_server::engine::{Command, Reply, Start};
+use backstitch_server::engine::{Command, Fork, ForkFrom, Reply, Start};
 use backstitch_server::model::{
     Answer, Change, Checkpoint, EventId, Key, MarkKey, MarkScope, Outcome, Payload, Problem, ProblemCode, RunId,
     RunStatus, Span, StateKey, Token, Undelivered,
@@ -73,6 +73,10 @@ fn commands(run: RunId, index: u8) -> Vec<(&'static str, Command)> {
         let settle = Outcome::Ok(Payload::null());
         Command::Signal { run, name: name.into(), id: None, settle }
     };
+    let fork = |from| {
+        let (edits, input, cause) = (Vec::new(), None, None);
+        Command::Fork(Box::new(Fork { run, from, edits, input, cause, dry_run: false }))
+    };
     let event = EventId(7);
     let mark = MarkKey { scope: MarkScope::Event, key: "c".into() };
     let page = Key::Events { name: "e0".into(), after: 0, until: 9 };
@@ -93,6 +97,8 @@ fn commands(run: RunId, index: u8) -> Vec<(&'static str, Command)> {
         ("stale report", Command::Checkpoint { token, checkpoint: Checkpoint { n: 1, seen: 0, ops: Vec::new() } }),
         ("stale note", Command::Note { token }),
         ("resume", Command::Resume { run }),
+        ("fork", fork(ForkFrom::Edits)),
+        ("retry", fork(ForkFrom::Failure)),
         ("explain", Command::Explain { run }),
         ("wake", Command::Wake { run }),
         ("wake a mark", Command::WakeState { key: StateKey::Mark(mark) }),
@@ -114,6 +120,8 @@ fn result(world: &mut World, run: RunId, command: &Command) -> String {
         }
     };
     let mut text = match transition.reply {
+        Reply::Forked { copied, .. } => format!("forked({copied})"),
+        Reply::ForkPlan(plan) => format!("plan({}, {})", plan.copied.len(), plan.again.len()),
         Reply::Done => "done".to_owned(),
         Reply::Accepted(events) => format!("accepted {}", events.len()),
         Reply::Run { created, .. } => if created { "created" } else { "known" }.to_owned(),

@@ -450,6 +450,7 @@ impl World {
             statuses,
             app: dice.some(|dice| dice.text(&APPS)),
             function: dice.some(|dice| dice.text(&FUNCTIONS)),
+            previous: dice.some(|dice| self.run_id(dice)).filter(|_| dice.coin()),
             since: dice.some(some_time).filter(|_| dice.coin()),
             until: dice.some(some_time).filter(|_| dice.coin()),
             before_run_no: dice.some(|dice| dice.below(self.runs.len() + 2) as i64),

@@ -1,4 +1,4 @@
--- The runs that an event started, in order of creation.
+-- The runs that an event started, in order of creation. Forks of them were started by somebody.
 select
     runs.run_no, runs.id, runs.app, runs.function, runs.name, runs.status, runs.trigger, runs.event, runs.born_seq,
     runs.parent, runs.parent_idx, runs.root, runs.deployment, runs.created_at, runs.started_at, runs.ended_at,
@@ -6,5 +6,5 @@ select
     runs.mismatch_since, runs.seen, runs.open_token, runs.object_key, runs.queue_key, runs.queue_order,
     runs.start_by, runs.deadline, runs.previous, runs.origin, runs.value
 from runs
-where runs.event = ?1
+where runs.event = ?1 and runs.previous is null
 order by runs.run_no;
