@@ -2,9 +2,10 @@
 //! The awaited children of a run that ended are cancelled one by one.
 
 use super::command::{Command, Reply};
-use super::draft::{Draft, Part, fresh_entry};
+use super::draft::{Draft, Part};
 use super::end;
 use super::filter::wait_index;
+use super::run::fresh_entry;
 use crate::limits::CANCEL_GRACE_MS;
 use crate::model::{CancelOn, Entry, EntryKind, Failure, Key, Outcome, Payload, RunId, RunStatus, Span, Wait, names};
 
@@ -50,7 +51,7 @@ pub(super) fn listen(draft: &mut Draft<'_>, id: RunId, cancel_on: &[CancelOn]) -
     draft.require(cancel_on.iter().map(|on| Key::EventName(on.event.clone())))?;
     for (n, on) in cancel_on.iter().enumerate() {
         // What a manifest declares was checked; a filter that no longer compiles cancels nothing.
-        let Ok(filter) = draft.filter(&on.filter) else { continue };
+        let Ok(filter) = draft.filters().compile(&on.filter) else { continue };
         let trigger = draft.run(id)?.trigger_view();
         let index = wait_index(&on.event, Some(&filter), &trigger);
         draft.require([Key::Waits(index.clone())])?;

@@ -7,14 +7,13 @@ use std::sync::Arc;
 
 use super::checkpoint::shared;
 use super::command::{Command, Decision, Refusal, Reply, Transition};
-use super::filter::{Filter, FilterError, Filters};
+use super::filter::Filters;
 use super::run::{Run, awaited_signal};
 use super::state::NameFacts;
 use super::{Partition, turns::Turn};
 use crate::model::{
-    Attempt, Change, DeploymentId, Entry, EntryId, EntryKind, EntryStatus, Event, FunctionConfig, Key, Moment, Outcome,
-    Payload, Registry, RetryPolicy, RunHead, RunId, RunStatus, Signal, StateKey, StateRow, Text, Timestamp, Verdict,
-    Wait, WaitIndex, derive,
+    Attempt, Change, Entry, EntryId, EntryStatus, Event, FunctionConfig, Key, Moment, Outcome, Registry, RetryPolicy,
+    RunHead, RunId, RunStatus, Signal, StateKey, StateRow, Text, Timestamp, Verdict, Wait, WaitIndex, derive,
 };
 
 /// Why a decision stops before its end.
@@ -45,6 +44,7 @@ pub(super) struct Draft<'a> {
     follow_ups: Vec<Command>,
     states: BTreeMap<StateKey, Option<StateRow>>,
     sent: BTreeMap<Text, i64>,
+    unindexed: BTreeMap<Text, u64>,
     last_run_no: i64,
     last_event_seq: i64,
     chances: u64,
@@ -62,6 +62,7 @@ impl<'a> Draft<'a> {
             follow_ups: Vec::new(),
             states: BTreeMap::new(),
             sent: BTreeMap::new(),
+            unindexed: BTreeMap::new(),
             last_run_no: partition.tables.last_run_no,
             last_event_seq: partition.tables.last_event_seq,
             chances: 0,
@@ -190,6 +191,17 @@ impl<'a> Draft<'a> {
         waits.into_iter().flat_map(move |waits| waits.range((from, Bound::Unbounded))).map(|(_, wait)| wait)
     }
 
+    /// How many open waits for this event name no value leads to, with those that this decision opened.
+    pub(super) fn unindexed(&self, name: &Text) -> u64 {
+        let durable = self.event_name(name).and_then(|facts| facts.paths.get("").copied()).unwrap_or(0);
+        durable + self.unindexed.get(name).copied().unwrap_or(0)
+    }
+
+    /// This decision opens a wait for this event name that no value leads to.
+    pub(super) fn add_unindexed(&mut self, name: &Text) {
+        *self.unindexed.entry(name.clone()).or_insert(0) += 1;
+    }
+
     /// Whether a run of this decision opened a wait for this event name.
     pub(super) fn opened_wait_for(&self, name: &Text) -> bool {
         self.runs.values().any(|run| run.waits.values().any(|wait| wait.index.event == *name))
@@ -253,11 +265,6 @@ impl<'a> Draft<'a> {
     /// The invocation that a run is in.
     pub(super) fn turn(&self, run: RunId) -> Option<&'a Turn> {
         self.partition.turns.turn(run)
-    }
-
-    /// A filter, compiled once.
-    pub(super) fn filter(&self, source: &Text) -> Result<Arc<Filter>, FilterError> {
-        self.filters().compile(source)
     }
 
     /// What filters need again and again.
@@ -566,35 +573,5 @@ impl<'a> RunDraft<'a> {
             }
             None => serde_json::json!({ "data": data }),
         }
-    }
-}
-
-/// An entry that begins now, with everything left open that its kind does not say.
-pub(super) fn fresh_entry(
-    id: EntryId,
-    kind: EntryKind,
-    params: Payload,
-    now: Timestamp,
-    deployment: Option<DeploymentId>,
-) -> Entry {
-    Entry {
-        run_no: 0,
-        idx: 0,
-        id,
-        kind,
-        name: None,
-        params,
-        status: EntryStatus::Waiting,
-        outcome: None,
-        seq: None,
-        due_at: None,
-        failures: 0,
-        last_error: None,
-        deployment,
-        child: None,
-        created_at: now,
-        settled_at: None,
-        details: None,
-        copied: false,
     }
 }

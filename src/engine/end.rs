@@ -4,7 +4,8 @@
 use super::aftermath;
 use super::cancel::closed_with;
 use super::command::Command;
-use super::draft::{Draft, Part, fresh_entry};
+use super::draft::{Draft, Part};
+use super::run::fresh_entry;
 use crate::model::{
     EntryKind, EntryStatus, Failure, Key, Outcome, ParentLink, Payload, RunId, RunStatus, Timestamp, names,
 };

@@ -109,7 +109,7 @@ fn verdict(draft: &Draft<'_>, trigger: &Trigger, event: &Event, view: &OnceCell<
     let source = trigger.filter.as_ref()?;
     let view = view.get_or_init(|| event_view(&event.name, &event.id.to_string(), &event.data));
     let variables = Variables { event: view, awaited: None };
-    match draft.filter(source).and_then(|filter| filter.matches(variables)) {
+    match draft.filters().compile(source).and_then(|filter| filter.matches(variables)) {
         Ok(true) => None,
         Ok(false) => Some(Verdict::Filtered),
         Err(error) => Some(Verdict::FilterFailed(error.to_string())),
@@ -177,7 +177,8 @@ pub(super) fn deliver(draft: &mut Draft<'_>, wait: &Wait, event: &Event, view: &
         None => true,
         // A filter that cannot be evaluated on this event does not match it: another event may.
         Some(source) => draft
-            .filter(&source.into())
+            .filters()
+            .compile(&source.into())
             .and_then(|filter| filter.matches(Variables { event: &trigger, awaited: Some(view) }))
             .unwrap_or(false),
     };

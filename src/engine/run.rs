@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::model::{
-    Entry, EntryId, EntryKind, Outcome, Payload, RunHead, RunStatus, Signal, StoredRun, Text, Timestamp, UPDATE, Wait,
+    DeploymentId, Entry, EntryId, EntryKind, EntryStatus, Outcome, Payload, RunHead, RunStatus, Signal, StoredRun,
+    Text, Timestamp, UPDATE, Wait,
 };
 
 /// A run in memory. Everything below `waits` is an index that can be made again from the rest.
@@ -195,5 +196,35 @@ pub(super) fn value_of(entry: &Entry) -> Payload {
     match &entry.outcome {
         Some(Outcome::Ok(value)) => value.clone(),
         _ => Payload::null(),
+    }
+}
+
+/// An entry that begins now, with everything left open that its kind does not say.
+pub(super) fn fresh_entry(
+    id: EntryId,
+    kind: EntryKind,
+    params: Payload,
+    now: Timestamp,
+    deployment: Option<DeploymentId>,
+) -> Entry {
+    Entry {
+        run_no: 0,
+        idx: 0,
+        id,
+        kind,
+        name: None,
+        params,
+        status: EntryStatus::Waiting,
+        outcome: None,
+        seq: None,
+        due_at: None,
+        failures: 0,
+        last_error: None,
+        deployment,
+        child: None,
+        created_at: now,
+        settled_at: None,
+        details: None,
+        copied: false,
     }
 }

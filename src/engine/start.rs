@@ -3,7 +3,8 @@
 
 use super::cancel;
 use super::command::{Refusal, Reply, Start};
-use super::draft::{Draft, Part, fresh_entry};
+use super::draft::{Draft, Part};
+use super::run::fresh_entry;
 use crate::limits::MARK_MS;
 use crate::model::{
     EntryKind, EntryStatus, EventId, FunctionId, Key, MarkKey, MarkScope, Outcome, ParentLink, Payload, RunHead, RunId,

@@ -1,7 +1,8 @@
 //! Steps: settled once, with a value or with the error that the policy calls the last. The server alone decides
 //! whether and when a failed one runs again.
 
-use super::draft::{Draft, Part, fresh_entry};
+use super::draft::{Draft, Part};
+use super::run::fresh_entry;
 use super::turns::Turn;
 use crate::limits::RETRY_AFTER_MS_MAX;
 use crate::model::{Attempt, EntryKind, EntryStatus, Span, StepReport, StepResult};

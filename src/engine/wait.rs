@@ -1,9 +1,10 @@
 //! Timers and waits: what a run suspends on, and what happens when one of them is due.
 
 use super::command::{Command, Reply};
-use super::draft::{Draft, Part, fresh_entry};
+use super::draft::{Draft, Part};
 use super::filter::{event_view, wait_index};
 use super::ingest::deliver;
+use super::run::fresh_entry;
 use super::turns::Turn;
 use crate::limits::{EVENT_PAGE, UNINDEXED_WAITS_MAX};
 use crate::model::{
@@ -60,21 +61,23 @@ pub(super) fn wait_event(draft: &mut Draft<'_>, turn: &Turn, op: &WaitEventOp) -
     let run = turn.token.run;
     let now = draft.now();
     draft.require([Key::EventName(op.event.clone())])?;
-    let filter = match op.filter.as_ref().map(|source| draft.filter(source)).transpose() {
+    let filter = match op.filter.as_ref().map(|source| draft.filters().compile(source)).transpose() {
         Ok(filter) => filter,
         Err(error) => return refuse(draft, turn, op, names::INVALID_FILTER, error.to_string()),
     };
     let trigger = draft.run(run)?.trigger_view();
     let index = wait_index(&op.event, filter.as_deref(), &trigger);
     draft.require([Key::Waits(index.clone())])?;
-    let unindexed = draft.event_name(&op.event).and_then(|facts| facts.paths.get("").copied()).unwrap_or(0);
-    if index.path.is_empty() && unindexed >= UNINDEXED_WAITS_MAX {
+    if index.path.is_empty() && draft.unindexed(&op.event) >= UNINDEXED_WAITS_MAX {
         let message = format!(
             "{UNINDEXED_WAITS_MAX} waits for `{}` have no equality to look them up by, which is the most there may be; \
              write the filter with a conjunct such as `async.data.id == event.data.id`",
             op.event
         );
         return refuse(draft, turn, op, names::TOO_MANY_WAITS, message);
+    }
+    if index.path.is_empty() {
+        draft.add_unindexed(&op.event);
     }
     let due = op.timeout.map(|timeout| now.after(timeout));
     let idx = add(draft, turn, EntryKind::WaitEvent, &op.id, op.name.clone(), &op.params, due)?;

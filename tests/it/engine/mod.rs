@@ -8,6 +8,8 @@ mod filters;
 mod forks;
 mod handlers;
 mod harness;
+mod house;
+mod limits;
 mod program;
 mod registry;
 mod regressions;

@@ -1,6 +1,6 @@
 //! What was found once, each by its smallest case.
 
-use backstitch_server::model::{Outcome, Payload, RunStatus};
+use backstitch_server::model::{EntryKind, Event, Outcome, Payload, RunStatus};
 
 use super::book::Book;
 use super::chaos::{Act, Case, How, execute};
@@ -212,5 +212,31 @@ fn a_wait_looks_through_all_pages_of_older_events() {
         let programs = vec![program(vec![Node::Sleep(5), wait]); 4];
         let acts = vec![run, Act::Flow(9), Act::Ingest(events), Act::Flow(9), Act::Advance(5), Act::Crash];
         execute(&Case { programs, acts, idle: 0 });
+    }
+}
+
+/// Of several events that match, the run has the first that was accepted, whether the wait was there before or after.
+#[test]
+fn the_first_event_that_matches_wins() {
+    let wait = Node::Event { name: 2, filter: WaitFilter::SameKey, timeout: None, since_run: true };
+    let run = || Act::Start { function: 0, key: 1, name: None, idempotency: None, delay: None };
+    let events = || {
+        // Two that do not match, by name and by key, then two at once, then one more.
+        vec![Act::Ingest(vec![(1, 1, None), (2, 0, None), (2, 1, None), (2, 1, None)]), Act::Ingest(vec![(2, 1, None)])]
+    };
+    for early in [true, false] {
+        for idle in [0, 9] {
+            let programs = vec![program(vec![Node::Sleep(5), wait.clone()]); 4];
+            let middle = if early { events() } else { vec![Act::Advance(5), Act::Flow(9)] };
+            let late = if early { vec![Act::Advance(5)] } else { events() };
+            let acts = [vec![run(), Act::Flow(9)], middle, vec![Act::Flow(9)], late, vec![Act::Flow(20)]].concat();
+            let book = execute(&Case { programs, acts, idle });
+            let matches = |event: &&Event| &*event.name == "e2" && event.data == Payload::trusted(r#"{"key":1}"#);
+            let first = book.events.values().find(matches).expect("was accepted");
+            let wait = book.entries[&1].iter().find(|entry| entry.kind == EntryKind::WaitEvent).expect("was made");
+            let outcome: serde_json::Value =
+                wait.outcome.as_ref().and_then(Outcome::payload).expect("is settled").read().expect("JSON");
+            assert_eq!(outcome["id"], first.id.to_string(), "early: {early}, idle: {idle}");
+        }
     }
 }
