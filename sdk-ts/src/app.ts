@@ -6,7 +6,7 @@ import { checkedDuration } from "./duration.js";
 import { MisuseError } from "./errors.js";
 import type { CancelTrigger, FunctionDefinition, FunctionOptions, Handler, Trigger, TriggeredBy } from "./function.js";
 import { consoleLogger, type Logger } from "./log.js";
-import { callsOf, type ObjectDefinition, type ObjectHandler } from "./object.js";
+import { checkedKey, type ObjectDefinition, type ObjectHandler } from "./object.js";
 import { retryParams } from "./steps.js";
 import type { Json, Jsonify } from "./types.js";
 import type { ManifestFunction, ManifestObject, ManifestTrigger } from "./wire/manifest.js";
@@ -96,7 +96,11 @@ export class Backstitch {
       this.#add({ function: `${options.id}/${id}`, options: { ...own, id }, handler: handler as Handler<any, any>, mode });
     }
     this.#objects.add(options.id);
-    return Object.assign((key: string) => callsOf(this.id, options.id, key) as never, { app: this.id, object: options.id });
+    const calls = (key: string): Record<string, FunctionDefinition> => {
+      checkedKey(key, options.id);
+      return Object.fromEntries(Object.keys(handlers).map((id) => [id, this.#keyed(`${options.id}/${id}`, key)]));
+    };
+    return Object.assign(calls as never, { app: this.id, object: options.id }) as ObjectDefinition<H>;
   }
 
   /** The manifest's part about functions and objects. */
@@ -117,6 +121,12 @@ export class Backstitch {
     if (!ID.test(id ?? "")) throw new MisuseError(`failed to define ${what}: ids are made of letters, digits, - _ . and begin with a letter or digit.`);
     if (this.#functions.has(id)) throw new MisuseError(`failed to define ${what}: the app \`${this.id}\` already has one of this id.`);
     if (typeof handler !== "function") throw new MisuseError(`failed to define ${what}: its handler is ${typeof handler}, not a function.`);
+  }
+
+  #keyed(id: string, key: string): FunctionDefinition {
+    const keyed = { ...(this.#functions.get(id) as FunctionDefinition), key };
+    apps.set(keyed, this);
+    return keyed;
   }
 
   #add(fn: Omit<FunctionDefinition<any, any>, "app">): FunctionDefinition<any, any> {
@@ -163,9 +173,9 @@ export function describeFunction(options: FunctionOptions, what = `the function 
   };
 }
 
-function describeCancel({ event, if: filter, timeout }: CancelTrigger, what: string): object {
+function describeCancel({ event, if: filter }: CancelTrigger, what: string): object {
   const name = typeof event === "string" ? event : event?.event;
   if (!name) throw new MisuseError(`failed to define ${what}: an item of \`cancelOn\` names no event.`);
-  if (timeout !== undefined) checkedDuration(timeout, `\`timeout\` in \`cancelOn\` of ${what}`);
-  return { event: name, ...(filter === undefined ? {} : { if: filter }), ...(timeout === undefined ? {} : { timeout }) };
+  if (typeof filter !== "string" || filter === "") throw new MisuseError(`failed to define ${what}: an item of \`cancelOn\` has no \`if\` that says which runs it cancels.`);
+  return { event: name, if: filter };
 }

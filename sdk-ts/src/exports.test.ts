@@ -12,10 +12,10 @@ const SURFACE: Record<string, string[]> = {
     "Backstitch", "CancelledError", "MisuseError", "NestedStepError", "NonRetriableError", "RetryAfterError", "SchemaError", "StepError",
     "UnserializableError", "event", "exclusive", "functionRef", "objectRef", "shared", "signal", "update",
   ],
-  "backstitch/client": ["Client", "ClientError", "RunFailedError", "RunHandle", "RunNotFinishedError"],
+  "backstitch/client": ["Client", "ClientError", "JobHandle", "RunFailedError", "RunHandle", "RunNotFinishedError", "UpdateNotAnswered", "UpdateRejected"],
   "backstitch/fetch": ["serve"],
   "backstitch/node": ["listener", "serve"],
-  "backstitch/testing": ["TestRun", "TestRunError", "testRun"],
+  "backstitch/testing": ["TestRun", "TestRunError", "TestUpdateError", "testRun"],
 };
 
 /** Bytes of JavaScript that a handler loads through `backstitch` and `backstitch/fetch`, comments included: what edge hosts start with. */

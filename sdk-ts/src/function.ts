@@ -39,10 +39,11 @@ export interface FunctionTimeouts {
 export interface CancelTrigger {
   /** The event. */
   event: EventType<any, any, any> | string;
-  /** A CEL filter over `event` (what triggered the run) and `async` (the event that may cancel it). */
-  if?: string;
-  /** For how long after the run's start the event cancels it; always if left out. */
-  timeout?: Duration;
+  /**
+   * Which runs: a CEL filter over `event` (what triggered the run) and `async` (the event that may cancel it), with an equality to
+   * look the runs up by, such as `async.data.orderId == event.data.orderId`.
+   */
+  if: string;
 }
 
 /** What `onFailure` is started with. */

@@ -34,6 +34,7 @@ export {
   type ObjectDefinition,
   type ObjectHandler,
   type ObjectHandlerOptions,
+  type ObjectHandlers,
   type SharedContext,
 } from "./object.js";
 export type { ReadState, State } from "./state.js";

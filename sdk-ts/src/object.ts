@@ -5,7 +5,7 @@
  * This file declares; `state.ts` is what a handler reads and writes, `app.ts` defines.
  */
 import { MisuseError } from "./errors.js";
-import type { CancelTrigger, FunctionRef, FunctionTimeouts, ObjectMode, RetryOptions } from "./function.js";
+import type { CancelTrigger, FunctionDefinition, FunctionRef, FunctionTimeouts, ObjectMode, RetryOptions } from "./function.js";
 import type { Logger } from "./log.js";
 import type { Run } from "./run.js";
 import type { ReadState, State } from "./state.js";
@@ -66,9 +66,14 @@ export type ObjectCalls<H extends Record<string, ObjectHandler>> = {
   readonly [K in keyof H]: H[K] extends ObjectHandler<infer In, infer Out> ? FunctionRef<In, Out> : never;
 };
 
+/** The handlers of an object of this code base, for one key. */
+export type ObjectHandlers<H extends Record<string, ObjectHandler>> = {
+  readonly [K in keyof H]: H[K] extends ObjectHandler<infer In, infer Out> ? FunctionDefinition<In, Out> : never;
+};
+
 /** An object: call it with a key, to get the handlers of that one. */
 export interface ObjectDefinition<H extends Record<string, ObjectHandler> = Record<string, ObjectHandler>> {
-  (key: string): ObjectCalls<H>;
+  (key: string): ObjectHandlers<H>;
   readonly app: string;
   readonly object: string;
 }
@@ -126,12 +131,9 @@ export function objectRef<H extends Record<string, ObjectHandler>>(name: string)
   const [first, second, more] = name.split("/");
   if (!first || second === "" || more !== undefined) throw new MisuseError(`failed to refer to the object \`${name}\`: write "app/object", or "object" for the caller's own app.`);
   const [app, object] = second === undefined ? [undefined, first] : [first, second];
-  return (key) => callsOf(app, object, key) as ObjectCalls<H>;
-}
-
-/** References to whatever handlers an object may have. */
-export function callsOf(app: string | undefined, object: string, key: string): Record<string, FunctionRef> {
-  checkedKey(key, object);
-  // Which handlers there are only the types know, where the object is another code base's.
-  return new Proxy({}, { get: (_, id) => (typeof id === "string" && id !== "then" ? { app, function: `${object}/${id}`, key } : undefined) });
+  return (key) => {
+    checkedKey(key, object);
+    // Which handlers there are only the types know, since the object may be another code base's.
+    return new Proxy({}, { get: (_, id) => (typeof id === "string" && id !== "then" ? { app, function: `${object}/${id}`, key } : undefined) }) as ObjectCalls<H>;
+  };
 }

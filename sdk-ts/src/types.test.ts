@@ -1,7 +1,7 @@
 /** Types of the surface: this file is tested by compiling it. */
 import { test } from "node:test";
 import { Client } from "./client/index.js";
-import { Backstitch, type Context, event, functionRef, type InferOutput, type Json, type Jsonify, signal, type StandardSchema, type Waited } from "./index.js";
+import { Backstitch, type Context, event, exclusive, functionRef, type InferOutput, type Json, type Jsonify, objectRef, type ObjectContext, type ObjectHandler, shared, type SharedContext, signal, type StandardSchema, update, type Updated, type Waited } from "./index.js";
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const check = <T extends true>(): T | undefined => undefined;
@@ -88,6 +88,72 @@ async function surface(): Promise<void> {
   await client.call(checked, { at: "2026-01-01" });
   // @ts-expect-error: the schema takes a text
   await client.call(checked, { at: new Date() });
+  const change = update<{ street: string }, { fee: number; from: Date }>("change");
+  const dating = update<number, typeof dated>("date", dated);
+  app.function({
+    id: "new",
+    onFailure: ({ input }) => check<Equal<typeof input.error.name, string>>(),
+    cancelOn: [{ event: created, if: "async.data.id == event.data.id" }],
+  }, async ({ step, run }): Promise<number> => {
+    await step.run("charge", () => ({ at: new Date() }), {
+      compensate: (result, { idempotencyKey }) => {
+        check<Equal<typeof result, { at: string }>>();
+        return idempotencyKey;
+      },
+    });
+    const came = await step.waitForUpdate("u", change, { timeout: "1d" });
+    check<Equal<typeof came, Updated<{ street: string }, { fee: number; from: Date }>>>();
+    if (!came.timedOut) {
+      came.reply({ fee: 1, from: new Date() });
+      // @ts-expect-error: the answer has a fee
+      came.reply({ cost: 1 });
+    }
+    const date = await step.waitForUpdate("d", dating);
+    if (!date.timedOut) check<Equal<typeof date.data, { at: Date }>>();
+    // @ts-expect-error: children are cancelled, abandoned or waited for
+    await step.invoke("bill", charge, { cents: 1 }, { parentClose: "kill" });
+    check<Equal<typeof run.deadline, Date | undefined>>();
+    return run.continueAsNew({ n: 1 });
+  });
+  // @ts-expect-error: a filter says which runs
+  app.function({ id: "c", cancelOn: [{ event: created }] }, () => 1);
+  const updated = await run.update(change, { street: "x" });
+  check<Equal<typeof updated, { fee: number; from: string }>>();
+  // @ts-expect-error: the data has a street
+  await run.update(change, { avenue: "x" });
+
+  type Cart = { items: { sku: string; at: Date }[] };
+  const cart = app.object({ id: "cart" }, {
+    add: exclusive(async ({ key, state, input }: ObjectContext<Cart, { sku: string }>) => {
+      check<Equal<typeof key, string>>();
+      const items = state.get("items");
+      check<Equal<typeof items, { sku: string; at: string }[] | undefined>>();
+      state.set("items", [{ sku: input.sku, at: new Date() }]);
+      // @ts-expect-error: there is no such name
+      state.get("things");
+      // @ts-expect-error: items have a date
+      state.set("items", [{ sku: "lamp" }]);
+      return { at: new Date() };
+    }),
+    dated: exclusive({ input: dated }, async ({ input }: ObjectContext<Cart, { at: Date }>) => input.at.getTime()),
+    count: shared(async ({ state }: SharedContext<Cart, null>) => {
+      // @ts-expect-error: shared handlers only read
+      state.set("items", []);
+      return state.get("items")?.length ?? 0;
+    }),
+    // @ts-expect-error: shared handlers only read
+    wrong: shared(async ({ state }: ObjectContext<Cart, null>) => state.clear()),
+  });
+  const added = await client.call(cart("k").add, { sku: "lamp" });
+  check<Equal<typeof added, { at: string }>>();
+  await client.call(cart("k").dated, { at: "2026-01-01" });
+  // @ts-expect-error: the schema takes a text
+  await client.call(cart("k").dated, { at: new Date() });
+  const elsewhere = objectRef<{ add: ObjectHandler<{ sku: string }, number> }>("shop/cart");
+  const total = await client.call(elsewhere("k").add, { sku: "lamp" });
+  check<Equal<typeof total, number>>();
+  // @ts-expect-error: there is no such handler
+  elsewhere("k").remove;
   await run.signal(approve, { by: "ann" });
   // @ts-expect-error: the payload has `by`
   await run.signal(approve, { of: "ann" });

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, before, beforeEach, describe, test } from "node:test";
-import { event, functionRef, MisuseError, signal } from "../index.js";
-import { Client, ClientError, RunFailedError, RunNotFinishedError } from "./index.js";
+import { event, functionRef, MisuseError, objectRef, type ObjectHandler, signal, update } from "../index.js";
+import { Client, ClientError, RunFailedError, RunNotFinishedError, UpdateNotAnswered, UpdateRejected } from "./index.js";
 
 const RUN = "run_01hzy3v7q8k2m4n6p8r0s2t4v6";
 const order = functionRef<{ cents: number }, { receipt: string }>("shop/order");
@@ -96,6 +96,77 @@ describe("client", () => {
     calls = 0;
     await assert.rejects(away(4).run(RUN).status(), (e: ClientError) => e.status === 0);
     assert.equal(calls, 4);
+  });
+
+  test("updates are sent with an id, waited for, and throw what they are rejected with", async () => {
+    const change = update<{ street: string }, { fee: number }>("change/address");
+    const run = client.run(RUN);
+    replies = [{ status: 202, body: { id: "u1" } }, { status: 202, body: { id: "u1" } }, { status: 200, body: { id: "u1", ok: { fee: 3 } } }];
+    assert.deepEqual(await run.update(change, { street: "new" }, { id: "u1" }), { fee: 3 });
+    assert.deepEqual(
+      requests.map((r) => [r.method, r.path, r.body]),
+      [
+        ["POST", `/v1/runs/${RUN}/updates/change%2Faddress?wait=30000ms`, { data: { street: "new" }, id: "u1" }],
+        ["GET", `/v1/runs/${RUN}/updates/u1?wait=30000ms`, undefined],
+        ["GET", `/v1/runs/${RUN}/updates/u1?wait=30000ms`, undefined],
+      ],
+    );
+    replies = [{ status: 200, body: { id: "u2", err: { name: "TooLate", message: "it has left", code: "E1", data: [2] } } }];
+    await assert.rejects(run.update(change, { street: "new" }), (e: UpdateRejected) => {
+      assert.deepEqual([e.name, e.message, e.code, e.data, e.runId], ["TooLate", "it has left", "E1", [2], RUN]);
+      return e instanceof UpdateRejected;
+    });
+    replies = [{ status: 202, body: { id: "u3" } }];
+    await assert.rejects(run.update("change/address", null, { wait: 0 }), (e) => e instanceof UpdateNotAnswered && /explain/.test(e.message));
+  });
+
+  test("runs are paused, resumed, killed, forked and retried", async () => {
+    const other = "run_01hzy3v7q8k2m4n6p8r0s2t4v7";
+    replies = [...Array(3).fill({ status: 202, body: {} }), { status: 201, body: { id: other, copied: 2, created: true } }, { status: 200, body: { copied: ["a"], again: ["b"] } }, { status: 201, body: { id: other, copied: 1, created: true } }];
+    const run = client.run(RUN);
+    await run.pause();
+    await run.resume();
+    await run.kill();
+    const fork = await run.fork({ at: "ship", edits: { charge: { ok: { id: "ch_1" } } }, input: 5 });
+    assert.equal(fork.id, other);
+    assert.deepEqual(await run.fork({ dryRun: true }), { copied: ["a"], again: ["b"] });
+    assert.equal((await run.retry()).id, other);
+    assert.deepEqual(
+      requests.map((r) => [r.path.replace(`/v1/runs/${RUN}/`, ""), r.body]),
+      [["pause", {}], ["resume", {}], ["kill", {}], ["fork", { at: "ship", edits: { charge: { ok: { id: "ch_1" } } }, input: 5 }], ["fork", { dryRun: true }], ["retry", {}]],
+    );
+  });
+
+  test("handlers of objects are called and started under their key, and the state is read", async () => {
+    const cart = objectRef<{ add: ObjectHandler<{ sku: string }, number> }>("shop/cart");
+    replies = [{ status: 200, body: { id: RUN, status: "completed", ok: 3 } }, { status: 202, body: { id: RUN, created: true } }, { status: 200, body: { state: { total: 3 }, holder: null, waiting: 0 } }];
+    assert.equal(await client.call(cart("user/17").add, { sku: "lamp" }), 3);
+    assert.equal((await client.start(cart("user/17").add, { sku: "lamp" }, { idempotencyKey: "k" })).id, RUN);
+    assert.deepEqual(await client.state(cart("user/17").add), { total: 3 });
+    assert.deepEqual(requests.map((r) => [r.method, r.path]), [
+      ["POST", "/v1/objects/shop/cart/user%2F17/add?wait=30000ms"],
+      ["POST", "/v1/objects/shop/cart/user%2F17/add?mode=send"],
+      ["GET", "/v1/objects/shop/cart/user%2F17/state"],
+    ]);
+    assert.deepEqual(requests[1]?.body, { input: { sku: "lamp" }, idempotencyKey: "k" });
+    await assert.rejects(client.state(order), /is no handler of an object/);
+  });
+
+  test("jobs are started, counted, watched and stopped", async () => {
+    replies = [
+      { status: 200, body: { count: 12 } },
+      { status: 202, body: { id: "job_1" } },
+      { status: 200, body: { id: "job_1", status: "running", done: 3, failed: 0, total: 12 } },
+      { status: 200, body: { id: "job_1", status: "completed", done: 12, failed: 1, total: 12 } },
+      { status: 200, body: {} },
+    ];
+    const job = { action: "retry", filter: { status: "failed", app: "shop" } } as const;
+    assert.equal(await client.job({ ...job, dryRun: true }), 12);
+    const handle = await client.job(job);
+    assert.equal((await handle.ended()).failed, 1);
+    await handle.stop();
+    assert.deepEqual(requests.map((r) => `${r.method} ${r.path}`), ["POST /v1/jobs", "POST /v1/jobs", "GET /v1/jobs/job_1", "GET /v1/jobs/job_1", "DELETE /v1/jobs/job_1"]);
+    assert.deepEqual(requests[0]?.body, { ...job, dryRun: true });
   });
 
   test("awakeables are resolved and rejected; a name that nobody has is null", async () => {

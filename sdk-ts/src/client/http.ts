@@ -31,7 +31,7 @@ const EXCERPT_CHARS = 300;
 
 /** A request of the client. All of them may be repeated: they read, or carry an id that dedupes. */
 export interface ClientRequest {
-  method: "GET" | "POST";
+  method: "GET" | "POST" | "DELETE";
   path: string;
   body?: unknown;
   headers?: Record<string, string>;

@@ -7,12 +7,26 @@ import { durationMs } from "../duration.js";
 import { MisuseError } from "../errors.js";
 import type { EventDraft } from "../event.js";
 import type { FunctionRef } from "../function.js";
-import type { SignalType } from "../signal.js";
 import type { Duration, Json } from "../types.js";
 import { writeJson } from "../wire/json.js";
 import { ClientError, Http } from "./http.js";
+import { type Job, JobHandle } from "./job.js";
+import { outcome, POLL_MS, type ResultOptions, RunHandle } from "./run.js";
 
 export { ClientError } from "./http.js";
+export { type Job, JobHandle, type JobStatus, type RunFilter } from "./job.js";
+export {
+  type ForkOptions,
+  type ForkPlan,
+  type ResultOptions,
+  RunFailedError,
+  RunHandle,
+  RunNotFinishedError,
+  type RunStatus,
+  UpdateNotAnswered,
+  type UpdateOptions,
+  UpdateRejected,
+} from "./run.js";
 
 /** Where the server is, and how to talk to it. */
 export interface ClientOptions {
@@ -34,111 +48,6 @@ export interface StartOptions {
   delay?: Duration;
   /** Dedupes starts that have no `runId`. */
   idempotencyKey?: string;
-}
-
-/** Options of waiting for a result. */
-export interface ResultOptions {
-  /** How long to wait in all; as long as it takes if left out. */
-  wait?: Duration;
-  /** Stops waiting. */
-  signal?: AbortSignal;
-}
-
-/** What a server says about a run. */
-export interface RunStatus {
-  readonly id: string;
-  readonly status: string;
-  readonly [field: string]: Json;
-}
-
-/** The run ended without a result. */
-export class RunFailedError extends Error {
-  readonly runId: string;
-  /** `failed` or `cancelled`. */
-  readonly status: string;
-  readonly code: string | undefined;
-  readonly data: Json | undefined;
-
-  constructor(runId: string, status: string, error: { name?: string; message?: string; code?: string; data?: Json } | undefined) {
-    super(error?.message ?? `the run ${runId} was ${status}`);
-    this.name = error?.name ?? "RunFailedError";
-    this.runId = runId;
-    this.status = status;
-    this.code = error?.code;
-    this.data = error?.data;
-  }
-}
-
-/** The run has not ended in the time that its result was waited for. It goes on. */
-export class RunNotFinishedError extends Error {
-  override readonly name = "RunNotFinishedError";
-
-  constructor(
-    readonly runId: string,
-    readonly status: string,
-    wait: Duration,
-  ) {
-    super(`the run ${runId} has not ended within ${String(wait)}: it is ${status}. Ask again with handle.result(), or see why with \`backstitch explain ${runId}\`.`);
-  }
-}
-
-/** The longest that one request waits, in milliseconds: proxies cut what is silent for longer. */
-const POLL_MS = 30_000;
-/** For how long whoever waits for a result puts up with a server that is away, in milliseconds: a restart, a deployment. */
-const OUTAGE_MS = 60_000;
-
-/** A run, for whoever started it or knows its id. */
-export class RunHandle<Out = Json> {
-  readonly #http: Http;
-  readonly #codec: Codec;
-
-  constructor(
-    readonly id: string,
-    /** Whether this start created the run, or found one of its name. */
-    readonly created: boolean,
-    http: Http,
-    codec: Codec,
-  ) {
-    this.#http = http;
-    this.#codec = codec;
-  }
-
-  /**
-   * Waits for the result, also through a minute in which the server is away. Throws `RunFailedError` if the run failed or was cancelled,
-   * `RunNotFinishedError` if `wait` is over.
-   */
-  async result(options: ResultOptions = {}): Promise<Out> {
-    const until = options.wait === undefined ? Number.POSITIVE_INFINITY : Date.now() + durationMs(options.wait, "`wait`");
-    for (;;) {
-      const waitMs = Math.max(0, Math.min(POLL_MS, until - Date.now()));
-      const path = `/v1/runs/${this.id}/result?wait=${waitMs}ms`;
-      const { status, body } = await this.#http.send({ method: "GET", path, signal: options.signal, outageMs: Math.min(OUTAGE_MS, until - Date.now()) });
-      if (status !== 202) return outcome(this.id, body, this.#codec) as Out;
-      if (Date.now() >= until) throw new RunNotFinishedError(this.id, String(body?.status), options.wait ?? 0);
-    }
-  }
-
-  /** Sends a signal to the run. Early signals are kept. */
-  async signal<In>(signal: SignalType<In, any> | string, data?: In, options: { id?: string } = {}): Promise<void> {
-    const name = typeof signal === "string" ? signal : signal.signal;
-    const body = { data: writeJson(`the payload of signal \`${name}\``, data), id: options.id ?? crypto.randomUUID() };
-    await this.#http.send({ method: "POST", path: `/v1/runs/${this.id}/signals/${encodeURIComponent(name)}`, body });
-  }
-
-  /** Asks the run to stop; its handler may put things right first. */
-  async cancel(): Promise<void> {
-    await this.#http.send({ method: "POST", path: `/v1/runs/${this.id}/cancel`, body: {} });
-  }
-
-  /** What the server says about the run. */
-  async status(): Promise<RunStatus> {
-    return (await this.#http.send({ method: "GET", path: `/v1/runs/${this.id}` })).body as RunStatus;
-  }
-}
-
-function outcome(runId: string, body: any, codec: Codec): unknown {
-  if (body?.status === "completed") return codec.decode(body.ok ?? null);
-  throw new RunFailedError(body?.id ?? runId, String(body?.status), body?.err);
 }
 
 /**
@@ -180,7 +89,8 @@ export class Client {
 
   /** Starts a function. With a `runId` that is taken, the handle is that of the run that has it. */
   async start<In, Out>(fn: FunctionRef<In, Out>, input: In, options: StartOptions = {}): Promise<RunHandle<Out>> {
-    const { body } = await this.#http.send({ method: "POST", path: `${pathOf(fn)}/runs`, body: this.#startBody(input, options) });
+    const path = fn.key === undefined ? `${pathOf(fn)}/runs` : `${objectPath(fn)}?mode=send`;
+    const { body } = await this.#http.send({ method: "POST", path, body: this.#startBody(input, options) });
     return new RunHandle<Out>(body.id, body.created !== false, this.#http, this.#codec);
   }
 
@@ -190,7 +100,7 @@ export class Client {
     const begun = Date.now();
     const { status, body } = await this.#http.send({
       method: "POST",
-      path: `${pathOf(fn)}/call?wait=${Math.min(waitMs, POLL_MS)}ms`,
+      path: `${fn.key === undefined ? `${pathOf(fn)}/call` : objectPath(fn)}?wait=${Math.min(waitMs, POLL_MS)}ms`,
       body: this.#startBody(input, options),
       signal: options.signal,
     });
@@ -215,6 +125,26 @@ export class Client {
     }
   }
 
+  /** The state of an object, by name, as any handler of it says: `client.state(cart("user-17").add)`. */
+  async state(handler: FunctionRef<any, any>): Promise<Readonly<Record<string, Json>>> {
+    const path = objectPath(handler).replace(/[^/]+$/, "state");
+    const { body } = await this.#http.send({ method: "GET", path });
+    return Object.fromEntries(Object.entries(body?.state ?? {}).map(([name, value]) => [name, this.#codec.decode(value) as Json]));
+  }
+
+  /** Does the same with all runs that a filter finds. With `dryRun` it only counts them. */
+  async job(job: Job & { dryRun: true }): Promise<number>;
+  async job(job: Job): Promise<JobHandle>;
+  async job(job: Job & { dryRun?: boolean }): Promise<JobHandle | number> {
+    const { body } = await this.#http.send({ method: "POST", path: "/v1/jobs", body: job });
+    return job.dryRun === true ? Number(body?.count ?? body) : new JobHandle(body.id, this.#http);
+  }
+
+  /** The job of an id. */
+  jobOf(id: string): JobHandle {
+    return new JobHandle(id, this.#http);
+  }
+
   /** Settles the wait of an awakeable's token with a value. */
   async resolve(token: string, value: unknown): Promise<void> {
     await this.#http.send({ method: "POST", path: `/v1/awakeables/${encodeURIComponent(token)}`, body: { ok: writeJson("the value", value) } });
@@ -235,6 +165,14 @@ export class Client {
 function pathOf(fn: FunctionRef<any, any>): string {
   if (fn.app === undefined) throw new MisuseError(`failed to call \`${fn.function}\`: outside of an app its app must be named, as in functionRef("app/${fn.function}").`);
   return `/v1/functions/${encodeURIComponent(fn.app)}/${encodeURIComponent(fn.function)}`;
+}
+
+/** Where a handler of an object is called. */
+function objectPath(fn: FunctionRef<any, any>): string {
+  const [object, handler] = fn.function.split("/");
+  if (fn.app === undefined) throw new MisuseError(`failed to call \`${fn.function}\`: outside of an app its app must be named, as in objectRef("app/${object}").`);
+  if (fn.key === undefined || object === undefined || handler === undefined) throw new MisuseError(`failed to call \`${fn.function}\`: it is no handler of an object, as in cart("user-17").add.`);
+  return `/v1/objects/${[fn.app, object, fn.key, handler].map(encodeURIComponent).join("/")}`;
 }
 
 function idsOf(answer: any): string[] {

@@ -43,13 +43,13 @@ export class TestCheckpoints implements Checkpointer {
     const { journal, nowMs } = this.#server;
     const own = new Set(ops.filter((op) => op.op === "step").map((op) => op.id));
     const settled = journal.wire(nowMs()).filter((entry) => (entry.seq ?? 0) > seen);
-    const steps = [...journal.entries.values()].filter((entry) => entry.op === "step" && entry.status === "open" && entry.attempts > 0);
+    const steps = [...journal.entries.values()].filter((entry) => entry.op === "step" && entry.status === "open" && entry.attempts > 0 && entry.dueAt !== Number.POSITIVE_INFINITY);
     return {
       settled: settled.map((entry) => {
         const { ok: _, err: __, ...bare } = entry;
         return own.has(entry.id) && (entry.seq as number) > before ? bare : entry;
       }),
-      retry: steps.map((entry) => ({ id: entry.id, attempt: entry.attempts + 1, dueIn: Math.max(0, (entry.dueAt ?? 0) - nowMs()), error: entry.error })),
+      retry: steps.map((entry) => ({ id: entry.id, attempt: entry.attempts + 1, dueIn: Math.max(0, (entry.dueAt ?? 0) - nowMs()), error: entry.error, details: entry.details })),
     };
   }
 }

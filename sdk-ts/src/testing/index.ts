@@ -14,6 +14,7 @@ import { TestRun } from "./run.js";
 import type { TestRunOptions } from "./options.js";
 
 export { TestRun, TestRunError, type TestRunStatus } from "./run.js";
+export { TestUpdateError } from "./updates.js";
 export type { CrashPoints, Injected, TestRunOptions } from "./options.js";
 export type { TestEntry } from "./journal.js";
 

@@ -31,6 +31,10 @@ export interface TestEntry {
   dueAt?: number;
   /** When it settled. */
   at?: string;
+  /** What the last heartbeat of a step said. */
+  details?: Json;
+  /** When a step fails whatever its attempts, in milliseconds since 1970. */
+  closeAt?: number;
 }
 
 const DEFAULT_RETRY = { attempts: 5, initialInterval: "1s", factor: 2, maxInterval: "1h" } as const;
@@ -112,13 +116,13 @@ export class Journal {
 
 function wireEntry(entry: TestEntry, nowMs: number): JournalEntry {
   const { id, op, name } = entry;
-  const head = { id, op, name, ...(entry.id === "$cancel" ? {} : { digest: digest(JSON.stringify(entry.params)) }) };
+  const head = { id, op, name, ...(entry.id === "$cancel" || entry.id === "$failure" ? {} : { digest: digest(JSON.stringify(entry.params)) }) };
   const settled = { ...head, seq: entry.seq ?? 0, at: entry.at ?? "" };
   if (entry.status === "ok") return { ...settled, ok: entry.value ?? null };
   if (entry.status === "err") return { ...settled, err: entry.error as WireError };
   if (entry.status === "timeout") return { ...settled, timeout: true };
   if (op === "step" && (entry.dueAt === undefined || entry.dueAt <= nowMs)) {
-    return { ...head, run: { attempt: entry.attempts + 1, ...(entry.error === undefined ? {} : { error: entry.error }) } };
+    return { ...head, run: { attempt: entry.attempts + 1, ...(entry.error === undefined ? {} : { error: entry.error }), ...(entry.details === undefined ? {} : { details: entry.details }) } };
   }
   return { ...head, pending: true };
 }

@@ -25,6 +25,10 @@ export interface TestRunOptions {
   input?: unknown;
   /** The event that triggers it, instead of a call. */
   event?: EventDraft;
+  /** The key of the object, for a handler of one; that of the reference, or `"key"`, if left out. */
+  key?: string;
+  /** The state of the object that it begins with. */
+  state?: Record<string, unknown>;
   /** The name its starter gives it. */
   runId?: string;
   /** The run's own id, `run_` and 26 characters; the same one each time if left out. What is made of it (`run.uuid()`, idempotency keys, tokens) differs with it. */

@@ -11,7 +11,8 @@ import type { FunctionDefinition } from "../function.js";
 import type { StepBody } from "../replay/bodies.js";
 import type { Abandoned } from "../replay/replay.js";
 import type { SignalType } from "../signal.js";
-import type { Duration, Json } from "../types.js";
+import type { Duration, Json, Jsonify } from "../types.js";
+import type { UpdateType } from "../update.js";
 import { printAnswer } from "../wire/answer.js";
 import { toWireError, type WireError } from "../wire/error.js";
 import { awakeableToken } from "../wire/ids.js";
@@ -22,6 +23,7 @@ import { TestCheckpoints } from "./checkpoints.js";
 import { passes } from "./filter.js";
 import { Journal, nextAttemptMs, type Outcome, type TestEntry } from "./journal.js";
 import { injectedBody, type TestRunOptions } from "./options.js";
+import { TestUpdates } from "./updates.js";
 
 /** Where a run stands. */
 export type TestRunStatus = "running" | "completed" | "failed" | "cancelled";
@@ -41,27 +43,44 @@ export class TestRunError extends Error {
 
 /** Invocations without any progress after which a test gives up: a run that turns in circles. */
 const IDLE_INVOCATIONS_MAX = 20;
+/** How often a compensation is tried that says nothing else. */
+const UNDO_ATTEMPTS = 10;
+const NEVER = Number.POSITIVE_INFINITY;
 const SECRET = "00112233445566778899aabbccddeeff";
 const EPOCH = "2026-01-01T00:00:00.000Z";
 const RUN_ID = /^run_[0-9a-hjkmnp-tv-z]{26}$/;
 const tail = (n: number): string => `01kdvqx000${String(n).padStart(16, "0")}`;
 
+/** What a step fails with whose attempts took too long together. */
+function tooLate({ id, error }: TestEntry): WireError {
+  return { name: "Timeout", message: `step \`${id}\` took longer than its \`scheduleToClose\``, data: { lastError: (error ?? null) as unknown as Json }, retryable: false };
+}
+
 /** A run of one function, driven by a test. Make it with `testRun`. */
 export class TestRun<Out = Json> {
-  readonly id: string;
   /** Every answer the server took, in order. */
   readonly answers: any[] = [];
   /** Events that the run has sent. */
   readonly sent: EventDraft[] = [];
   /** Detached children that the run has started. */
   readonly started: { id: string; function: string; input: Json }[] = [];
+  /** The runs that it went on in (`run.continueAsNew`), in order. Everything else here is about the last one. */
+  readonly continued: { id: string; input: Json }[] = [];
 
   readonly #fn: FunctionDefinition<any, Out>;
   readonly #options: TestRunOptions;
-  readonly #journal = new Journal();
-  readonly #startedAt: number;
-  readonly #trigger: Trigger;
-  readonly #input: Json;
+  readonly #updates = new TestUpdates();
+  readonly #key: string | undefined;
+  #id: string;
+  #journal = new Journal();
+  #startedAt: number;
+  #trigger: Trigger;
+  #input: Json;
+  #state: Record<string, Json>;
+  #stateAtFirst: Record<string, Json>;
+  #value: Json = null;
+  /** The compensation that the run is held for. */
+  #held: string | undefined;
   readonly #executions = new Map<string, number>();
   readonly #crashed = new Set<string>();
   readonly #signals: { name: string; data: Json }[] = [];
@@ -83,14 +102,33 @@ export class TestRun<Out = Json> {
   constructor(fn: FunctionDefinition<any, Out>, options: TestRunOptions) {
     this.#fn = fn;
     this.#options = options;
-    this.id = options.id ?? `run_${tail(0)}`;
-    if (!RUN_ID.test(this.id)) throw new MisuseError(`failed to prepare the run ${JSON.stringify(this.id)}: ids of runs are run_ and 26 characters of 0-9 and a-z without i, l, o, u.`);
+    this.#id = options.id ?? `run_${tail(0)}`;
+    if (!RUN_ID.test(this.#id)) throw new MisuseError(`failed to prepare the run ${JSON.stringify(this.id)}: ids of runs are run_ and 26 characters of 0-9 and a-z without i, l, o, u.`);
     this.#nowMs = this.#startedAt = new Date(options.now ?? EPOCH).getTime();
     const at = this.now.toISOString();
     const { event } = options;
     const json = (value: unknown): Json => writeJson("the test's input", value).value() as Json;
     this.#trigger = event === undefined ? { kind: "call" } : { kind: "event", events: [{ id: event.id ?? `evt_${tail(0)}`, name: event.name, data: json(event.data), at }] };
     this.#input = event === undefined ? json(appOf(fn).codec.encode(options.input)) : json(event.data);
+    this.#key = fn.mode === undefined ? undefined : (options.key ?? fn.key ?? "key");
+    const coded = Object.entries(options.state ?? {}).map(([name, value]) => [name, json(appOf(fn).codec.encode(value))]);
+    this.#stateAtFirst = Object.fromEntries(coded);
+    this.#state = { ...this.#stateAtFirst };
+  }
+
+  /** The run's id; after `run.continueAsNew` that of the one that goes on. */
+  get id(): string {
+    return this.#id;
+  }
+
+  /** What the run shows of itself: its last `run.setStatus`. */
+  get value(): Json {
+    return this.#value;
+  }
+
+  /** The object's state as it is now. */
+  get state(): Readonly<Record<string, Json>> {
+    return this.#state;
   }
 
   /** The test's clock. */
@@ -128,6 +166,7 @@ export class TestRun<Out = Json> {
   /** Runs to the end, skipping time. Throws `TestRunError` if the run fails, or waits for something that never comes by itself. */
   async result(): Promise<Out> {
     await this.#drive(() => false, true);
+    if (this.#held !== undefined) throw new TestRunError(`the run is held: its compensation \`${this.#held}\` has failed for the last time. Settle it, then ask for the result.`, this.entry(this.#held).error);
     if (this.#outcome === undefined) throw new TestRunError(`the run cannot go on by itself: it waits for ${this.#openEntries()}. Settle that, then ask for the result.`);
     if ("ok" in this.#outcome) return appOf(this.#fn).codec.decode(this.#outcome.ok) as Out;
     const { err } = this.#outcome;
@@ -163,6 +202,16 @@ export class TestRun<Out = Json> {
     for (const entry of this.journal) if (entry.status === "open") this.#takeSignal(entry);
   }
 
+  /** Sends an update, kept until the handler waits for it. Resolves to what it replies, while the run is driven; rejects with what it rejects with. */
+  update<In, Result>(update: UpdateType<In, any, Result>, data?: In): Promise<Jsonify<Result>>;
+  update(update: string, data?: unknown): Promise<Json>;
+  update(update: UpdateType<any, any, any> | string, data?: unknown): Promise<any> {
+    const name = typeof update === "string" ? update : update.update;
+    const answer = this.#updates.add(name, writeJson(`the data of update \`${name}\``, data).value() as Json);
+    for (const entry of this.journal) if (entry.status === "open") this.#takeSignal(entry);
+    return answer;
+  }
+
   /** Sends an event that the run may wait for. */
   event(draft: EventDraft): void {
     const data = writeJson(`the data of event \`${draft.name}\``, draft.data).value() as Json;
@@ -183,6 +232,7 @@ export class TestRun<Out = Json> {
   /** Settles any open entry directly: a child, a wait, a step that is in back-off. */
   settle(id: string, outcome: { ok: unknown } | { err: { name: string; message: string; data?: Json } } | { timeout: true }): void {
     const written = "ok" in outcome ? { ok: writeJson(`the outcome of \`${id}\``, outcome.ok).value() as Json } : outcome;
+    if (this.#held === id) this.#held = undefined;
     if (!this.#settle(this.entry(id), written)) throw new TestRunError(`the entry \`${id}\` has settled already: ${this.entry(id).status}`);
   }
 
@@ -193,7 +243,7 @@ export class TestRun<Out = Json> {
   }
 
   async #drive(reached: () => boolean, skipTime: boolean): Promise<void> {
-    while (this.#status === "running" && !reached()) {
+    while (this.#status === "running" && this.#held === undefined && !reached()) {
       if (this.#ready && this.#retryAt === undefined) await this.#invoke();
       else {
         const at = skipTime ? this.#nextAt() : undefined;
@@ -204,8 +254,8 @@ export class TestRun<Out = Json> {
   }
 
   #nextAt(): number | undefined {
-    const due = this.#journal.nextDue()?.dueAt;
-    return this.#retryAt === undefined ? due : Math.min(this.#retryAt, due ?? Number.POSITIVE_INFINITY);
+    const next = Math.min(this.#retryAt ?? NEVER, this.#journal.nextDue()?.dueAt ?? NEVER, this.#failed ? NEVER : (this.#deadline ?? NEVER));
+    return next === NEVER ? undefined : next;
   }
 
   #passTo(at: number): void {
@@ -214,9 +264,21 @@ export class TestRun<Out = Json> {
     for (let due = this.#journal.nextDue(); due?.dueAt !== undefined && due.dueAt <= this.#nowMs; due = this.#journal.nextDue()) {
       if (due.op === "step") {
         delete due.dueAt;
+        if (due.closeAt !== undefined && due.closeAt <= this.#nowMs) this.#settle(due, { err: tooLate(due) });
         this.#ready = true;
       } else this.#settle(due, due.op === "sleep" ? { ok: null } : { timeout: true });
     }
+    if (!this.#failed && this.#deadline !== undefined && this.#deadline <= this.#nowMs) this.#failForGood({ name: "Timeout", message: "the run took longer than its `timeouts.run`" });
+  }
+
+  /** When the run fails if it has not ended. */
+  get #deadline(): number | undefined {
+    const lasts = this.#fn.options.timeouts?.run;
+    return lasts === undefined ? undefined : this.#startedAt + durationMs(lasts);
+  }
+
+  get #failed(): boolean {
+    return this.#journal.entries.has("$failure");
   }
 
   async #invoke(): Promise<void> {
@@ -257,8 +319,9 @@ export class TestRun<Out = Json> {
 
   #body(): object {
     const { id } = this;
-    const run = { id, app: this.#fn.app, function: this.#fn.function, name: this.#options.runId ?? null, attempt: this.#attempt, startedAt: new Date(this.#startedAt).toISOString(), key: null, secret: SECRET, ...(this.#seen === undefined ? {} : { seen: this.#seen }) };
-    return { run, trigger: this.#trigger, input: this.#input, journal: this.#journal.wire(this.#nowMs), links: { checkpoint: null, journal: null }, token: `inv_1.${(this.#invocations++).toString(16)}.${id.slice(4)}` };
+    const run = { id, app: this.#fn.app, function: this.#fn.function, name: this.#options.runId ?? null, attempt: this.#attempt, startedAt: new Date(this.#startedAt).toISOString(), deadline: this.#deadline === undefined ? null : new Date(this.#deadline).toISOString(), key: this.#key ?? null, secret: SECRET, ...(this.#seen === undefined ? {} : { seen: this.#seen }) };
+    const state = this.#key === undefined ? {} : { state: this.#stateAtFirst };
+    return { run, trigger: this.#trigger, input: this.#input, ...state, journal: this.#journal.wire(this.#nowMs), links: { checkpoint: null, journal: null }, token: `inv_1.${(this.#invocations++).toString(16)}.${id.slice(4)}` };
   }
 
   #stage(id: string, own: StepBody, crash: AbortController): StepBody {
@@ -276,6 +339,8 @@ export class TestRun<Out = Json> {
   /** Whether the handler's process dies before the server has this answer or report. Each is lost once at most. */
   #loses(ops: any[]): boolean {
     const { crash } = this.#options;
+    // What only says how things stand is no progress: to lose it would end the same attempt again and again.
+    if (ops.length > 0 && ops.every((op) => op.op === "status" || op.op === "heartbeat")) return false;
     const place = crash === "everywhere" ? `place ${this.#taken}` : ops.map((op) => op.id ?? op.op).find((id) => crash?.after?.includes(id) && !this.#crashed.has(id));
     if (crash === undefined || place === undefined || this.#crashed.has(place)) {
       this.#taken++;
@@ -288,8 +353,11 @@ export class TestRun<Out = Json> {
   /** Applies an answer. `before` measures the journal when the invocation began. */
   async #apply(answer: any, before: number): Promise<void> {
     this.#seen = answer.seen;
+    const journal = this.#journal;
     for (const op of answer.ops) await this.#applyOp(op);
-    if (this.#status !== "running" || this.#retryAt !== undefined) return;
+    if (journal !== this.#journal) return;
+    if (this.#status !== "running" || this.#retryAt !== undefined || this.#held !== undefined) return;
+    if (answer.ops.at(-1)?.op === "fail") return; // For good, and there is something to undo: it is ready.
     if (this.#journal.seq + this.#journal.entries.size > before) [this.#attempt, this.#idle] = [1, 0];
     else if (++this.#idle > IDLE_INVOCATIONS_MAX) throw new TestRunError(`the run was invoked ${this.#idle} times without progress; it waits for ${this.#openEntries()}`);
     const open = this.journal.some((entry) => entry.status === "open");
@@ -304,9 +372,17 @@ export class TestRun<Out = Json> {
     if (op.op === "done") return this.#finish("completed", { ok: op.ok });
     if (op.op === "fail") return this.#fail(op.err);
     if (op.op === "yield") return;
-    const entry = this.#journal.create(op.id, op.op, op.name, op.params);
+    if (op.op === "continueAsNew") return this.#continue(op.input);
+    if (op.op === "status") return void (this.#value = op.value);
+    if (op.op === "reply") return this.#updates.reply(op.update, op);
+    const entry = this.#journal.create(op.id, op.op === "heartbeat" ? "step" : op.op, op.name ?? op.id, op.params);
+    if (op.params?.scheduleToClose !== undefined) entry.closeAt ??= this.#nowMs + durationMs(op.params.scheduleToClose);
     if (entry.status !== "open") return;
-    if (op.op === "step") this.#applyStep(entry, op);
+    if (op.op === "heartbeat") {
+      if (op.attempt === entry.attempts + 1) entry.details = op.details;
+    } else if (op.op === "marker") this.#settle(entry, { ok: null });
+    else if (op.op === "state") this.#applyState(entry, op.params);
+    else if (op.op === "step") this.#applyStep(entry, op);
     else if (op.op === "sleep") this.#due(entry, op.params.until === undefined ? this.#nowMs + durationMs(op.params.for) : Date.parse(op.params.until));
     else if (op.op === "send") this.#applySend(entry, op.params.events);
     else if (op.op === "invoke") await this.#applyInvoke(entry, op.params);
@@ -320,10 +396,26 @@ export class TestRun<Out = Json> {
   #applyStep(entry: TestEntry, op: any): void {
     entry.attempts = op.attempt;
     if ("ok" in op) return void this.#settle(entry, { ok: op.ok });
-    const pause = nextAttemptMs(op.params.retry, op.attempt, op.err);
-    if (pause === null) return void this.#settle(entry, { err: op.err });
+    const undoing = entry.id.startsWith("$undo/");
+    const pause = nextAttemptMs(undoing ? { attempts: UNDO_ATTEMPTS, ...op.params.retry } : op.params.retry, op.attempt, op.err);
+    if (pause === null && !undoing) return void this.#settle(entry, { err: op.err });
     entry.error = op.err;
-    this.#due(entry, this.#nowMs + pause);
+    if (pause === null) [this.#held, entry.dueAt] = [entry.id, NEVER];
+    else this.#due(entry, Math.min(this.#nowMs + pause, entry.closeAt ?? NEVER));
+  }
+
+  #applyState(entry: TestEntry, { set = {}, clear = [] }: { set?: Record<string, Json>; clear?: string[] }): void {
+    this.#state = Object.fromEntries(Object.entries({ ...this.#state, ...set }).filter(([name]) => !clear.includes(name)));
+    this.#settle(entry, { ok: null });
+  }
+
+  /** Goes on in a new run. Early signals and unanswered updates go with it. */
+  #continue(input: Json): void {
+    this.#id = this.#nextId("run");
+    this.continued.push({ id: this.#id, input });
+    [this.#journal, this.#input, this.#startedAt, this.#trigger] = [new Journal(), input, this.#nowMs, { kind: "call" }];
+    this.#stateAtFirst = this.#state;
+    [this.#attempt, this.#idle, this.#seen, this.#awaiting, this.#ready] = [1, 0, undefined, undefined, true];
   }
 
   #applySend(entry: TestEntry, events: EventDraft[]): void {
@@ -356,14 +448,25 @@ export class TestRun<Out = Json> {
   }
 
   #fail(err: WireError): void {
+    const cancelled = err.name === "CancelledError" && this.#journal.entries.has("$cancel");
+    if (cancelled || this.#failed) return this.#finish(cancelled && !this.#failed ? "cancelled" : "failed", { err });
     const pause = nextAttemptMs(this.#fn.options.retry, this.#attempt, err);
-    if (pause === null) return this.#finish(err.name === "CancelledError" ? "cancelled" : "failed", { err });
+    if (pause === null) return this.#failForGood(err);
     this.#attempt++;
     this.#ready = true;
     this.#retryAt = this.#nowMs + pause;
   }
 
+  /** Ends the run as failed, once what was done is undone. */
+  #failForGood(err: WireError): void {
+    const undoable = this.journal.some((entry) => entry.op === "step" && entry.status === "ok" && entry.params?.compensate === true);
+    if (!undoable) return this.#finish("failed", { err });
+    this.#settle(this.#journal.create("$failure", "failure", "$failure", {}), { err });
+    [this.#attempt, this.#retryAt, this.#ready] = [1, undefined, true];
+  }
+
   #finish(status: TestRunStatus, outcome: { ok: Json } | { err: WireError }): void {
+    this.#updates.end();
     this.#status = status;
     this.#outcome = outcome;
   }
@@ -392,6 +495,11 @@ export class TestRun<Out = Json> {
     if (entry.params.awakeable === true) {
       const early = this.#early.get(this.token(entry.id));
       if (early !== undefined) this.#settle(entry, early);
+      return;
+    }
+    if (entry.params.update === true) {
+      const update = this.#updates.take(entry.params.signal);
+      if (update !== undefined) this.#settle(entry, { ok: update });
       return;
     }
     const at = this.#signals.findIndex((s) => s.name === entry.params.signal);

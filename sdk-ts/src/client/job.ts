@@ -1,0 +1,75 @@
+/**
+ * Jobs: one act on many runs, done by the server in the background.
+ */
+import { durationMs } from "../duration.js";
+import type { Duration, Json } from "../types.js";
+import type { ForkOptions } from "./run.js";
+import type { Http } from "./http.js";
+
+/** Which runs. What is left out does not matter; times are RFC 3339. */
+export interface RunFilter {
+  status?: string | readonly string[];
+  app?: string;
+  function?: string;
+  since?: string;
+  until?: string;
+}
+
+/** What is to be done, and with which runs. */
+export interface Job {
+  action: "cancel" | "kill" | "pause" | "resume" | "retry" | "fork";
+  filter: RunFilter;
+  /** Of a fork. */
+  options?: ForkOptions;
+}
+
+/** How far a job is. */
+export interface JobStatus {
+  readonly id: string;
+  /** `running` until it has ended. */
+  readonly status: string;
+  /** How many runs it has dealt with, with how many that failed, and how many there are. */
+  readonly done: number;
+  readonly failed: number;
+  readonly total: number;
+  readonly [field: string]: Json;
+}
+
+/** Between two looks at a job, in milliseconds. */
+const LOOK_MS = 500;
+
+/** A job, for whoever started it or knows its id. */
+export class JobHandle {
+  readonly #http: Http;
+
+  constructor(
+    readonly id: string,
+    http: Http,
+  ) {
+    this.#http = http;
+  }
+
+  /** How far it is. */
+  async status(): Promise<JobStatus> {
+    return (await this.#http.send({ method: "GET", path: this.#path })).body as JobStatus;
+  }
+
+  /** Stops it. What it has done stays done. */
+  async stop(): Promise<void> {
+    await this.#http.send({ method: "DELETE", path: this.#path });
+  }
+
+  /** Waits until it has ended, or `wait` is over; resolves to how far it is. */
+  async ended(options: { wait?: Duration } = {}): Promise<JobStatus> {
+    const until = options.wait === undefined ? Number.POSITIVE_INFINITY : Date.now() + durationMs(options.wait, "`wait`");
+    for (;;) {
+      const status = await this.status();
+      if (status.status !== "running" || Date.now() >= until) return status;
+      await new Promise((resolve) => setTimeout(resolve, Math.min(LOOK_MS, Math.max(0, until - Date.now()))));
+    }
+  }
+
+  get #path(): string {
+    return `/v1/jobs/${encodeURIComponent(this.id)}`;
+  }
+}
