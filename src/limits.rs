@@ -229,6 +229,26 @@ pub const EXCERPT_BYTES_MAX: usize = 4_096;
 /// Greatest answer of a handler, in bytes: several outcomes at once.
 pub const ANSWER_BYTES_MAX: usize = 32 << 20;
 
+/// Greatest `wait` of a handler that asks for news, in milliseconds.
+pub const POLL_MS_MAX: u64 = 30_000;
+const _: () = assert!(POLL_MS_MAX <= ADOPTION_MS, "a handler that waits is not taken for a silent one");
+
+/// Handlers that wait for news at once: one for each open invocation.
+pub const POLLS_MAX: usize = IN_FLIGHT_MAX;
+
+/// Outcomes in one reply to a handler's report, in bytes, unless one alone has more; what settled later comes with the next.
+pub const REPLY_BYTES_MAX: usize = 8 << 20;
+
+/// From how many bytes on an outcome is left out of a journal that does not fit into a request.
+pub const REFERENCE_BYTES_MIN: usize = (256 << 10) + 1;
+
+/// One page of a journal that does not fit into a request, in bytes.
+pub const JOURNAL_PAGE_BYTES_MAX: usize = 4 << 20;
+const _: () = assert!(REFERENCE_BYTES_MIN < JOURNAL_PAGE_BYTES_MAX);
+
+/// Entries in one page of such a journal.
+pub const JOURNAL_PAGE_ENTRIES_MAX: usize = 1_000;
+
 /// Entries named when a journal does not fit into a request.
 pub const BIGGEST_ENTRIES_SHOWN: usize = 5;
 

@@ -1,7 +1,7 @@
 //! The composition root: builds every part, starts them in order, stops them in the reverse order, and joins them all.
 //! Nothing else in the server knows how it is put together.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::api::{self, Doors, Guard, Watching};
+use crate::api::{self, Doors, Guard, Places};
 use crate::auth::{RunSecrets, Signer, SigningKey};
 use crate::catalog::{self, Catalog};
 use crate::clock::{Clock, SystemClock};
 use crate::cluster::Cluster;
 use crate::dispatch::{ClientError, Discovery, Drift, Egress, HttpClient, HttpInvoker};
-use crate::limits::{SYNC_DEV_MS, SYNC_MS};
-use crate::model::{Span, Text};
+use crate::limits::{POLLS_MAX, SYNC_DEV_MS, SYNC_MS, WATCHES_MAX};
+use crate::model::{Home, Span, Text};
 use crate::processor::{self, Halted};
 use crate::store::sqlite::{Durability, SqliteConfig, SqliteStore};
 use crate::store::{Store, StoreError};
@@ -99,7 +99,7 @@ impl Node {
         let client = HttpClient::new(settings.egress.clone())?;
         let signer = Arc::new(Signer::new(settings.environment.to_string(), settings.key.as_ref(), clock.clone()));
         let (drift, drifted) = Drift::channel(clock.clone());
-        let registry = catalog::load(&*store).await?;
+        let registry = catalog::load(&*store, home(settings.public_url.as_deref(), address)).await?;
         let invoker = HttpInvoker::new(
             client.clone(),
             signer.clone(),
@@ -129,7 +129,7 @@ impl Node {
             registry,
             drift: drifted,
             every: Span(if settings.dev { SYNC_DEV_MS } else { SYNC_MS }),
-            stop: loops_stop,
+            stop: loops_stop.clone(),
         });
         let public_url = settings.public_url.as_deref();
         let local = address.ip().is_loopback();
@@ -142,7 +142,9 @@ impl Node {
             environment: settings.environment,
             guard: if local { Guard::local(public_url) } else { Guard::anywhere(public_url) },
             stop: doors_stop.clone(),
-            watching: Watching::default(),
+            draining: loops_stop,
+            watching: Places::of(WATCHES_MAX),
+            polling: Places::of(POLLS_MAX),
         });
         let api = tokio::spawn(api::serve(listener, router, doors_stop));
         Ok(Node { address, catalog, stop_doors, stop_loops, api, keeper, partition: Some(partition) })
@@ -151,6 +153,11 @@ impl Node {
     /// Where the server listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where the server is found from its own machine.
+    pub fn url(&self) -> String {
+        url_on_this_machine(self.address)
     }
 
     /// The registry's keeper.
@@ -169,17 +176,18 @@ impl Node {
         }
     }
 
-    /// Stops in order: no new requests, open ones end; then no new invocations, those under way end; all that was
-    /// decided is durable. Returns when everything has ended.
+    /// Stops in order: no new work; handlers that are at work are told, and may end or yield; all that was decided is
+    /// durable; then the doors close, and open requests end. Returns when everything has ended.
     pub async fn stop(self) -> Result<(), NodeError> {
+        self.stop_loops.send_replace(true);
+        let partition = match self.partition {
+            Some(partition) => partition.await.map_err(|_| NodeError::Ended("partition")),
+            None => Ok(Ok(())),
+        };
         self.stop_doors.send_replace(true);
         self.api.await.map_err(|_| NodeError::Ended("api"))?;
-        self.stop_loops.send_replace(true);
         self.keeper.await.map_err(|_| NodeError::Ended("catalog"))?;
-        match self.partition {
-            Some(partition) => partition.await.map_err(|_| NodeError::Ended("partition"))?.map_err(NodeError::Halted),
-            None => Ok(()),
-        }
+        partition?.map_err(NodeError::Halted)
     }
 }
 
@@ -190,9 +198,45 @@ async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, StoreError> {
     Ok(Arc::new(store))
 }
 
+/// Where handlers reach the server: at its public address, and on this machine if it listens there.
+fn home(public_url: Option<&str>, address: SocketAddr) -> Home {
+    let local = address.ip().to_canonical().is_loopback() || address.ip().is_unspecified();
+    Home {
+        public_url: public_url.map(|url| url.trim_end_matches('/').to_owned()),
+        local_url: local.then(|| url_on_this_machine(address)),
+    }
+}
+
+/// The address that leads to a listener from its own machine.
+fn url_on_this_machine(mut address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    format!("http://{address}")
+}
+
 fn fresh_secret(clock: &dyn Clock) -> [u8; 32] {
     let mut secret = [0; 32];
     secret[..16].copy_from_slice(&clock.entropy().to_be_bytes());
     secret[16..].copy_from_slice(&clock.entropy().to_be_bytes());
     secret
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(public_url: Option<&str>, listen: &str, expected: (Option<&str>, Option<&str>)) {
+        let Home { public_url, local_url } = home(public_url, listen.parse().unwrap());
+        assert_eq!((public_url.as_deref(), local_url.as_deref()), expected, "{listen}");
+    }
+
+    #[test]
+    fn handlers_are_given_an_address_that_leads_here() {
+        check(None, "127.0.0.1:8484", (None, Some("http://127.0.0.1:8484")));
+        check(None, "0.0.0.0:1", (None, Some("http://127.0.0.1:1")));
+        check(None, "[::]:1", (None, Some("http://[::1]:1")));
+        check(Some("https://x.example/b/"), "10.0.0.5:8484", (Some("https://x.example/b"), None));
+    }
 }

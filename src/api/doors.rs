@@ -13,8 +13,8 @@ use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::engine::{Command, Reply};
-use crate::limits::WATCHES_MAX;
 use crate::model::{RunId, Text};
+use crate::processor::Declined;
 use crate::store::Store;
 
 /// Everything that requests may use.
@@ -36,8 +36,12 @@ pub struct Doors {
     pub guard: Guard,
     /// Turns true when the server stops: long waits end early then.
     pub stop: watch::Receiver<bool>,
-    /// How many clients watch right now.
-    pub watching: Watching,
+    /// Turns true when the partitions begin to end, which is before that: handlers that wait for news are told.
+    pub draining: watch::Receiver<bool>,
+    /// The clients that watch right now.
+    pub watching: Places,
+    /// The handlers that wait for news right now.
+    pub polling: Places,
 }
 
 impl Doors {
@@ -46,9 +50,27 @@ impl Doors {
         Ok(self.cluster.owner_of(run).submit(command).await?)
     }
 
+    /// Gives the owner of a run what the handler of an open invocation reports.
+    pub(super) async fn report(&self, run: RunId, command: Command) -> Result<Reply, Declined> {
+        self.cluster.owner_of(run).report(command).await
+    }
+
     /// Whether the server is stopping.
     pub(super) fn stopping(&self) -> bool {
         *self.stop.borrow()
+    }
+
+    /// Whether the server takes no new work any more.
+    pub(super) fn draining(&self) -> bool {
+        *self.draining.borrow() || self.stopping()
+    }
+
+    /// Returns when the server begins to take no new work.
+    pub(super) async fn drained(&self) {
+        let mut draining = self.draining.clone();
+        if draining.wait_for(|draining| *draining).await.is_err() {
+            // Whoever could stop the server is gone, and the server with it.
+        }
     }
 
     /// Returns when the server begins to stop.
@@ -65,24 +87,33 @@ pub(super) fn unexpected(reply: &Reply) -> Problem {
     Problem::internal(format!("the engine answered a command with {reply:?}"))
 }
 
-/// Counts the clients that watch, so that they stay below their bound.
-#[derive(Clone, Debug, Default)]
-pub struct Watching(Arc<AtomicUsize>);
+/// Counts those who wait for something, so that they stay below their bound.
+#[derive(Clone, Debug)]
+pub struct Places {
+    taken: Arc<AtomicUsize>,
+    max: usize,
+}
 
-/// One client that watches; leaves when dropped.
+/// One of those who wait; leaves when dropped.
 #[derive(Debug)]
-pub(super) struct Place(Watching);
+pub(super) struct Place(Places);
 
-impl Watching {
+impl Places {
+    /// For so many at once.
+    pub fn of(max: usize) -> Places {
+        Places { taken: Arc::default(), max }
+    }
+
     /// Takes a place, if there is one.
     pub(super) fn enter(&self) -> Option<Place> {
-        let taken = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| (n < WATCHES_MAX).then_some(n + 1));
+        let fits = |taken: usize| (taken < self.max).then_some(taken + 1);
+        let taken = self.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, fits);
         taken.ok().map(|_| Place(self.clone()))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::AcqRel);
+        self.0.taken.fetch_sub(1, Ordering::AcqRel);
     }
 }

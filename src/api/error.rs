@@ -8,9 +8,9 @@ use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::auth::AwakeableError;
+use crate::auth::{AwakeableError, InvocationTokenError};
 use crate::catalog::CatalogError;
-use crate::dialect::native::ManifestError;
+use crate::dialect::native::{ManifestError, ReportError};
 use crate::dispatch::DiscoveryError;
 use crate::engine::Refusal;
 use crate::processor::Declined;
@@ -27,8 +27,11 @@ const UNAVAILABLE_RETRY_SECONDS: u32 = 5;
 #[serde(rename_all = "snake_case")]
 #[schema(as = ProblemCode)]
 pub enum Code {
-    /// 400: the body is not JSON, or the request is not what HTTP allows.
+    /// 400: the body is not JSON, the request is not what HTTP allows, or a handler's report is not what the protocol
+    /// allows.
     Malformed,
+    /// 401: the invocation's token is missing, cut off, or was not made by this server.
+    Unauthorized,
     /// 403: a web page of another origin asks.
     CrossOrigin,
     /// 403: the awakeable token was not made by a run of this server.
@@ -96,6 +99,7 @@ impl Code {
     pub fn status(self) -> StatusCode {
         match self {
             Code::Malformed => StatusCode::BAD_REQUEST,
+            Code::Unauthorized => StatusCode::UNAUTHORIZED,
             Code::CrossOrigin | Code::ForgedToken => StatusCode::FORBIDDEN,
             Code::UnknownRoute
             | Code::UnknownFunction
@@ -340,6 +344,18 @@ impl From<DiscoveryError> for Problem {
     }
 }
 
+impl From<InvocationTokenError> for Problem {
+    fn from(error: InvocationTokenError) -> Problem {
+        Problem::new(Code::Unauthorized, error.to_string())
+    }
+}
+
+impl From<ReportError> for Problem {
+    fn from(error: ReportError) -> Problem {
+        Problem::new(Code::Malformed, error.to_string())
+    }
+}
+
 impl From<AwakeableError> for Problem {
     fn from(error: AwakeableError) -> Problem {
         match error {
@@ -364,6 +380,9 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

@@ -56,7 +56,7 @@ async fn healthz(State(doors): State<Doors>) -> Json<HealthJson> {
     responses((status = 200, description = "It takes work", body = HealthJson))
 )]
 async fn readyz(State(doors): State<Doors>) -> Result<Json<HealthJson>, Problem> {
-    if doors.stopping() {
+    if doors.draining() {
         return Err(Problem::unavailable("failed to be ready: the server is stopping"));
     }
     doors.store.ping().await?;

@@ -17,6 +17,7 @@ mod events;
 mod functions;
 mod guard;
 mod health;
+mod invocations;
 mod openapi;
 mod request;
 mod runs;
@@ -34,7 +35,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 
-pub use doors::{Doors, Watching};
+pub use doors::{Doors, Places};
 pub use error::{Code, FieldError, ProblemBody};
 pub use events::{AcceptedEventJson, AcceptedJson, StartedJson};
 pub use functions::{PausedJson, RunRefJson};
@@ -82,6 +83,7 @@ fn described() -> OpenApiRouter<Doors> {
         .merge(updates::routes())
         .merge(awakeables::routes())
         .merge(apps::routes())
+        .merge(invocations::routes())
         .merge(health::routes())
 }
 

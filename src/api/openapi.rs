@@ -20,6 +20,7 @@ use super::error::{Code, FieldError, ProblemBody};
         (name = "runs", description = "Durable executions"),
         (name = "signals", description = "Messages to one run"),
         (name = "apps", description = "Who serves functions, and where"),
+        (name = "invocations", description = "What SDKs say and ask while a handler is at work"),
         (name = "health", description = "Whether the server lives and takes work")
     )
 )]

@@ -1,10 +1,11 @@
-//! How a handler knows that it is us, and how we know whoever settles an awakeable. Keys and secrets come in as arguments
-//! and never go into a log: their `Debug` shows nothing of them. It reads no configuration and opens no connection.
+//! How a handler knows that it is us, and how we know a handler that reports and whoever settles an awakeable. Keys and
+//! secrets come in as arguments and never go into a log: their `Debug` shows nothing of them. It reads no configuration
+//! and opens no connection.
 
-mod awakeable;
 mod key;
+mod secrets;
 mod signature;
 
-pub use awakeable::{AwakeableError, RunSecrets};
 pub use key::{KeyError, SigningKey};
+pub use secrets::{AwakeableError, InvocationTokenError, RunSecrets};
 pub use signature::{Claims, DISCOVER, SignError, Signer};

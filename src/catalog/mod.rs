@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::dispatch::Discovery;
 use crate::limits::CATALOG_QUEUE_MAX;
-use crate::model::{App, Deployment, FunctionId, Registry, Span, Text};
+use crate::model::{App, Deployment, FunctionId, Home, Registry, Span, Text};
 use crate::store::{Store, StoreError};
 
 /// Everything that the catalog's loop works with.
@@ -44,10 +44,10 @@ pub struct Parts {
     pub stop: watch::Receiver<bool>,
 }
 
-/// What is registered, from the tables. Whoever needs the registry subscribes to it; the catalog alone changes it.
-pub async fn load(store: &dyn Store) -> Result<watch::Sender<Arc<Registry>>, StoreError> {
+/// What is registered, from the tables, at a server that is reached there. Whoever needs the registry subscribes to it; the catalog alone changes it.
+pub async fn load(store: &dyn Store, home: Home) -> Result<watch::Sender<Arc<Registry>>, StoreError> {
     let (apps, deployments) = store.registry().await?;
-    Ok(watch::Sender::new(Arc::new(Registry::new(apps, deployments))))
+    Ok(watch::Sender::new(Arc::new(Registry::new(apps, deployments).at(home))))
 }
 
 /// Starts the loop. It asks every app at once, and ends when `parts.stop` turns true.

@@ -50,7 +50,7 @@ impl Dev {
         let finder = Finder::new(node.catalog().clone(), signs, given, !self.no_discovery, node.address().port())?;
         let mut child = match self.command.as_slice() {
             [] => None,
-            command => match Child::start(command, &serve::url(&node), config.calls.key.as_ref()) {
+            command => match Child::start(command, &node.url(), config.calls.key.as_ref()) {
                 Ok(child) => Some(child),
                 Err(error) => {
                     node.stop().await?;
@@ -72,7 +72,7 @@ impl Dev {
     }
 
     fn greet(&self, node: &Node, config: &Server) {
-        let url = serve::url(node);
+        let url = node.url();
         let looking = match (self.command.first(), self.apps.first(), self.no_discovery) {
             (Some(_), ..) => format!("starting `{}`", self.command.join(" ")),
             (None, Some(_), _) => format!("waiting for {}", self.apps.join(", ")),

@@ -25,22 +25,13 @@ pub(super) struct Announcement {
 impl Announcement {
     pub(super) fn of(node: &Node, config: &Server) -> Announcement {
         Announcement {
-            url: url(node),
+            url: node.url(),
             data_dir: config.storage.data_dir.display().to_string(),
             environment: config.environment.to_string(),
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
         }
     }
-}
-
-/// Where the node is found from this machine.
-pub(super) fn url(node: &Node) -> String {
-    let mut address = node.address();
-    if address.ip().is_unspecified() {
-        address.set_ip(if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
-    }
-    format!("http://{address}")
 }
 
 /// Starts logging and the node.

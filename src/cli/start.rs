@@ -33,7 +33,7 @@ impl Start {
             screen::line(format!(
                 "backstitch {} listens on {}  {}",
                 env!("CARGO_PKG_VERSION"),
-                styled(BOLD, serve::url(&node)),
+                styled(BOLD, node.url()),
                 styled(DIM, about)
             ))?;
         }

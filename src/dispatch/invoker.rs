@@ -17,7 +17,7 @@ use super::drift::Drift;
 use super::response::{Asked, answer, is_answer};
 use crate::auth::{Claims, RunSecrets, Signer};
 use crate::clock::Clock;
-use crate::dialect::native::{DeploymentHeader, EncodeError, Invocation, VERSION, encode, headers};
+use crate::dialect::native::{Access, DeploymentHeader, EncodeError, Invocation, VERSION, encode, headers};
 use crate::limits::{ANSWER_BYTES_MAX, INVOCATION_MS, SILENCE_MS_MAX};
 use crate::model::{Answer, Deployment, Problem, ProblemCode, Registry, Snapshot, Span, Token, derive};
 
@@ -63,14 +63,16 @@ impl Invoker for HttpInvoker {
 impl Shared {
     async fn invoke(&self, snapshot: &Snapshot, deployment: &Deployment) -> Answer {
         let limits = &deployment.manifest.limits;
-        let secret = self.secrets.of(snapshot.head.id);
-        let invocation = match encode(snapshot, &secret, limits.request_bytes) {
+        let (secret, token) = (self.secrets.of(snapshot.head.id), self.secrets.seal(snapshot.token));
+        let home = self.registry.borrow().home.url_for(deployment).map(str::to_owned);
+        let access = Access { secret: &secret, token: &token, home: home.as_deref() };
+        let invocation = match encode(snapshot, access, limits.request_bytes) {
             Ok(invocation) => invocation,
             Err(error @ EncodeError::TooLarge { .. }) => return problem(ProblemCode::TooLarge, error.to_string()),
             Err(error @ EncodeError::Corrupt(_)) => return problem(ProblemCode::Protocol, error.to_string()),
         };
         let seen = invocation.seen;
-        let request = match self.request(snapshot, deployment, invocation) {
+        let request = match self.request(snapshot, deployment, &token, invocation) {
             Ok(request) => request,
             Err(detail) => return problem(ProblemCode::Protocol, detail),
         };
@@ -87,7 +89,7 @@ impl Shared {
         if let Err(CallError::NotReached(reason) | CallError::Lost(reason)) = &called {
             tracing::debug!(run.id = %snapshot.head.id, deployment = %deployment.id, reason, "an invocation had no answer");
         }
-        let asked = Asked { token: snapshot.token, seen, url: &deployment.url, bytes_max, now: self.clock.wall() };
+        let asked = Asked { token: &token, seen, url: &deployment.url, bytes_max, now: self.clock.wall() };
         answer(called, &asked)
     }
 
@@ -95,14 +97,14 @@ impl Shared {
         &self,
         snapshot: &Snapshot,
         deployment: &Deployment,
+        token: &str,
         invocation: Invocation,
     ) -> Result<Request<Full<Bytes>>, String> {
         let head = &snapshot.head;
         let uri = invocation_uri(&deployment.url, &head.function.function)?;
         let subject = head.id.to_string();
-        let token = snapshot.token.to_string();
         let claims =
-            Claims { app: &head.function.app, subject: &subject, invocation: Some(&token), body: &invocation.body };
+            Claims { app: &head.function.app, subject: &subject, invocation: Some(token), body: &invocation.body };
         let signature = self.signer.sign(claims).map_err(|error| error.to_string())?;
         let mut request = Request::new(Full::new(invocation.body));
         *request.method_mut() = Method::POST;

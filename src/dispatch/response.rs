@@ -7,11 +7,11 @@ use super::client::{Body, CallError, Response};
 use super::target::address_shown;
 use crate::dialect::native::{decode_answer, decode_problem, headers};
 use crate::limits::{ANSWER_BYTES_MAX, RETRY_AFTER_MS_MAX};
-use crate::model::{Answer, Problem, ProblemCode, Span, Timestamp, Token, Undelivered};
+use crate::model::{Answer, Problem, ProblemCode, Span, Timestamp, Undelivered};
 
 /// One invocation, as far as its answer is concerned.
 pub(super) struct Asked<'a> {
-    pub(super) token: Token,
+    pub(super) token: &'a str,
     pub(super) seen: u32,
     pub(super) url: &'a str,
     pub(super) bytes_max: usize,
@@ -50,7 +50,7 @@ fn ours(body: &Body, asked: &Asked<'_>) -> Answer {
             format!("the handler's answer is larger than the {limit} bytes that {whose}"),
         );
     };
-    decode_answer(bytes, &asked.token, asked.seen).unwrap_or_else(|error| problem(ProblemCode::Sdk, error.to_string()))
+    decode_answer(bytes, asked.token, asked.seen).unwrap_or_else(|error| problem(ProblemCode::Sdk, error.to_string()))
 }
 
 /// A refusal with the SDK's header: its problem document, else what its status says.

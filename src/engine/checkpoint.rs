@@ -38,7 +38,7 @@ pub(super) fn checkpoint(draft: &mut Draft<'_>, token: Token, checkpoint: &Check
             return Ok(Reply::News(News { stop: Some(Stop::Stale), ..News::default() }));
         }
     }
-    news(draft, token.run, checkpoint.seen, &own).map(Reply::News)
+    news(draft, &turn, checkpoint.seen, &own).map(Reply::News)
 }
 
 /// Ids of the steps that are reported with a result and may settle with it.
@@ -55,9 +55,9 @@ fn reported(draft: &mut Draft<'_>, run: RunId, ops: &[HandlerOp]) -> Part<Vec<En
 }
 
 /// What has settled after `seen`, and what is to run again.
-fn news(draft: &mut Draft<'_>, run: RunId, seen: u32, own: &[EntryId]) -> Part<News> {
+fn news(draft: &mut Draft<'_>, turn: &Turn, seen: u32, own: &[EntryId]) -> Part<News> {
     let now = draft.now();
-    let run = draft.run(run)?;
+    let run = draft.run(turn.token.run)?;
     let settled = run.settled_after(seen).into_iter().map(|entry| {
         let own = own.contains(&entry.id);
         Told { entry, own }
@@ -72,17 +72,14 @@ fn news(draft: &mut Draft<'_>, run: RunId, seen: u32, own: &[EntryId]) -> Part<N
         error: entry.last_error.clone(),
     });
     let retry = retry.collect();
-    Ok(News { settled, retry, stop: None })
+    Ok(News { settled, retry, told: turn.shown, stop: None })
 }
 
-/// An invocation has been open for a while: that is written, so that its handler is waited for after a restart.
+/// An invocation has been open for a while: that is written, so that its handler is waited for after a restart. Refused
+/// when it is not its run's current one.
 pub(super) fn note(draft: &mut Draft<'_>, token: Token) -> Part<Reply> {
-    let turn = match current(draft, token) {
-        Ok(turn) => turn,
-        Err(super::draft::Stop::Refuse(_)) => return Ok(Reply::Done),
-        Err(stop) => return Err(stop),
-    };
-    let head = &mut draft.run(turn.token.run)?.head;
+    current(draft, token)?;
+    let head = &mut draft.run(token.run)?.head;
     head.open_token = Some(token);
     head.start_by = None;
     Ok(Reply::Done)

@@ -310,7 +310,14 @@ impl Partition {
         {
             self.turns.adopt(token, run.head.deployment, now, run.last_seq);
         }
-        self.turns.heard(token, taken, shown, now);
+        // Nobody can have seen more than there is.
+        let last = self.tables.runs.get(&token.run).and_then(Option::as_ref).map_or(0, |run| run.last_seq);
+        self.turns.heard(token, taken, shown.min(last), now);
+    }
+
+    /// The resident run with this number.
+    pub fn run_at(&self, run_no: i64) -> Option<RunId> {
+        self.tables.id_of(run_no)
     }
 
     /// The batch in which a run changed last, while that may not be durable yet.

@@ -22,6 +22,8 @@ pub struct News {
     pub settled: Vec<Told>,
     /// Steps that are to run again.
     pub retry: Vec<Retry>,
+    /// The greatest `seq` that the handler has been told of before, by another reply perhaps that is on its way.
+    pub told: u32,
     /// Why the handler should stop, if it should.
     pub stop: Option<Stop>,
 }

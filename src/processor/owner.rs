@@ -272,9 +272,13 @@ impl Owner {
                 return self.apply_panicked(&panic_text(&*panic));
             }
             self.filling.bytes += bytes_of(change);
-            if let Change::RunCreated(head) | Change::RunChanged(head) = change {
-                self.gate.changed(batch, head.id);
-            }
+            let changed = match change {
+                Change::RunCreated(head) | Change::RunChanged(head) => Some(head.id),
+                // What settles for another run, such as a child's parent, need not change that run's row.
+                Change::EntryAdded(entry) | Change::EntryChanged(entry) => self.partition.run_at(entry.run_no),
+                _ => None,
+            };
+            changed.into_iter().for_each(|run| self.gate.changed(batch, run));
         }
         if !changes.is_empty()
             && let Some(run) = envelope.command.run()

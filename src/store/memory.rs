@@ -11,11 +11,12 @@ use futures_util::future::BoxFuture;
 
 use self::tables::Tables;
 use super::{
-    Commit, Dump, EventFilter, EventView, Journal, Ownership, RegistryRows, RunFilter, RunView, Store, StoreError,
-    Timer, UpdateView,
+    Commit, Dump, EventFilter, EventView, Journal, Ownership, RegistryRows, RunFilter, RunView, SettledPage, Store,
+    StoreError, Timer, UpdateView,
 };
 use crate::model::{
-    App, Batch, Deployment, Event, EventId, FunctionId, Key, Loaded, RunHead, RunId, Text, Timestamp, Wait,
+    App, Batch, Deployment, Entry, EntryId, Event, EventId, FunctionId, Key, Loaded, RunHead, RunId, Text, Timestamp,
+    Wait,
 };
 
 /// A store in memory. A clone shares the tables, as a second connection would.
@@ -120,6 +121,14 @@ impl Store for MemoryStore {
 
     fn update(&self, run: RunId, id: Text) -> BoxFuture<'_, Result<Option<UpdateView>, StoreError>> {
         self.ask(move |tables| Ok(tables.update(run, &id)))
+    }
+
+    fn settled_before(&self, page: SettledPage) -> BoxFuture<'_, Result<Vec<Entry>, StoreError>> {
+        self.ask(move |tables| Ok(tables.settled_before(&page)))
+    }
+
+    fn entry(&self, run: RunId, id: EntryId) -> BoxFuture<'_, Result<Option<Entry>, StoreError>> {
+        self.ask(move |tables| Ok(tables.entry(run, &id)))
     }
 
     fn children(&self, id: RunId, limit: usize) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>> {

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use crate::model::{
-    App, Attempt, Batch, Deployment, Entry, Event, EventId, FunctionId, Key, Loaded, RunHead, RunId, RunStatus, Settle,
-    Signal, StateKey, StateRow, Text, Timestamp, Verdict, Wait,
+    App, Attempt, Batch, Deployment, Entry, EntryId, Event, EventId, FunctionId, Key, Loaded, RunHead, RunId,
+    RunStatus, Settle, Signal, StateKey, StateRow, Text, Timestamp, Verdict, Wait,
 };
 
 /// A database that keeps the tables. All methods may be called at once from many tasks; `commit` is called by the one
@@ -76,6 +76,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// What has become of an update of a run; nothing when the run has no such update, or does not exist.
     fn update(&self, run: RunId, id: Text) -> BoxFuture<'_, Result<Option<UpdateView>, StoreError>>;
+
+    /// The newest settled entries of a run below a `seq`, by `seq`, one page: at least one if there is any. None of an
+    /// unknown run. An outcome that is too large for the page is left out: such an entry is settled and has none.
+    fn settled_before(&self, page: SettledPage) -> BoxFuture<'_, Result<Vec<Entry>, StoreError>>;
+
+    /// One entry of a run by its id.
+    fn entry(&self, run: RunId, id: EntryId) -> BoxFuture<'_, Result<Option<Entry>, StoreError>>;
 
     /// The runs that a run invoked.
     fn children(&self, id: RunId, limit: usize) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>>;
@@ -198,6 +205,35 @@ pub struct UpdateView {
     pub status: RunStatus,
     /// What the handler replied.
     pub reply: Option<Settle>,
+}
+
+/// Which settled entries of a run are asked for.
+#[derive(Clone, Debug)]
+pub struct SettledPage {
+    /// Of this run.
+    pub run: RunId,
+    /// Below this `seq`.
+    pub before: u32,
+    /// At most this many.
+    pub limit: usize,
+    /// At most so many bytes of outcomes together, unless one alone has more.
+    pub bytes_max: usize,
+    /// Outcomes of more bytes are left out, and do not count.
+    pub outcome_bytes_max: usize,
+}
+
+impl SettledPage {
+    /// Of entries, the newest first, those that fit.
+    fn cut<T>(&self, newest_first: Vec<T>, bytes: impl Fn(&T) -> usize) -> Vec<T> {
+        let (mut total, mut position) = (0, 0);
+        let fits = |item: &T| {
+            let bytes = bytes(item);
+            total += if bytes > self.outcome_bytes_max { 0 } else { bytes };
+            position += 1;
+            position == 1 || total <= self.bytes_max
+        };
+        newest_first.into_iter().take_while(fits).collect()
+    }
 }
 
 /// An event with what came of it.

@@ -1,13 +1,12 @@
 //! The body of an invocation, from a snapshot. Payloads are concatenated as they were stored; nothing of a user's is
 //! parsed. Settled entries come in the order of their settlement, then those that have none.
 
-use std::io::Write;
-
 use bytes::Bytes;
 use serde::Deserialize;
 
-use crate::limits::BIGGEST_ENTRIES_SHOWN;
-use crate::model::{Entry, EntryKind, EntryStatus, Outcome, Payload, Snapshot, Text, TriggerKind, digest_of};
+use super::writer::{Body, Form, is_shown, outcome_bytes, sizes};
+use crate::limits::{BIGGEST_ENTRIES_SHOWN, REFERENCE_BYTES_MIN};
+use crate::model::{Entry, EntryKind, Outcome, Payload, Snapshot, Text, TriggerKind};
 
 /// What an entry costs besides its payload, roughly: field names, digest, time.
 const ENTRY_BYTES: usize = 160;
@@ -17,7 +16,7 @@ const ENTRY_BYTES: usize = 160;
 pub struct Invocation {
     /// The request's body.
     pub body: Bytes,
-    /// The greatest `seq` in it: what the answer must say it has seen.
+    /// The greatest `seq` of the run: what the answer must have seen at least.
     pub seen: u32,
 }
 
@@ -27,8 +26,8 @@ pub enum EncodeError {
     /// The body does not fit into one request to this deployment.
     #[error(
         "failed to send the run's journal: it has {bytes} bytes, and the deployment takes {limit} in one request. The \
-         biggest: {}. Store large values elsewhere and keep references in the journal, or raise the deployment's \
-         `limits.requestBytes`", list(.biggest)
+         biggest: {}. Store large values elsewhere and keep references in the journal, raise the deployment's \
+         `limits.requestBytes`, or let the handler fetch the rest: give the server a --public-url that it can reach", list(.biggest)
     )]
     TooLarge {
         /// What the body has at least.
@@ -43,74 +42,149 @@ pub enum EncodeError {
     Corrupt(String),
 }
 
-/// Builds the body. `secret` is the run's own, `request_bytes` what the deployment takes.
-pub fn encode(snapshot: &Snapshot, secret: &str, request_bytes: u64) -> Result<Invocation, EncodeError> {
-    let weight: usize = snapshot.entries.iter().map(|entry| outcome_bytes(entry)).sum();
-    if weight as u64 > request_bytes {
-        return Err(too_large(snapshot, weight, request_bytes));
-    }
-    let input = snapshot.entries.first().filter(|entry| entry.kind == EntryKind::Input);
-    let input = input.ok_or_else(|| EncodeError::Corrupt("it is not the input".to_owned()))?;
-    let mut body = Body(Vec::with_capacity(weight + 512 + snapshot.entries.len() * ENTRY_BYTES));
-    body.run(snapshot, secret);
-    body.trigger(snapshot, input)?;
-    body.raw(",\"input\":").payload(outcome_payload(input));
-    let seen = body.journal(&snapshot.entries);
-    body.raw(",\"links\":{\"checkpoint\":null,\"journal\":null},\"token\":")
-        .string(&snapshot.token.to_string())
-        .raw("}");
-    let Body(bytes) = body;
-    if bytes.len() as u64 > request_bytes {
-        return Err(too_large(snapshot, bytes.len(), request_bytes));
-    }
-    Ok(Invocation { body: bytes.into(), seen })
+/// What a handler is given to speak with the server.
+#[derive(Clone, Copy, Debug)]
+pub struct Access<'a> {
+    /// The run's own secret.
+    pub secret: &'a str,
+    /// The invocation's token.
+    pub token: &'a str,
+    /// The server's address, if the handler can reach it: without a slash at the end.
+    pub home: Option<&'a str>,
 }
 
-/// A body in the making. Writing to memory cannot fail.
-struct Body(Vec<u8>);
+/// Where a handler reports, at the server's address.
+pub const REPORT_PATH: &str = "/v1/invocations";
 
-impl Body {
-    fn raw(&mut self, text: &str) -> &mut Body {
-        self.0.extend_from_slice(text.as_bytes());
-        self
+/// Where the rest of a journal is, at the server's address.
+pub const JOURNAL_PATH: &str = "/v1/invocations/journal";
+
+/// Builds the body, of at most `request_bytes`. What does not fit stays out if the handler can fetch it: large outcomes
+/// first, then the oldest entries.
+///
+/// # Errors
+/// [`EncodeError`], when it cannot be made to fit.
+pub fn encode(snapshot: &Snapshot, access: Access<'_>, request_bytes: u64) -> Result<Invocation, EncodeError> {
+    let input = snapshot.entries.first().filter(|entry| entry.kind == EntryKind::Input);
+    let input = input.ok_or_else(|| EncodeError::Corrupt("it is not the input".to_owned()))?;
+    let shown = snapshot.entries.iter().map(|entry| &**entry).filter(|entry| is_shown(entry));
+    let (mut settled, open): (Vec<&Entry>, Vec<&Entry>) = shown.partition(|entry| entry.is_settled());
+    settled.sort_unstable_by_key(|entry| entry.seq);
+    let seen = settled.last().and_then(|entry| entry.seq).unwrap_or(0);
+    let limit = usize::try_from(request_bytes).unwrap_or(usize::MAX);
+    let draft = Draft { snapshot, access, input, open: &open };
+    let mut bytes: usize = snapshot.entries.iter().map(|entry| outcome_bytes(entry)).sum();
+    if bytes <= limit {
+        let whole: Vec<_> = settled.iter().map(|entry| (*entry, Form::Whole)).collect();
+        let body = draft.print(&whole, false, bytes)?;
+        if body.len() <= limit {
+            return Ok(Invocation { body, seen });
+        }
+        bytes = body.len();
+    }
+    if access.home.is_some() {
+        let frame = draft.print(&[], true, 0)?;
+        if let Some(chosen) = limit.checked_sub(frame.len()).and_then(|room| fitting(&settled, room)) {
+            return Ok(Invocation { body: draft.print(&chosen, true, limit)?, seen });
+        }
+    }
+    Err(too_large(snapshot, bytes, request_bytes))
+}
+
+/// The newest of these entries that fit, and how: at least one, or nothing.
+fn fitting<'e>(settled: &[&'e Entry], room: usize) -> Option<Vec<(&'e Entry, Form)>> {
+    // Each with its bytes as a reference and as it is written; a comma is counted with each.
+    let mut plan: Vec<(Form, usize, usize)> = settled
+        .iter()
+        .map(|entry| {
+            let (reference, whole) = sizes(entry);
+            (Form::Whole, reference + 1, whole + 1)
+        })
+        .collect();
+    let mut total: usize = plan.iter().map(|(_, _, bytes)| bytes).sum();
+    let shorten = |(form, reference, bytes): &mut (Form, usize, usize), total: &mut usize| {
+        *total = *total - *bytes + *reference;
+        (*form, *bytes) = (Form::Reference, *reference);
+    };
+    for (entry, planned) in settled.iter().zip(&mut plan) {
+        if total > room && outcome_bytes(entry) >= REFERENCE_BYTES_MIN {
+            shorten(planned, &mut total);
+        }
+    }
+    let newest = plan.len().checked_sub(1)?;
+    let mut first = 0;
+    while total > room && first < newest {
+        total -= plan[first].2;
+        first += 1;
+    }
+    // The last resort: the one entry that has to be there.
+    if total > room && plan[newest].1 < plan[newest].2 {
+        shorten(&mut plan[newest], &mut total);
+    }
+    let chosen = settled.iter().zip(plan).skip(first).map(|(entry, (form, ..))| (*entry, form));
+    (total <= room).then(|| chosen.collect())
+}
+
+/// Everything of a body but the settled entries.
+struct Draft<'a> {
+    snapshot: &'a Snapshot,
+    access: Access<'a>,
+    input: &'a Entry,
+    open: &'a [&'a Entry],
+}
+
+impl Draft<'_> {
+    /// The body with these settled entries; `partly` when there are more, or more of them.
+    fn print(&self, settled: &[(&Entry, Form)], partly: bool, weight: usize) -> Result<Bytes, EncodeError> {
+        let entries = settled.len() + self.open.len();
+        let mut body = Body(Vec::with_capacity(weight + 512 + entries * ENTRY_BYTES));
+        self.run(&mut body);
+        self.trigger(&mut body)?;
+        body.raw(",\"input\":").payload(outcome_payload(self.input)).raw(",\"journal\":[");
+        let open = self.open.iter().map(|entry| (*entry, Form::Whole));
+        for (position, (entry, form)) in settled.iter().copied().chain(open).enumerate() {
+            body.raw(if position == 0 { "" } else { "," }).entry(entry, form);
+        }
+        body.raw("],\"links\":{\"checkpoint\":");
+        self.link(&mut body, REPORT_PATH, true);
+        body.raw(",\"journal\":");
+        self.link(&mut body, JOURNAL_PATH, partly);
+        body.raw("},\"token\":").string(self.access.token).raw("}");
+        Ok(body.0.into())
     }
 
-    fn payload(&mut self, payload: &Payload) -> &mut Body {
-        self.0.extend_from_slice(payload.bytes());
-        self
+    fn link(&self, body: &mut Body, path: &str, given: bool) {
+        match self.access.home.filter(|_| given) {
+            Some(home) => body.string(&format!("{home}{path}")),
+            None => body.raw("null"),
+        };
     }
 
-    fn string(&mut self, text: &str) -> &mut Body {
-        serde_json::to_writer(&mut self.0, text).expect("a text prints to memory");
-        self
-    }
-
-    fn display(&mut self, value: impl std::fmt::Display) -> &mut Body {
-        write!(self.0, "{value}").expect("memory takes what is written");
-        self
-    }
-
-    fn run(&mut self, snapshot: &Snapshot, secret: &str) {
-        let head = &snapshot.head;
-        self.raw("{\"run\":{\"id\":\"").display(head.id).raw("\",\"function\":").string(&head.function.function);
-        self.raw(",\"app\":").string(&head.function.app).raw(",\"name\":");
+    fn run(&self, body: &mut Body) {
+        let (snapshot, head) = (self.snapshot, &self.snapshot.head);
+        body.raw("{\"run\":{\"id\":\"").display(head.id).raw("\",\"function\":").string(&head.function.function);
+        body.raw(",\"app\":").string(&head.function.app).raw(",\"name\":");
         match &head.name {
-            Some(name) => self.string(name),
-            None => self.raw("null"),
+            Some(name) => body.string(name),
+            None => body.raw("null"),
         };
-        self.raw(",\"attempt\":").display(snapshot.attempt).raw(",\"startedAt\":\"").display(head.started_at);
-        self.raw("\",\"deadline\":");
+        body.raw(",\"attempt\":").display(snapshot.attempt).raw(",\"startedAt\":\"").display(head.started_at);
+        body.raw("\",\"deadline\":");
         match head.deadline {
-            Some(deadline) => self.raw("\"").display(deadline).raw("\""),
-            None => self.raw("null"),
+            Some(deadline) => body.raw("\"").display(deadline).raw("\""),
+            None => body.raw("null"),
         };
-        self.raw(",\"key\":null,\"secret\":").string(secret).raw("}");
+        body.raw(",\"key\":null,\"secret\":").string(self.access.secret);
+        if snapshot.seen > 0 {
+            body.raw(",\"seen\":").display(snapshot.seen);
+        }
+        body.raw("}");
     }
 
-    fn trigger(&mut self, snapshot: &Snapshot, input: &Entry) -> Result<(), EncodeError> {
-        self.raw(",\"trigger\":");
-        if snapshot.head.trigger != TriggerKind::Event {
-            self.payload(&input.params);
+    fn trigger(&self, body: &mut Body) -> Result<(), EncodeError> {
+        body.raw(",\"trigger\":");
+        if self.snapshot.head.trigger != TriggerKind::Event {
+            body.payload(&self.input.params);
             return Ok(());
         }
         #[derive(Deserialize)]
@@ -119,69 +193,16 @@ impl Body {
             name: String,
             at: String,
         }
-        let facts: Facts = input.params.read().map_err(|error| EncodeError::Corrupt(error.to_string()))?;
-        self.raw("{\"kind\":\"event\",\"events\":[{\"id\":").string(&facts.id).raw(",\"name\":").string(&facts.name);
-        self.raw(",\"data\":").payload(outcome_payload(input)).raw(",\"at\":").string(&facts.at).raw("}]}");
+        let facts: Facts = self.input.params.read().map_err(|error| EncodeError::Corrupt(error.to_string()))?;
+        body.raw("{\"kind\":\"event\",\"events\":[{\"id\":").string(&facts.id).raw(",\"name\":").string(&facts.name);
+        body.raw(",\"data\":").payload(outcome_payload(self.input)).raw(",\"at\":").string(&facts.at).raw("}]}");
         Ok(())
-    }
-
-    /// Writes the entries that a handler sees and returns the greatest `seq`.
-    fn journal(&mut self, entries: &[std::sync::Arc<Entry>]) -> u32 {
-        let shown = |entry: &&Entry| !matches!(entry.kind, EntryKind::Input | EntryKind::Outcome);
-        let (mut settled, open): (Vec<&Entry>, Vec<&Entry>) =
-            entries.iter().map(|entry| &**entry).filter(shown).partition(|entry| entry.is_settled());
-        settled.sort_unstable_by_key(|entry| entry.seq);
-        self.raw(",\"journal\":[");
-        for (position, entry) in settled.iter().chain(&open).enumerate() {
-            self.raw(if position == 0 { "" } else { "," }).entry(entry);
-        }
-        self.raw("]");
-        settled.last().and_then(|entry| entry.seq).unwrap_or(0)
-    }
-
-    fn entry(&mut self, entry: &Entry) {
-        self.raw("{\"id\":").string(&entry.id).raw(",\"op\":\"").raw(entry.kind.as_str()).raw("\"");
-        if let Some(name) = &entry.name {
-            self.raw(",\"name\":").string(name);
-        }
-        if entry.kind != EntryKind::Cancel {
-            self.raw(",\"digest\":\"").raw(&digest_of(&entry.params)).raw("\"");
-        }
-        match (entry.status, &entry.outcome) {
-            (EntryStatus::Settled, Some(outcome)) => self.outcome(entry, outcome),
-            (EntryStatus::Runnable, _) => self.attempt(entry),
-            _ => self.raw(",\"pending\":true"),
-        };
-        self.raw("}");
-    }
-
-    fn outcome(&mut self, entry: &Entry, outcome: &Outcome) -> &mut Body {
-        self.raw(",\"seq\":").display(entry.seq.unwrap_or(0));
-        self.raw(",\"at\":\"").display(entry.settled_at.unwrap_or(entry.created_at)).raw("\"");
-        match outcome {
-            Outcome::Ok(value) => self.raw(",\"ok\":").payload(value),
-            Outcome::Err(failure) => self.raw(",\"err\":").payload(failure),
-            Outcome::Timeout => self.raw(",\"timeout\":true"),
-        }
-    }
-
-    fn attempt(&mut self, entry: &Entry) -> &mut Body {
-        self.raw(",\"run\":{\"attempt\":").display(entry.failures.saturating_add(1));
-        if let Some(error) = &entry.last_error {
-            self.raw(",\"error\":").payload(error);
-        }
-        self.raw("}")
     }
 }
 
 fn outcome_payload(input: &Entry) -> &Payload {
     static NULL: std::sync::LazyLock<Payload> = std::sync::LazyLock::new(Payload::null);
     input.outcome.as_ref().and_then(Outcome::payload).unwrap_or(&NULL)
-}
-
-/// What an entry adds to the body besides its frame. An event's data is there twice: as the input and in the trigger.
-fn outcome_bytes(entry: &Entry) -> usize {
-    entry.outcome.as_ref().and_then(Outcome::payload).map_or(0, Payload::len)
 }
 
 fn too_large(snapshot: &Snapshot, bytes: usize, limit: u64) -> EncodeError {

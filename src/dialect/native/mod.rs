@@ -1,18 +1,25 @@
-//! The native protocol, version 1, in respond mode: invocations out, answers, problems and manifests in. Its reference
+//! The native protocol, version 1: invocations, replies and pages out; answers, reports, problems and manifests in. Its reference
 //! for authors of SDKs is `docs/reference/protocol.md`; this folder is the server's reading of it.
 
 mod answer;
 mod invocation;
 mod manifest;
 mod op;
+mod ops;
 mod problem;
 mod reader;
+mod reply;
+mod report;
+mod writer;
 
 pub use answer::{AnswerError, decode_answer};
-pub use invocation::{EncodeError, Invocation, encode};
+pub use invocation::{Access, EncodeError, Invocation, JOURNAL_PATH, REPORT_PATH, encode};
 pub use manifest::{FieldError, FilterUse, ManifestError, Reading, decode_manifest};
 pub use op::OpError;
+pub use ops::OpsError;
 pub use problem::{DeploymentHeader, decode_problem};
+pub use reply::{encode_entry, encode_page, encode_reply};
+pub use report::{Report, ReportError, decode_report};
 
 /// The version of the protocol that this server speaks.
 pub const VERSION: u64 = 1;

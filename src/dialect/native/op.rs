@@ -207,7 +207,7 @@ impl WireOp<'_> {
         Ok(Note::Reply { update, reply })
     }
 
-    /// How the run ends, if the op says so.
+    /// How the run or the invocation ends, if the op says so.
     pub(super) fn terminal(&self, keep: &Keep<'_>) -> Result<Option<Terminal>, OpError> {
         match (&*self.op, self.ok, self.err) {
             ("done", Some(value), _) if value.get().len() > OUTCOME_BYTES_MAX => {
@@ -221,6 +221,7 @@ impl WireOp<'_> {
                 Ok(Some(Terminal::Fail(failure, raw)))
             }
             ("fail", _, None) => Err(FieldProblem::new("err", "is missing").into()),
+            ("yield", ..) => Ok(Some(Terminal::Yield)),
             _ => Ok(None),
         }
     }

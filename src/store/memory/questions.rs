@@ -3,11 +3,11 @@
 use super::tables::Tables;
 use crate::limits;
 use crate::model::{
-    Entry, EntryKind, Event, EventId, FunctionId, Key, Loaded, RunHead, RunId, RunStatus, Signal, StateKey, StoredRun,
-    Text, Timestamp, Wait,
+    Entry, EntryId, EntryKind, Event, EventId, FunctionId, Key, Loaded, Outcome, Payload, RunHead, RunId, RunStatus,
+    Signal, StateKey, StoredRun, Text, Timestamp, Wait,
 };
 use crate::store::{
-    Dump, EventFilter, EventView, Journal, RunFilter, RunView, StoreError, Timer, TimerKey, UpdateView,
+    Dump, EventFilter, EventView, Journal, RunFilter, RunView, SettledPage, StoreError, Timer, TimerKey, UpdateView,
 };
 
 impl Tables {
@@ -17,6 +17,28 @@ impl Tables {
 
     fn entries_of(&self, run_no: i64) -> Vec<Entry> {
         self.entries.range((run_no, 0)..=(run_no, u32::MAX)).map(|(_, entry)| (**entry).clone()).collect()
+    }
+
+    /// The newest settled entries below a `seq`, by `seq`.
+    pub(super) fn settled_before(&self, page: &SettledPage) -> Vec<Entry> {
+        let Some(head) = self.head(page.run) else { return Vec::new() };
+        let bytes = |entry: &Entry| entry.outcome.as_ref().and_then(Outcome::payload).map_or(0, Payload::len);
+        let mut settled: Vec<Entry> = self.entries_of(head.run_no);
+        settled.retain(|entry| entry.seq.is_some_and(|seq| seq < page.before));
+        settled.sort_by_key(|entry| std::cmp::Reverse((entry.seq, entry.idx)));
+        settled.truncate(page.limit);
+        let mut chosen = page.cut(settled, bytes);
+        chosen.reverse();
+        for entry in chosen.iter_mut().filter(|entry| bytes(entry) > page.outcome_bytes_max) {
+            entry.outcome = None;
+        }
+        chosen
+    }
+
+    /// One entry of a run by its id.
+    pub(super) fn entry(&self, run: RunId, id: &EntryId) -> Option<Entry> {
+        let head = self.head(run)?;
+        self.entries_of(head.run_no).into_iter().find(|entry| entry.id == *id)
     }
 
     fn signals_of(&self, run_no: i64) -> Vec<Signal> {

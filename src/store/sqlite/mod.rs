@@ -25,11 +25,12 @@ use self::files::DataDirectory;
 use self::readers::Lane;
 use self::writer::{Opening, Writer};
 use super::{
-    Commit, Dump, EventFilter, EventView, Journal, Ownership, RegistryRows, RunFilter, RunView, Store, StoreError,
-    Timer, UpdateView,
+    Commit, Dump, EventFilter, EventView, Journal, Ownership, RegistryRows, RunFilter, RunView, SettledPage, Store,
+    StoreError, Timer, UpdateView,
 };
 use crate::model::{
-    App, Batch, Deployment, Event, EventId, FunctionId, Key, Loaded, RunHead, RunId, Text, Timestamp, Wait,
+    App, Batch, Deployment, Entry, EntryId, Event, EventId, FunctionId, Key, Loaded, RunHead, RunId, Text, Timestamp,
+    Wait,
 };
 
 /// The file in a data directory that a running server holds a lock on.
@@ -185,6 +186,14 @@ impl Store for SqliteStore {
 
     fn update(&self, run: RunId, id: Text) -> BoxFuture<'_, Result<Option<UpdateView>, StoreError>> {
         self.people.read(move |db| query::update(db, run, &id)).boxed()
+    }
+
+    fn settled_before(&self, page: SettledPage) -> BoxFuture<'_, Result<Vec<Entry>, StoreError>> {
+        self.people.read(move |db| query::settled_before(db, &page)).boxed()
+    }
+
+    fn entry(&self, run: RunId, id: EntryId) -> BoxFuture<'_, Result<Option<Entry>, StoreError>> {
+        self.people.read(move |db| query::entry(db, run, &id)).boxed()
     }
 
     fn children(&self, id: RunId, limit: usize) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>> {

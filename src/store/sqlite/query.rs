@@ -6,8 +6,8 @@ use rusqlite::{Connection, params};
 use super::load::count;
 use super::rows::{self, Read, all, first};
 use super::sql;
-use crate::model::{Entry, EntryKind, Event, EventId, FunctionId, RunHead, RunId, Text, Timestamp};
-use crate::store::{Dump, EventFilter, EventView, Journal, RunFilter, RunView, StoreError, UpdateView};
+use crate::model::{Entry, EntryId, EntryKind, Event, EventId, FunctionId, RunHead, RunId, Text, Timestamp};
+use crate::store::{Dump, EventFilter, EventView, Journal, RunFilter, RunView, SettledPage, StoreError, UpdateView};
 
 fn head(connection: &Connection, id: RunId) -> Read<Option<RunHead>> {
     first(connection, sql::RUN_BY_ID, [id.to_string()], rows::run)
@@ -98,6 +98,25 @@ pub(super) fn journal(connection: &Connection, id: RunId) -> Read<Option<Journal
 /// What has become of an update.
 pub(super) fn update(connection: &Connection, run: RunId, id: &Text) -> Read<Option<UpdateView>> {
     first(connection, sql::UPDATE_OF_RUN, params![run.to_string(), id], rows::update)
+}
+
+/// The newest settled entries below a `seq`, by `seq`.
+pub(super) fn settled_before(connection: &Connection, page: &SettledPage) -> Read<Vec<Entry>> {
+    let run = page.run.to_string();
+    let row = params![run, page.before, count(page.limit)];
+    let sizes = all(connection, sql::ENTRIES_SETTLED_BEFORE, row, |row| Ok((row.next::<u32>()?, row.next::<u64>()?)))?;
+    let chosen = page.cut(sizes, |(_, bytes)| usize::try_from(*bytes).unwrap_or(usize::MAX));
+    let mut entries = Vec::with_capacity(chosen.len());
+    for (idx, _) in chosen.into_iter().rev() {
+        let row = params![run, idx, count(page.outcome_bytes_max)];
+        entries.extend(first(connection, sql::ENTRY_AT, row, rows::entry)?);
+    }
+    Ok(entries)
+}
+
+/// One entry of a run by its id.
+pub(super) fn entry(connection: &Connection, run: RunId, id: &EntryId) -> Read<Option<Entry>> {
+    first(connection, sql::ENTRY_BY_ID, params![run.to_string(), id], rows::entry)
 }
 
 /// The runs that a run invoked.

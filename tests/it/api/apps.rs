@@ -21,7 +21,7 @@ async fn apps_are_registered_shown_and_forgotten() {
     let world = World::open().await;
     let shown = world.get("/v1/apps/shop").await.json();
     assert_eq!((&shown["name"], &shown["url"]), (&json!("shop"), &json!(world.peer.url())));
-    assert_eq!(shown["functions"], json!(["echo", "fail", "flaky", "approval", "form", "on-paid", "desk"]));
+    assert_eq!(shown["functions"], json!(["echo", "fail", "flaky", "approval", "form", "work", "on-paid", "desk"]));
     assert_eq!((&shown["deployment"]["version"], &shown["syncError"]), (&json!("v1"), &json!(null)));
 
     let moved = Peer::start(shop).await;
@@ -57,7 +57,7 @@ async fn what_is_no_app_is_refused() {
     .await;
     let broken = Peer::start(|_| {
         let mut manifest = manifest("shop");
-        manifest["functions"][5]["triggers"][0]["if"] = json!("event.data.cents >");
+        manifest["functions"][6]["triggers"][0]["if"] = json!("event.data.cents >");
         response(200, &SDK, &manifest.to_string())
     })
     .await;
@@ -68,7 +68,7 @@ async fn what_is_no_app_is_refused() {
         (json!({"url": page.url()}), 502, "not_an_app", ""),
         (json!({"url": plain.url()}), 502, "not_an_app", ""),
         (json!({"url": signed.url()}), 502, "app_signature", ""),
-        (json!({"url": broken.url()}), 422, "invalid_manifest", "/functions/5/triggers/0/if"),
+        (json!({"url": broken.url()}), 422, "invalid_manifest", "/functions/6/triggers/0/if"),
         (json!({"url": other.url()}), 422, "invalid", "app"),
         (json!({"url": "localhost:3000"}), 422, "invalid", "/url"),
         (json!({"url": "ftp://x/"}), 422, "invalid", "/url"),

@@ -8,6 +8,7 @@ mod description;
 mod events;
 mod forks;
 mod functions;
+mod invocations;
 mod runs;
 mod signals;
 mod updates;

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use backstitch_server::api::{self, Doors, Guard, Watching};
+use backstitch_server::api::{self, Doors, Guard, Places};
 use backstitch_server::auth::{RunSecrets, Signer};
 use backstitch_server::catalog;
 use backstitch_server::clock::{Clock, SystemClock};
 use backstitch_server::cluster::Cluster;
 use backstitch_server::dispatch::{Discovery, Drift, Egress, HttpClient, HttpInvoker};
-use backstitch_server::model::{RunId, Span};
+use backstitch_server::limits::{POLLS_MAX, WATCHES_MAX};
+use backstitch_server::model::{Home, RunId, Span};
 use backstitch_server::processor;
 use backstitch_server::store::Store;
 use backstitch_server::store::memory::MemoryStore;
@@ -28,6 +29,7 @@ pub(super) struct World {
     pub(super) router: Router,
     pub(super) secrets: Arc<RunSecrets>,
     pub(super) stop: watch::Sender<bool>,
+    pub(super) drain: watch::Sender<bool>,
     pub(super) peer: Peer,
     _tasks: Vec<JoinHandle<()>>,
 }
@@ -46,18 +48,21 @@ impl World {
         let client = HttpClient::new(Egress::Open).unwrap();
         let signer = Arc::new(Signer::new("test", None, clock.clone()));
         let (drift, drifted) = Drift::channel(clock.clone());
-        let registry = catalog::load(&*store).await.unwrap();
+        // Nobody listens there: tests send to the router what a handler would.
+        let home = Home { public_url: None, local_url: Some("http://127.0.0.1:8484".to_owned()) };
+        let registry = catalog::load(&*store, home).await.unwrap();
         let known = registry.subscribe();
         let invoker =
             HttpInvoker::new(client.clone(), signer.clone(), secrets.clone(), known.clone(), drift, clock.clone());
         let (stop, stopping) = watch::channel(false);
+        let (drain, draining) = watch::channel(false);
         let (processor, partition) = processor::open(processor::Parts {
             partition: 0,
             store: store.clone(),
             clock: clock.clone(),
             invoker: Arc::new(invoker),
             registry: known,
-            stop: stopping.clone(),
+            stop: draining.clone(),
         })
         .await
         .unwrap();
@@ -71,7 +76,7 @@ impl World {
             registry,
             drift: drifted,
             every: Span::minutes(60),
-            stop: stopping.clone(),
+            stop: draining.clone(),
         });
         let router = api::router(Doors {
             store,
@@ -82,12 +87,14 @@ impl World {
             environment: "test".into(),
             guard,
             stop: stopping,
-            watching: Watching::default(),
+            draining: draining.clone(),
+            watching: Places::of(WATCHES_MAX),
+            polling: Places::of(POLLS_MAX),
         });
         let peer = Peer::start(shop).await;
         catalog.register("shop", &peer.url(), Vec::new()).await.unwrap();
         let partition = tokio::spawn(async move { partition.await.unwrap().unwrap() });
-        World { router, secrets, stop, peer, _tasks: vec![partition, keeper] }
+        World { router, secrets, stop, drain, peer, _tasks: vec![partition, keeper] }
     }
 
     pub(super) async fn get(&self, path: &str) -> Answer {
@@ -196,6 +203,8 @@ pub(super) fn shop(received: &Received) -> Vec<Say> {
     let wait_signal = json!({"op": "waitSignal", "id": "approval", "params": {"signal": "approve"}});
     let wait_form = json!({"op": "waitSignal", "id": "form", "params": {"awakeable": true}});
     let ops = match invocation["run"]["function"].as_str().unwrap() {
+        // Its handler is the test.
+        "work" => return vec![Say::Pause(std::time::Duration::from_secs(60)), Say::Close],
         "echo" | "on-paid" => return echo(&invocation, &received.body, seen),
         "fail" => json!([{"op": "fail", "err": {"name": "Broken", "message": "it broke", "retryable": false}}]),
         "flaky" => match find("try") {
@@ -259,13 +268,13 @@ fn echo(invocation: &Value, body: &[u8], seen: u64) -> Vec<Say> {
 /// What the app says of itself.
 pub(super) fn manifest(app: &str) -> Value {
     let function = |id: &str| json!({"id": id, "name": id, "triggers": [], "retry": {"initialInterval": "10ms"}});
-    let mut functions: Vec<Value> = ["echo", "fail", "flaky", "approval", "form"].map(function).into();
+    let mut functions: Vec<Value> = ["echo", "fail", "flaky", "approval", "form", "work"].map(function).into();
     functions.push(json!({"id": "on-paid", "triggers": [{"event": "order/paid", "if": "event.data.cents > 100"}]}));
     functions.push(function("desk"));
     json!({
         "protocol": {"min": 1, "max": 1}, "sdk": "test/1.0", "app": app,
         "deployment": {"id": "v1", "immutable": false},
-        "limits": {"requestBytes": 4_000_000, "responseBytes": 4_000_000, "streams": true, "outbound": true},
+        "limits": {"requestBytes": 4_400_000, "responseBytes": 4_400_000, "streams": true, "outbound": true},
         "functions": functions
     })
 }

@@ -8,7 +8,7 @@ use backstitch_server::clock::SystemClock;
 use backstitch_server::cluster::Cluster;
 use backstitch_server::dispatch::{Discovery, Drift, Egress, HttpClient, HttpInvoker};
 use backstitch_server::engine::{Command, Reply, Start};
-use backstitch_server::model::{App, FunctionId, Payload, RunHead, RunId, Span};
+use backstitch_server::model::{App, FunctionId, Home, Payload, RunHead, RunId, Span};
 use backstitch_server::processor::{self, Halted, Processor};
 use backstitch_server::store::Store;
 use backstitch_server::store::memory::MemoryStore;
@@ -113,7 +113,7 @@ impl World {
     async fn over(app: Shop, store: Arc<MemoryStore>, every: Span) -> World {
         let clock = Arc::new(SystemClock::new());
         let (stop, stopped) = watch::channel(false);
-        let registry = catalog::load(&*store).await.expect("the tables");
+        let registry = catalog::load(&*store, Home::default()).await.expect("the tables");
         let client = HttpClient::new(Egress::Open).expect("a client");
         let signer = Arc::new(Signer::new("test", None, clock.clone()));
         let (report, drift) = Drift::channel(clock.clone());

@@ -1,6 +1,6 @@
 //! Answers: what is taken, and the words in which the rest is refused.
 
-use backstitch_server::dialect::native::{AnswerError, decode_answer};
+use backstitch_server::dialect::native::{AnswerError, OpsError, decode_answer};
 use backstitch_server::limits::{EVENT_BYTES_MAX, OPS_MAX, OUTCOME_BYTES_MAX};
 use backstitch_server::model::{Answer, HandlerOp, Note, Outcome, Payload, Span, StepResult, Terminal};
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::runs::token;
 
 pub(super) fn decode(body: impl Into<Bytes>, seen: u32) -> Result<Answer, AnswerError> {
-    decode_answer(&body.into(), &token(), seen)
+    decode_answer(&body.into(), &token().to_string(), seen)
 }
 
 fn decode_ops(ops: &Value) -> Result<Answer, AnswerError> {
@@ -98,7 +98,7 @@ fn a_mismatch_stands_alone() {
     let Ok(Answer::Mismatch(read)) = decode_ops(&json!([mismatch])) else { panic!() };
     assert_eq!((&*read.id, &*read.journal, &*read.code), ("a", "sleep", "step"));
     let error = decode_ops(&json!([{"op": "marker", "id": "m"}, mismatch])).expect_err("not alone");
-    assert_eq!(error, AnswerError::MismatchNotAlone { index: 1, ops: 2 });
+    assert_eq!(error, AnswerError::Ops(OpsError::MismatchNotAlone { index: 1, ops: 2 }));
 }
 
 #[test]
@@ -107,9 +107,10 @@ fn the_same_said_twice_counts_once() {
     assert_eq!(ops(&json!([step, step])).0.len(), 1);
     let error =
         decode_ops(&json!([step, {"op": "marker", "id": "m"}, {"op": "step", "id": "a", "ok": 2, "attempt": 1}]));
-    assert_eq!(error.expect_err("two results"), AnswerError::Conflict { id: "a".into(), first: 0, second: 2 });
+    let conflict = OpsError::Conflict { id: "a".into(), first: 0, second: 2 };
+    assert_eq!(error.expect_err("two results"), AnswerError::Ops(conflict));
     let other_kind = decode_ops(&json!([step, {"op": "sleep", "id": "a", "params": {"for": 1}}]));
-    assert!(matches!(other_kind, Err(AnswerError::Conflict { .. })));
+    assert!(matches!(other_kind, Err(AnswerError::Ops(OpsError::Conflict { .. }))));
 }
 
 /// Each bad answer, and words that its error must have.
@@ -276,9 +277,9 @@ fn what_is_wrong_with_the_whole_is_named() {
         ),
         (
             json!({"token": "inv_1.0.01hzy3v7q8k2m4n6p8r0s2t4v6", "seen": 3, "ops": []}).to_string(),
-            "bears the token `inv_1.0.",
+            "bears the token of another invocation",
         ),
-        (json!({"token": "nonsense", "seen": 3, "ops": []}).to_string(), "bears the token `nonsense`"),
+        (json!({"token": "nonsense", "seen": 3, "ops": []}).to_string(), "bears the token of another invocation"),
         (json!({"token": token, "seen": 3, "ops": [], "awaiting": [[1]]}).to_string(), "awaiting"),
         (
             json!({"token": token, "seen": 3, "ops": [], "awaiting": [[""]]}).to_string(),

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use backstitch_server::dialect::native::{DeploymentHeader, decode_manifest, decode_problem, encode};
-use backstitch_server::model::{Entry, EntryKind, EntryStatus, Outcome, Payload};
+use backstitch_server::dialect::native::{
+    Access, DeploymentHeader, Report, decode_manifest, decode_problem, decode_report, encode,
+};
+use backstitch_server::model::{Answer, Entry, EntryKind, EntryStatus, Outcome, Payload};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -30,8 +32,20 @@ fn any_json() -> impl Strategy<Value = Value> {
 
 /// Something that looks like an op and may be one.
 fn any_op() -> impl Strategy<Value = Value> {
-    let kinds =
-        ["step", "sleep", "waitSignal", "waitEvent", "invoke", "send", "marker", "done", "fail", "mismatch", "x"];
+    let kinds = [
+        "step",
+        "sleep",
+        "waitSignal",
+        "waitEvent",
+        "invoke",
+        "send",
+        "marker",
+        "done",
+        "fail",
+        "yield",
+        "mismatch",
+        "x",
+    ];
     let fields = [
         "id",
         "name",
@@ -98,6 +112,7 @@ proptest! {
     #[test]
     fn any_bytes_are_read_or_refused(body in vec(any::<u8>(), 0..600)) {
         let _ = decode(body.clone(), 0);
+        let _ = decode_report(&body.clone().into());
         let _ = decode_manifest(&body, None, &|_, _| Ok(()));
         let _ = decode_problem(&body);
         let _ = DeploymentHeader::parse(&String::from_utf8_lossy(&body));
@@ -111,7 +126,7 @@ proptest! {
         if let Ok(answer) = decode(alone, 0) {
             // What is taken is not lost: every op is there, once for each id, or ended the run.
             let ids: BTreeSet<&str> = ops.iter().filter_map(|op| op["id"].as_str()).collect();
-            if let backstitch_server::model::Answer::Ops { ops: taken, end, .. } = answer {
+            if let Answer::Ops { ops: taken, end, .. } = answer {
                 let terminal = usize::from(end.is_some());
                 prop_assert!(taken.len() + terminal <= ops.len());
                 prop_assert!(taken.iter().all(|op| op.id().is_none_or(|id| ids.contains(&**id))));
@@ -122,6 +137,33 @@ proptest! {
         // Cut anywhere, it is an error and no panic.
         let cut = body.len() / 2;
         prop_assert!(decode(body.as_bytes()[..cut].to_vec(), 0).is_err());
+    }
+
+    #[test]
+    fn any_report_is_read_like_an_answer(ops in vec(any_op(), 0..5), end in proptest::option::of(any::<bool>()),
+        extra in vec((prop::sample::select(vec!["n", "wait", "awaiting", "seen"]), any_json()), 0..3)) {
+        let mut report = json!({"n": 1, "seen": 0, "ops": ops});
+        if let Some(end) = end {
+            report["final"] = json!(end);
+        }
+        let read = decode_report(&report.to_string().into());
+        let answer = decode(json!({"token": token().to_string(), "seen": 0, "ops": ops}).to_string(), 0);
+        match (read, answer) {
+            (Ok(Report::Final(_)), Ok(_)) => prop_assert_eq!(end, Some(true)),
+            (Ok(Report::Checkpoint { checkpoint, .. }), Ok(Answer::Ops { ops, end: None, .. })) => {
+                prop_assert_eq!(format!("{:?}", checkpoint.ops), format!("{ops:?}"));
+            }
+            (Err(_), Err(_)) => {}
+            // What ends an invocation has no place in a checkpoint.
+            (Err(_), Ok(Answer::Ops { end: Some(_), .. } | Answer::Mismatch(_))) => prop_assert_ne!(end, Some(true)),
+            (read, answer) => prop_assert!(false, "{report}: {read:?}, {answer:?}"),
+        }
+        for (field, value) in extra {
+            report[field] = value;
+        }
+        let body = report.to_string();
+        let _ = decode_report(&body.clone().into());
+        prop_assert!(decode_report(&body.as_bytes()[..body.len() / 2].to_vec().into()).is_err());
     }
 
     #[test]
@@ -144,7 +186,8 @@ proptest! {
                 None => Entry { status: EntryStatus::Waiting, ..open },
             });
         }
-        let invocation = encode(&snapshot(entries), "00", 1 << 24).expect("it fits");
+        let access = Access { secret: "00", token: "inv_0", home: None };
+        let invocation = encode(&snapshot(entries), access, 1 << 24).expect("it fits");
         let body: Value = serde_json::from_slice(&invocation.body).expect("it is JSON");
         prop_assert_eq!(&body["input"], &serde_json::from_str::<Value>(&given.to_string()).expect("JSON"));
         let journal = body["journal"].as_array().expect("a list");

@@ -1,6 +1,6 @@
 //! The body of an invocation.
 
-use backstitch_server::dialect::native::{EncodeError, encode};
+use backstitch_server::dialect::native::{Access, EncodeError, encode};
 use backstitch_server::model::{
     Entry, EntryKind, EntryStatus, Outcome, Payload, RunHead, Snapshot, TriggerKind, digest_of,
 };
@@ -9,9 +9,14 @@ use serde_json::{Value, json};
 use crate::support::runs::{RUN, entry, head, input, ok, settled, snapshot};
 
 const SECRET: &str = "8f1d0c5a7b3e92644d6f8a1b2c3d4e5f";
+const TOKEN: &str = "inv_1.1.01hzy3v7q8k2m4n6p8r0s2t4v6.0f";
+
+fn access(home: Option<&str>) -> Access<'_> {
+    Access { secret: SECRET, token: TOKEN, home }
+}
 
 fn body(snapshot: &Snapshot) -> (Value, u32) {
-    let invocation = encode(snapshot, SECRET, 1 << 20).expect("it fits");
+    let invocation = encode(snapshot, access(None), 1 << 20).expect("it fits");
     (serde_json::from_slice(&invocation.body).expect("it is JSON"), invocation.seen)
 }
 
@@ -30,7 +35,7 @@ fn a_run_that_has_done_nothing() {
             "input": {"a": [1.5]},
             "journal": [],
             "links": {"checkpoint": null, "journal": null},
-            "token": "inv_1.1.01hzy3v7q8k2m4n6p8r0s2t4v6",
+            "token": TOKEN,
         })
     );
 }
@@ -39,7 +44,7 @@ fn a_run_that_has_done_nothing() {
 fn payloads_keep_their_bytes() {
     let odd = r#"{"b":1.0e2,  "a":"\u00fc","a":18446744073709551616}"#;
     let step = settled(entry(1, "s", EntryKind::Step, "{}"), 1, ok(odd));
-    let invocation = encode(&snapshot(vec![input(odd), step]), SECRET, 1 << 20).expect("it fits");
+    let invocation = encode(&snapshot(vec![input(odd), step]), access(None), 1 << 20).expect("it fits");
     let text = String::from_utf8(invocation.body.to_vec()).expect("it is UTF-8");
     assert_eq!(text.matches(odd).count(), 2, "{text}");
 }
@@ -103,7 +108,7 @@ fn what_does_not_fit_names_the_biggest() {
     };
     let snapshot = snapshot(vec![input("1"), big(1, "small", 10), big(2, "big", 900), big(3, "middle", 300)]);
     for limit in [1_024, 1_400] {
-        let error = encode(&snapshot, SECRET, limit).expect_err("it does not fit");
+        let error = encode(&snapshot, access(None), limit).expect_err("it does not fit");
         let EncodeError::TooLarge { limit: told, biggest, bytes } = &error else { panic!("{error}") };
         assert_eq!(*told, limit);
         assert!(*bytes as u64 > limit);

@@ -60,14 +60,35 @@ async fn responses_are_told_apart() {
         // A 200 with the header that is no answer.
         (200, sdk, html.to_owned(), vec!["problem Sdk", "an HTML page"]),
         (200, sdk, String::new(), vec!["problem Sdk", "empty"]),
-        (200, sdk, "{\"token\":\"inv_1.1.01hzy3v7q8k2m4n6p8r0s2t4v6\",\"seen\":0,\"ops\":[{\"op\":\"teleport\"}]}".to_owned(),
-         vec!["problem Sdk", "no op `teleport`"]),
-        (200, sdk, "{\"token\":\"inv_1.0.01hzy3v7q8k2m4n6p8r0s2t4v6\",\"seen\":0,\"ops\":[]}".to_owned(),
-         vec!["problem Sdk", "token `inv_1.0."]),
-        (200, sdk, concat!("{\"token\":\"inv_1.1.01hzy3v7q8k2m4n6p8r0s2t4v6\",\"seen\":0,\"ops\":[{\"op\":\"step\",\"id\":\"a\",\"ok\":1,\"attempt\":1},",
-            "{\"op\":\"step\",\"id\":\"a\",\"ok\":2,\"attempt\":1}]}").to_owned(), vec!["problem Sdk", "ops[0] and ops[1] both have the id `a`"]),
+        (
+            200,
+            sdk,
+            "{\"token\":\"TOKEN\",\"seen\":0,\"ops\":[{\"op\":\"teleport\"}]}".to_owned(),
+            vec!["problem Sdk", "no op `teleport`"],
+        ),
+        (
+            200,
+            sdk,
+            "{\"token\":\"inv_1.0.01hzy3v7q8k2m4n6p8r0s2t4v6\",\"seen\":0,\"ops\":[]}".to_owned(),
+            vec!["problem Sdk", "the token of another invocation"],
+        ),
+        (
+            200,
+            sdk,
+            concat!(
+                "{\"token\":\"TOKEN\",\"seen\":0,\"ops\":[{\"op\":\"step\",\"id\":\"a\",\"ok\":1,\"attempt\":1},",
+                "{\"op\":\"step\",\"id\":\"a\",\"ok\":2,\"attempt\":1}]}"
+            )
+            .to_owned(),
+            vec!["problem Sdk", "ops[0] and ops[1] both have the id `a`"],
+        ),
         // Without the header: something else answered.
-        (200, &page, html.to_owned(), vec!["not reached", "200 OK with an HTML page titled \"502 Bad Gateway\"", "nginx", "not an SDK's answer"]),
+        (
+            200,
+            &page,
+            html.to_owned(),
+            vec!["not reached", "200 OK with an HTML page titled \"502 Bad Gateway\"", "nginx", "not an SDK's answer"],
+        ),
         (200, &[], "{}".to_owned(), vec!["not reached", "not an SDK's answer"]),
         (401, &page, html.to_owned(), vec!["not reached", "401", "asks for credentials"]),
         (403, &[], "no".to_owned(), vec!["not reached", "403 Forbidden: no", "asks for credentials"]),
@@ -78,17 +99,22 @@ async fn responses_are_told_apart() {
         (500, &[], "boom".to_owned(), vec!["lost", "500 Internal Server Error: boom"]),
         (504, &page, html.to_owned(), vec!["lost", "504"]),
         (413, &page, html.to_owned(), vec!["problem TooLarge", "in front of the app"]),
-        (307, &[("location", "https://elsewhere.example/api?secret=1")], String::new(),
-         vec!["not reached", "307", "to https://elsewhere.example/api.", "Redirects are not followed"]),
+        (
+            307,
+            &[("location", "https://elsewhere.example/api?secret=1")],
+            String::new(),
+            vec!["not reached", "307", "to https://elsewhere.example/api.", "Redirects are not followed"],
+        ),
     ];
     for (status, headers, body, words) in cases {
         let headers: Vec<(String, String)> = headers.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
-        let answer = invoke(move |_| {
+        let answer = invoke(move |request| {
             let headers: Vec<(&str, &str)> = headers.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
-            response(status, &headers, &body)
+            response(status, &headers, &body.replace("TOKEN", &request.token()))
         })
         .await;
         assert_said(&answer, &words);
+        assert!(!super::world::said(&answer).contains("inv_"), "a token is told: {answer:?}");
     }
 }
 

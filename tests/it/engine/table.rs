@@ -169,7 +169,7 @@ fn an_unknown_run_is_unknown_to_every_command() {
             "ingest" => &["accepted 0"],
             "start again" => &["known"],
             "start otherwise" => &["refused Conflict"],
-            "stale note" | "wake" | "wake a mark" | "wake a delivery" | "deliver" | "scan" | "close" => &["done"],
+            "wake" | "wake a mark" | "wake a delivery" | "deliver" | "scan" | "close" => &["done"],
             _ => &["refused UnknownRun"],
         };
         assert_eq!([&*result], expected, "{name}");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use backstitch_server::model::{Batch, Timestamp};
 use backstitch_server::store::memory::MemoryStore;
-use backstitch_server::store::{Commit, Store};
+use backstitch_server::store::{Commit, SettledPage, Store};
 use proptest::prelude::*;
 
 use super::world::{Dice, World};
@@ -111,8 +111,20 @@ impl Pair {
     async fn one(&mut self, dice: &mut Dice) {
         let (run, event) = (self.world.run_id(dice), self.world.event_id(dice));
         both!(self, run(run)).unwrap();
-        both!(self, journal(run)).unwrap();
+        let journal = both!(self, journal(run)).unwrap();
         both!(self, event(event)).unwrap();
+        let page = SettledPage {
+            run,
+            before: dice.below(8) as u32,
+            limit: dice.below(4) + 1,
+            bytes_max: dice.below(60_000),
+            outcome_bytes_max: dice.below(40_000),
+        };
+        both!(self, settled_before(page)).unwrap();
+        if let Some(entry) = journal.and_then(|journal| journal.entries.into_iter().last()) {
+            let id = entry.id.clone();
+            assert_eq!(both!(self, entry(run, id)).unwrap().map(|found| found.id), Some(entry.id));
+        }
         if let backstitch_server::model::Key::RunName(function, name) = self.world.key(dice) {
             both!(self, run_named(function, name)).unwrap();
         }

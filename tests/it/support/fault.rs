@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use backstitch_server::model::{
-    App, Batch, Deployment, Event, EventId, FunctionId, Key, Loaded, RunHead, RunId, Text, Timestamp, Wait,
+    App, Batch, Deployment, Entry, EntryId, Event, EventId, FunctionId, Key, Loaded, RunHead, RunId, Text, Timestamp,
+    Wait,
 };
 use backstitch_server::store::{
-    Commit, Dump, EventFilter, EventView, Journal, Ownership, RegistryRows, RunFilter, RunView, Store, StoreError,
-    Timer, UpdateView,
+    Commit, Dump, EventFilter, EventView, Journal, Ownership, RegistryRows, RunFilter, RunView, SettledPage, Store,
+    StoreError, Timer, UpdateView,
 };
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
@@ -176,6 +177,14 @@ impl<S: Store> Store for FaultStore<S> {
 
     fn update(&self, run: RunId, id: Text) -> BoxFuture<'_, Result<Option<UpdateView>, StoreError>> {
         self.inner.update(run, id)
+    }
+
+    fn settled_before(&self, page: SettledPage) -> BoxFuture<'_, Result<Vec<Entry>, StoreError>> {
+        self.inner.settled_before(page)
+    }
+
+    fn entry(&self, run: RunId, id: EntryId) -> BoxFuture<'_, Result<Option<Entry>, StoreError>> {
+        self.inner.entry(run, id)
     }
 
     fn children(&self, id: RunId, limit: usize) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>> {

@@ -1,5 +1,6 @@
-//! The secrets of runs, and the awakeable tokens that follow from them. SDKs make a token without asking anyone; the
-//! server makes it again and compares. Nothing is stored but the database's one secret.
+//! The secrets of runs, and the tokens that follow from them. An SDK makes an awakeable's token without asking anyone;
+//! the server makes it again and compares. An invocation's token is the server's own: no secret that a handler is given
+//! makes one. Nothing is stored but the database's one secret.
 
 use std::fmt;
 
@@ -9,12 +10,16 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use crate::limits::ENTRY_ID_BYTES_MAX;
-use crate::model::{EntryId, RunId, hex};
+use crate::model::{EntryId, RunId, Token, hex};
 
 const PREFIX: &str = "awk_";
 
 /// Bytes of a run's secret, and of the digest in a token: 128 bits cannot be guessed.
 const SECRET_BYTES: usize = 16;
+
+/// What stands before an invocation in its digest. The secrets of runs are made of 16 bytes with the same key, so that
+/// neither can be taken for the other.
+const INVOCATION: &str = "invocation/";
 
 /// Makes the secrets of runs from the database's own.
 pub struct RunSecrets {
@@ -29,6 +34,17 @@ pub enum AwakeableError {
     Malformed,
     /// It has the form, and was not made with the run's secret.
     #[error("failed to take the awakeable token: it was not made by a run of this server")]
+    Forged,
+}
+
+/// Why a text is not the token of an invocation. It says nothing of the text: that may be somebody's secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvocationTokenError {
+    /// It does not have the form of a token.
+    #[error("failed to read the invocation's token: expected `inv_<epoch>.<counter>.<run>.<digest>`; was it cut off?")]
+    Malformed,
+    /// It has the form, and this server did not make it.
+    #[error("failed to take the invocation's token: this server did not make it")]
     Forged,
 }
 
@@ -47,6 +63,26 @@ impl RunSecrets {
     /// The token of an awakeable, as the run's SDK makes it, too.
     pub fn token(&self, run: RunId, entry: &str) -> String {
         token_with(&self.of(run), run, entry)
+    }
+
+    /// The token of an invocation as its handler is given it: what it names, and a digest that only this server can make.
+    pub fn seal(&self, token: Token) -> String {
+        let named = token.to_string();
+        let tag = hmac::sign(&self.key, format!("{INVOCATION}{named}").as_bytes());
+        format!("{named}.{}", hex(&tag.as_ref()[..SECRET_BYTES]))
+    }
+
+    /// The invocation that a token was made for. Whether it is its run's current one is another question.
+    ///
+    /// # Errors
+    /// [`InvocationTokenError`], when it is no token, or not one of this server.
+    pub fn unseal(&self, text: &str) -> Result<Token, InvocationTokenError> {
+        let named = text.rsplit_once('.').and_then(|(named, _)| named.parse::<Token>().ok());
+        let token = named.ok_or(InvocationTokenError::Malformed)?;
+        match constant_time::verify_slices_are_equal(self.seal(token).as_bytes(), text.as_bytes()) {
+            Ok(()) => Ok(token),
+            Err(_) => Err(InvocationTokenError::Forged),
+        }
     }
 
     /// The awakeable that a token stands for.
@@ -99,6 +135,40 @@ mod tests {
             ("übung", "awk_01hzy3v7q8k2m4n6p8r0s2t4v6.w7xidW5n.46e85a7dde494343c75b8e155333dab9"),
         ] {
             assert_eq!(token_with("8f1d0c5a7b3e92644d6f8a1b2c3d4e5f", run, entry), token);
+        }
+    }
+
+    #[test]
+    fn only_what_this_server_sealed_is_unsealed() {
+        let secrets = RunSecrets::new(&[3; 32]);
+        let token = Token { epoch: 2, counter: 0x1f, run: RunId(77) };
+        let text = secrets.seal(token);
+        assert_eq!(secrets.unseal(&text), Ok(token));
+        assert_eq!(
+            text.rsplit_once('.').map(|(named, tag)| (named.to_owned(), tag.len())),
+            Some((token.to_string(), 32))
+        );
+        for n in 0..text.len() {
+            let mut bytes = text.clone().into_bytes();
+            bytes[n] ^= 1;
+            let Ok(forged) = String::from_utf8(bytes) else { continue };
+            assert!(secrets.unseal(&forged).is_err(), "{forged} was taken for {text}");
+        }
+        assert_eq!(RunSecrets::new(&[4; 32]).unseal(&text), Err(InvocationTokenError::Forged));
+        let other = secrets.seal(Token { counter: 0x20, ..token });
+        let (_, tag) = other.rsplit_once('.').unwrap();
+        assert_eq!(secrets.unseal(&format!("{token}.{tag}")), Err(InvocationTokenError::Forged));
+        // Numbers are written in one way only.
+        assert!(secrets.unseal(&text.replacen("inv_2.", "inv_02.", 1)).is_err());
+        // What a handler knows of its run makes no token, and neither token stands for the other.
+        let of_run = token_with(&secrets.of(token.run), token.run, &token.to_string());
+        let tag = of_run.rsplit_once('.').unwrap().1;
+        assert_eq!(secrets.unseal(&format!("{token}.{tag}")), Err(InvocationTokenError::Forged));
+        assert_eq!(secrets.unseal(&secrets.token(token.run, "a")), Err(InvocationTokenError::Malformed));
+        assert_eq!(secrets.open(&text), Err(AwakeableError::Malformed));
+        for text in ["", "inv_", &token.to_string(), &format!("{text}.x"), &format!("{text} "), &text[..text.len() - 1]]
+        {
+            assert!(secrets.unseal(text).is_err(), "{text} was taken");
         }
     }
 
