@@ -442,11 +442,7 @@ impl World {
     /// anything did.
     pub(super) fn flow(&mut self, rounds: usize) -> bool {
         for round in 0..rounds {
-            let mut moved = self.finish_load(false) || !self.scans.is_empty();
-            moved |= self.work(64);
-            moved |= self.poll(16);
-            moved |= self.commit();
-            moved |= self.committed(Fate::Done);
+            let mut moved = self.step();
             while !self.calls.is_empty() {
                 self.answer(0);
                 moved = true;
@@ -456,6 +452,21 @@ impl World {
             }
         }
         true
+    }
+
+    /// The same, while handlers stay at work.
+    pub(super) fn flow_without_handlers(&mut self, rounds: usize) {
+        for _ in 0..rounds {
+            self.step();
+        }
+    }
+
+    fn step(&mut self) -> bool {
+        let mut moved = self.finish_load(false) || !self.scans.is_empty();
+        moved |= self.work(64);
+        moved |= self.poll(16);
+        moved |= self.commit();
+        moved | self.committed(Fate::Done)
     }
 
     /// When the next thing happens by itself.

@@ -9,6 +9,7 @@ mod forks;
 mod handlers;
 mod harness;
 mod house;
+mod lifecycle;
 mod limits;
 mod program;
 mod registry;
