@@ -83,7 +83,7 @@ export interface Step {
    * });
    * ```
    */
-  run<T>(id: string, body: (facts: BodyFacts) => T | Promise<T>, options?: StepOptions<NoInfer<Jsonify<T>>>): Promise<Jsonify<T>>;
+  run<T>(id: string, body: (facts: BodyFacts) => T | Promise<T>, options?: StepOptions<Jsonify<T>>): Promise<Jsonify<T>>;
 
   /**
    * Sleeps, without holding anything while it does.

@@ -23,8 +23,10 @@ test("the token in the mail settles the wait, and the asker hears of it", async 
   const run = await asked();
   const token = new URL(/http:\S+/.exec(mails()[0] ?? "")?.[0] ?? "").searchParams.get("token") ?? "";
   assert.equal(token, run.token("decision"));
+  assert.deepEqual(run.value, { phase: "asked", of: "boss@example.com" });
   run.resolve(token, { approved: true, comment: "for your eyes" });
   assert.deepEqual(await run.result(), { status: "approved", comment: "for your eyes" });
+  assert.deepEqual(run.value, { phase: "approved" });
   assert.equal(mails()[1], "mail to ann@example.com: your 49.00 EUR for a lamp: approved\n  for your eyes");
 });
 

@@ -18,13 +18,18 @@ export interface Decision {
   comment: string;
 }
 
+/** Who decides. */
+const BOSS = "boss@example.com";
+
 export const app = new Backstitch({ id: "expenses" });
 
 /** Resolves to what became of the expense. */
-export const expense = app.function({ id: "expense" }, async ({ input, step }: Context<[], Expense>) => {
+export const expense = app.function({ id: "expense" }, async ({ input, step, run }: Context<[], Expense>) => {
   const { token, promise } = step.awakeable<Decision>("decision", { timeout: "7d" });
   // The token is known before anyone waits, so the mail is an ordinary step: sent once, tried again if the mail server is away.
-  await step.run("ask", () => mail("boss@example.com", `${input.by} asks for ${euros(input)}: ${input.what}`, linkTo(token)));
+  await step.run("ask", () => mail(BOSS, `${input.by} asks for ${euros(input)}: ${input.what}`, linkTo(token)));
+  // Whoever wonders how it stands can see it, without anybody being woken: `backstitch run`, or `handle.status()`.
+  run.setStatus({ phase: "asked", of: BOSS });
   const decision = await promise.catch((error: unknown) => {
     // The link was withdrawn: whoever holds the token may also refuse to answer.
     if (error instanceof StepError) throw new NonRetriableError(`nobody will decide: ${error.message}`, { name: "Withdrawn" });
@@ -32,6 +37,7 @@ export const expense = app.function({ id: "expense" }, async ({ input, step }: C
   });
   if (decision.timedOut) return { status: "expired", comment: "nobody answered within a week" };
   const { approved, comment } = decision.data;
+  run.setStatus({ phase: approved ? "approved" : "declined" });
   await step.run("tell", () => mail(`${input.by}@example.com`, `your ${euros(input)} for ${input.what}: ${approved ? "approved" : "declined"}`, comment));
   return { status: approved ? "approved" : "declined", comment };
 });

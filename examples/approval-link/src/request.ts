@@ -4,4 +4,5 @@ import { expense } from "./expense.js";
 
 const run = await new Client().start(expense, { what: "a lamp for the office", cents: 4_900, by: "ann" });
 console.log(`asked, as ${run.id}; follow the link that the app prints`);
+console.log("how it stands:", (await run.status()).value ?? "not looked at yet");
 console.log("decision:", await run.result());
