@@ -483,6 +483,9 @@ impl World {
         }
         for (key, resident) in self.partition.resident() {
             let loaded = now_or_never(self.store.load(0, vec![key.clone()])).expect("loads");
+            if let Loaded::Run(Some(run)) = &resident {
+                assert_eq!(run.flaw(), None, "a partition would refuse to load {key:?}");
+            }
             assert_eq!(loaded, [resident], "memory and tables differ at {key:?}");
         }
     }
