@@ -244,6 +244,10 @@ impl Partition {
     }
 
     fn place(&mut self, id: RunId, now: Timestamp, registry: &Registry, cold: &mut Vec<Key>) {
+        // Its handler has said a word since it got in line.
+        if self.turns.turn(id).is_some() {
+            return self.turns.leave(id);
+        }
         let run = match self.tables.runs.get(&id) {
             None => {
                 self.turns.leave(id);

@@ -1,6 +1,7 @@
 //! The engine over the store in memory, driven by hand: every order of events, every fault, every invariant.
 
 mod acks;
+mod adoption;
 mod book;
 mod chaos;
 mod fanout;
