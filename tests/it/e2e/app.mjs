@@ -37,5 +37,21 @@ app.function({ id: "link" }, async ({ step }) => {
   return await promise;
 });
 
+// What a long invocation leaves behind, outside of anything that is killed: how often handlers and bodies began.
+const invocations = new Map(), bodies = new Map();
+const count = (map, id) => map.set(id, (map.get(id) ?? 0) + 1).get(id);
+
+app.function({ id: "long", retry: { attempts: 1 } }, async ({ input, run, step }) => {
+  count(invocations, run.id);
+  for (let n = 0; n < input.steps; n++) {
+    await step.run(`s-${n}`, async () => {
+      count(bodies, run.id);
+      await new Promise((resolve) => setTimeout(resolve, input.ms));
+      return n;
+    });
+  }
+  return { invocations: invocations.get(run.id), bodies: bodies.get(run.id) };
+});
+
 const { url } = await serve(app, { port: Number(process.env.PORT ?? 0), host: "127.0.0.1" });
 console.log(url);

@@ -193,7 +193,7 @@ async fn a_contradiction_parks_the_run_with_both_sides() {
 async fn a_second_server_on_the_same_data_is_refused() {
     let place = Place::new();
     let server = Server::start(&place).await;
-    let said = Server::start_with(&place.path(), &[]).await.err().expect("the second does not start");
+    let said = Server::start_at(&place.path(), "127.0.0.1:0").await.err().expect("the second does not start");
     assert!(said.contains(&place.path().display().to_string()), "`{said}` does not name the directory");
     assert_eq!(server.get("/healthz").await.0, 200);
 }

@@ -42,6 +42,40 @@ async fn record(log: Executions, run: String, step: &'static str) -> Result<Stri
     Ok(results[results.len() - 1].clone())
 }
 
+/// What `long` is asked for: so many steps of so many milliseconds, one after the other.
+#[derive(Debug, Serialize, Deserialize)]
+struct Long {
+    steps: u32,
+    ms: u64,
+}
+
+/// Counts how often its handler and its bodies begin.
+fn long() -> backstitch::Function {
+    let counts: Arc<Mutex<BTreeMap<String, (u32, u32)>>> = Arc::default();
+    backstitch::Function::new("long", move |ctx: Ctx, Long { steps, ms }: Long| {
+        let counts = counts.clone();
+        let count = move |run: &str, invocations: u32, bodies: u32| {
+            let mut counts = counts.lock().expect("nobody panics with the lock");
+            let counted = counts.entry(run.to_owned()).or_default();
+            *counted = (counted.0 + invocations, counted.1 + bodies);
+            *counted
+        };
+        async move {
+            count(ctx.id(), 1, 0);
+            for n in 0..steps {
+                let body = async |_| {
+                    count(ctx.id(), 0, 1);
+                    tokio::time::sleep(Duration::from_millis(ms)).await;
+                    Ok::<_, std::io::Error>(n)
+                };
+                ctx.run(&format!("s-{n}"), body).await?;
+            }
+            let (invocations, bodies) = count(ctx.id(), 0, 0);
+            Ok::<_, Error>(serde_json::json!({"invocations": invocations, "bodies": bodies}))
+        }
+    })
+}
+
 /// Charges, naps, waits for approval, ships: `order` of app `shop`, on `order/created`.
 pub(super) async fn rust_app() -> RustApp {
     let executions = Executions::default();
@@ -66,6 +100,7 @@ pub(super) async fn rust_app() -> RustApp {
             }
         },
     ));
+    let app = app.function(long());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("it listens"));
     let task = tokio::spawn(async move {

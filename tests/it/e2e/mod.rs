@@ -1,6 +1,7 @@
 //! End to end: the real binary as a process, real handlers over real HTTP, real signals to kill with.
 
 mod broken;
+mod checkpoints;
 mod handlers;
 mod kill;
 mod server;

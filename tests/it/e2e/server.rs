@@ -2,25 +2,42 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
+use backstitch_server::clock::{Clock, SystemClock};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-/// A data directory that several servers use one after the other.
+/// A data directory and a port that several servers use one after the other: handlers that are at work find the next one.
 pub(super) struct Place {
     dir: tempfile::TempDir,
+    port: u16,
 }
 
 impl Place {
     pub(super) fn new() -> Place {
-        Place { dir: tempfile::tempdir().expect("a temporary directory can be made") }
+        Place { dir: tempfile::tempdir().expect("a temporary directory can be made"), port: free_port() }
+    }
+
+    fn listen(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 
     pub(super) fn path(&self) -> PathBuf {
         self.dir.path().join("data")
     }
+}
+
+/// A port that nobody has, and that the system gives to nobody while no server listens: below those that it gives away.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = (std::process::id() % 400) as u16 * 50;
+    (0..50)
+        .map(|_| 10_000 + first + NEXT.fetch_add(1, Ordering::Relaxed) % 50)
+        .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a free port")
 }
 
 /// A running server.
@@ -31,17 +48,17 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts a server on a free port and waits until it says where it listens.
+    /// Starts a server at its place and waits until it says where it listens.
     pub(super) async fn start(place: &Place) -> Server {
-        Server::start_with(&place.path(), &[]).await.unwrap_or_else(|said| panic!("the server did not start: {said}"))
+        let started = Server::start_at(&place.path(), &place.listen()).await;
+        started.unwrap_or_else(|said| panic!("the server did not start: {said}"))
     }
 
-    /// The same with more arguments; what it wrote to standard error when it ends instead.
-    pub(super) async fn start_with(data: &Path, more: &[&str]) -> Result<Server, String> {
+    /// The same anywhere; what it wrote to standard error when it ends instead.
+    pub(super) async fn start_at(data: &Path, listen: &str) -> Result<Server, String> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_backstitch"))
-            .args(["start", "--listen", "127.0.0.1:0", "--log-format", "json", "--data-dir"])
+            .args(["start", "--listen", listen, "--log-format", "json", "--data-dir"])
             .arg(data)
-            .args(more)
             .env_remove("BACKSTITCH_KEY")
             .env_remove("BACKSTITCH_URL")
             .stdin(Stdio::null())
@@ -93,6 +110,17 @@ impl Server {
     pub(super) async fn kill(mut self) {
         // It may be dead already; either way it is gone afterwards.
         drop(self.child.kill().await);
+    }
+
+    /// SIGTERM; how long it took to end, in order.
+    pub(super) async fn stop(mut self) -> Duration {
+        let clock = SystemClock::new();
+        let begun = clock.monotonic_ms();
+        let status = Command::new("kill").arg(self.pid().to_string()).status().await.expect("kill can be run");
+        assert!(status.success());
+        let ended = tokio::time::timeout(Duration::from_secs(40), self.child.wait()).await;
+        assert!(ended.expect("it ends").expect("it can be waited for").success(), "it does not end in order");
+        Duration::from_millis(clock.monotonic_ms() - begun)
     }
 
     pub(super) fn pid(&self) -> u32 {
