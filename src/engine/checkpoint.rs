@@ -8,8 +8,8 @@ use super::draft::{Draft, Part};
 use super::returned::{self, Applied};
 use super::turns::Turn;
 use crate::model::{
-    Checkpoint, Entry, EntryId, EntryKind, EntryStatus, HandlerOp, News, Retry, RunId, RunStatus, Span, StepResult,
-    Stop, Token, Told, names,
+    Checkpoint, Entry, EntryId, EntryKind, EntryStatus, HandlerOp, News, Outcome, Retry, RunId, RunStatus, Span,
+    StepResult, Stop, Token, Told, names,
 };
 
 /// The turn that a token stands for, if it is its run's current one: that of an open invocation, or of one that was
@@ -41,25 +41,28 @@ pub(super) fn checkpoint(draft: &mut Draft<'_>, token: Token, checkpoint: &Check
     news(draft, &turn, checkpoint.seen, &own).map(Reply::News)
 }
 
-/// Ids of the steps that are reported with a result and may settle with it.
-fn reported(draft: &mut Draft<'_>, run: RunId, ops: &[HandlerOp]) -> Part<Vec<EntryId>> {
+/// The steps that are reported with a result, and what they settle with if it is the last.
+fn reported(draft: &mut Draft<'_>, run: RunId, ops: &[HandlerOp]) -> Part<Vec<(EntryId, Outcome)>> {
     let run = draft.run(run)?;
     let open = |id: &str| run.find(id).is_none_or(|idx| !run.entry(idx).is_settled());
     // A value that the server does not keep becomes an error that the handler has not seen.
     let kept = |result: &StepResult| !matches!(result, StepResult::Err(failure, _) if failure.name == names::TOO_LARGE);
     let own = ops.iter().filter_map(|op| match op {
-        HandlerOp::Step(report) if kept(&report.result) && open(&report.id) => Some(report.id.clone()),
+        HandlerOp::Step(report) if kept(&report.result) && open(&report.id) => {
+            Some((report.id.clone(), report.result.outcome()))
+        }
         _ => None,
     });
     Ok(own.collect())
 }
 
 /// What has settled after `seen`, and what is to run again.
-fn news(draft: &mut Draft<'_>, turn: &Turn, seen: u32, own: &[EntryId]) -> Part<News> {
+fn news(draft: &mut Draft<'_>, turn: &Turn, seen: u32, own: &[(EntryId, Outcome)]) -> Part<News> {
     let now = draft.now();
     let run = draft.run(turn.token.run)?;
     let settled = run.settled_after(seen).into_iter().map(|entry| {
-        let own = own.contains(&entry.id);
+        // A step that ran out of its time has another outcome than its handler reported.
+        let own = own.iter().any(|(id, outcome)| *id == entry.id && entry.outcome.as_ref() == Some(outcome));
         Told { entry, own }
     });
     let settled = settled.collect();
@@ -68,8 +71,12 @@ fn news(draft: &mut Draft<'_>, turn: &Turn, seen: u32, own: &[EntryId]) -> Part<
     let retry = retry.map(|entry| Retry {
         id: entry.id.clone(),
         attempt: entry.failures.saturating_add(1),
-        due_in: entry.due_at.map_or(Span(0), |due| due.since(now)),
+        due_in: match (entry.status, entry.due_at) {
+            (EntryStatus::Backoff, Some(due)) => due.since(now),
+            _ => Span(0),
+        },
         error: entry.last_error.clone(),
+        details: entry.details.clone(),
     });
     let retry = retry.collect();
     Ok(News { settled, retry, told: turn.shown, stop: None })

@@ -431,6 +431,7 @@ impl<'a> RunDraft<'a> {
         entry.settled_at = Some(now);
         entry.due_at = None;
         entry.last_error = None;
+        entry.details = None;
     }
 
     /// Positions of entries that are not settled, in order.

@@ -113,6 +113,7 @@ fn apply_op(draft: &mut Draft<'_>, turn: &Turn, existing: Option<u32>, op: &Hand
         }
         HandlerOp::Note(Note::Reply { update, reply }) => update::reply(draft, turn.token.run, update, reply),
         HandlerOp::Step(report) => step::reported(draft, turn, existing, report),
+        HandlerOp::Heartbeat(beat) => step::beat(draft, turn, existing, beat),
         // Everything else was created when it was first asked for, and lives on its own since.
         _ if existing.is_some() => Ok(()),
         HandlerOp::Sleep { id, name, params, length, until } => {

@@ -1,11 +1,14 @@
 //! Steps: settled once, with a value or with the error that the policy calls the last. The server alone decides
-//! whether and when a failed one runs again.
+//! whether and when a failed one runs again, and when it has had its time.
 
 use super::draft::{Draft, Part};
 use super::run::fresh_entry;
 use super::turns::Turn;
 use crate::limits::RETRY_AFTER_MS_MAX;
-use crate::model::{Attempt, EntryKind, EntryStatus, Span, StepReport, StepResult};
+use crate::model::{
+    Attempt, Entry, EntryId, EntryKind, EntryStatus, Failure, Heartbeat, Outcome, Payload, RunId, RunStatus, Span,
+    StepReport, StepResult, Text, Timestamp, names,
+};
 
 /// A step's body ran in a handler.
 pub(super) fn reported(draft: &mut Draft<'_>, turn: &Turn, existing: Option<u32>, report: &StepReport) -> Part<()> {
@@ -25,13 +28,7 @@ pub(super) fn reported(draft: &mut Draft<'_>, turn: &Turn, existing: Option<u32>
     }
     let idx = match existing {
         Some(idx) => idx,
-        None => {
-            let mut entry =
-                fresh_entry(report.id.clone(), EntryKind::Step, report.params.clone(), now, turn.deployment);
-            entry.name = report.name.clone();
-            entry.status = EntryStatus::Runnable;
-            draft.run(run)?.add(entry)
-        }
+        None => create(draft, turn, &report.id, report.name.clone(), &report.params)?,
     };
     let (failure, raw) = match &report.result {
         StepResult::Ok(_) => return draft.settle(run, idx, report.result.outcome()),
@@ -52,13 +49,111 @@ pub(super) fn reported(draft: &mut Draft<'_>, turn: &Turn, existing: Option<u32>
     let retryable = failure.retryable.unwrap_or(true) && !policy.non_retryable.contains(&failure.name);
     let entry = draft.run(run)?.entry_mut(idx);
     entry.failures = failures;
+    entry.last_error = Some(raw.clone());
     if !retryable || failures >= policy.attempts() {
         return draft.settle(run, idx, report.result.outcome());
     }
     let pause =
         failure.retry_after.map_or(policy.pause(failures, chance), |after| Span(after.0.min(RETRY_AFTER_MS_MAX)));
+    let due = now.after(pause);
+    if Times::of(entry).close_by(entry).is_some_and(|by| due > by) {
+        return out_of_time(draft, run, idx, "its next attempt would begin after its `scheduleToClose`");
+    }
     entry.status = EntryStatus::Backoff;
-    entry.due_at = Some(now.after(pause));
-    entry.last_error = Some(raw.clone());
+    entry.due_at = Some(due);
     Ok(())
+}
+
+/// A step's body is at work: what it says is kept for the next attempt, should this one be lost.
+pub(super) fn beat(draft: &mut Draft<'_>, turn: &Turn, existing: Option<u32>, beat: &Heartbeat) -> Part<()> {
+    let run = turn.token.run;
+    let idx = match existing {
+        Some(idx) => idx,
+        None if beat.attempt == 1 => create(draft, turn, &beat.id, beat.name.clone(), &beat.params)?,
+        None => return Ok(()),
+    };
+    let run = draft.run(run)?;
+    let entry = run.entry(idx);
+    if !entry.is_settled() && beat.attempt == entry.failures + 1 {
+        run.entry_mut(idx).details = Some(beat.details.clone());
+    }
+    Ok(())
+}
+
+fn create(draft: &mut Draft<'_>, turn: &Turn, id: &EntryId, name: Option<Text>, params: &Payload) -> Part<u32> {
+    let mut entry = fresh_entry(id.clone(), EntryKind::Step, params.clone(), draft.now(), turn.deployment);
+    entry.name = name;
+    entry.status = EntryStatus::Runnable;
+    entry.due_at = Times::of(&entry).close_by(&entry);
+    Ok(draft.run(turn.token.run)?.add(entry))
+}
+
+/// A step's timer is due: its next attempt begins, or it has had its time.
+pub(super) fn due(draft: &mut Draft<'_>, run: RunId, idx: u32) -> Part<()> {
+    let now = draft.now();
+    let invoked = draft.turn(run).is_some();
+    let found = draft.run(run)?;
+    let invoked = invoked || found.head.open_token.is_some();
+    let suspended = found.head.status == RunStatus::Suspended;
+    let entry = found.entry(idx);
+    let times = Times::of(entry);
+    let close_by = times.close_by(entry);
+    if close_by.is_some_and(|by| by <= now) {
+        return out_of_time(
+            draft,
+            run,
+            idx,
+            "it took longer than its `scheduleToClose`, all attempts and pauses together",
+        );
+    }
+    match entry.status {
+        EntryStatus::Backoff => {
+            let start_by = times.schedule_to_start.map(|span| now.after(span));
+            let entry = found.entry_mut(idx);
+            entry.status = EntryStatus::Runnable;
+            entry.due_at = [close_by, start_by].into_iter().flatten().min();
+            if suspended {
+                found.make_ready();
+            }
+            Ok(())
+        }
+        // Whoever has the run has taken up its steps.
+        _ if invoked => {
+            found.entry_mut(idx).due_at = close_by;
+            Ok(())
+        }
+        _ => out_of_time(draft, run, idx, "no handler took up its next attempt within its `scheduleToStart`"),
+    }
+}
+
+fn out_of_time(draft: &mut Draft<'_>, run: RunId, idx: u32, why: &str) -> Part<()> {
+    let entry = draft.run(run)?.entry(idx);
+    let data = entry.last_error.as_ref().and_then(|error| error.read::<serde_json::Value>().ok());
+    let data = serde_json::json!({ "lastError": data });
+    let message = format!("step `{}` timed out: {why}", entry.id);
+    let mut failure = Failure::new(names::TIMEOUT, message).with_data(Payload::trusted(data.to_string()));
+    failure.retryable = Some(false);
+    draft.settle(run, idx, Outcome::Err(failure.payload()))
+}
+
+/// The times that a step's author allows it, as they stand in its parameters. The dialect has seen to it that they can
+/// be read.
+#[derive(Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Times {
+    #[serde(default)]
+    schedule_to_close: Option<Span>,
+    #[serde(default)]
+    schedule_to_start: Option<Span>,
+}
+
+impl Times {
+    fn of(entry: &Entry) -> Times {
+        // Most steps have no parameters.
+        if entry.params.len() <= 2 { Times::default() } else { entry.params.read().unwrap_or_default() }
+    }
+
+    fn close_by(&self, entry: &Entry) -> Option<Timestamp> {
+        self.schedule_to_close.map(|span| entry.created_at.after(span))
+    }
 }

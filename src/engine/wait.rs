@@ -5,11 +5,12 @@ use super::draft::{Draft, Part};
 use super::filter::{event_view, wait_index};
 use super::ingest::deliver;
 use super::run::fresh_entry;
+use super::step;
 use super::turns::Turn;
 use crate::limits::{EVENT_PAGE, UNINDEXED_WAITS_MAX};
 use crate::model::{
-    EntryId, EntryKind, EntryStatus, Failure, Key, Outcome, Payload, RunId, Span, Text, Timestamp, Wait, WaitEventOp,
-    WaitSignalOp, names,
+    EntryId, EntryKind, Failure, Key, Outcome, Payload, RunId, Span, Text, Timestamp, Wait, WaitEventOp, WaitSignalOp,
+    names,
 };
 
 /// Appends an entry that waits, with its timer. Returns its position.
@@ -129,22 +130,9 @@ pub(super) fn scan(draft: &mut Draft<'_>, run: RunId, idx: u32, page: &Key) -> P
 
 /// An open entry's timer is due.
 pub(super) fn fire(draft: &mut Draft<'_>, run: RunId, idx: u32) -> Part<()> {
-    let (kind, status) = {
-        let entry = draft.run(run)?.entry(idx);
-        (entry.kind, entry.status)
-    };
-    match (kind, status) {
-        (EntryKind::Sleep, _) => draft.settle(run, idx, Outcome::Ok(Payload::null())),
-        (EntryKind::Step, EntryStatus::Backoff) => {
-            let run = draft.run(run)?;
-            let entry = run.entry_mut(idx);
-            entry.status = EntryStatus::Runnable;
-            entry.due_at = None;
-            if run.head.status == crate::model::RunStatus::Suspended {
-                run.make_ready();
-            }
-            Ok(())
-        }
+    match draft.run(run)?.entry(idx).kind {
+        EntryKind::Sleep => draft.settle(run, idx, Outcome::Ok(Payload::null())),
+        EntryKind::Step => step::due(draft, run, idx),
         _ => draft.settle(run, idx, Outcome::Timeout),
     }
 }

@@ -45,8 +45,25 @@ pub enum HandlerOp {
     Send { id: EntryId, name: Option<Text>, params: Payload, events: Vec<EventDraft> },
     /// A fact about the code path.
     Marker { id: EntryId, name: Option<Text>, params: Payload },
+    /// A step's body is at work.
+    Heartbeat(Heartbeat),
     /// Something that makes no entry.
     Note(Note),
+}
+
+/// What a step's body says while it is at work.
+#[derive(Clone, Debug)]
+pub struct Heartbeat {
+    /// The entry's id.
+    pub id: EntryId,
+    /// What people see.
+    pub name: Option<Text>,
+    /// The step's options as sent.
+    pub params: Payload,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// How far it is: the next attempt is given this.
+    pub details: Payload,
 }
 
 /// What a handler says besides its journal.
@@ -68,6 +85,7 @@ impl HandlerOp {
     pub fn id(&self) -> Option<&EntryId> {
         Some(match self {
             HandlerOp::Step(StepReport { id, .. })
+            | HandlerOp::Heartbeat(Heartbeat { id, .. })
             | HandlerOp::Sleep { id, .. }
             | HandlerOp::WaitSignal(WaitSignalOp { id, .. })
             | HandlerOp::WaitEvent(WaitEventOp { id, .. })
@@ -81,13 +99,13 @@ impl HandlerOp {
     /// Whether it brings the run forward. What a handler says before it fails again in the same way does not: else the
     /// bounds on failures would never be reached.
     pub fn is_progress(&self) -> bool {
-        !matches!(self, HandlerOp::Note(_))
+        !matches!(self, HandlerOp::Note(_) | HandlerOp::Heartbeat(_))
     }
 
     /// The kind of the entry that it makes, if it makes one.
     pub fn kind(&self) -> Option<EntryKind> {
         Some(match self {
-            HandlerOp::Step(_) => EntryKind::Step,
+            HandlerOp::Step(_) | HandlerOp::Heartbeat(_) => EntryKind::Step,
             HandlerOp::Sleep { .. } => EntryKind::Sleep,
             HandlerOp::WaitSignal(_) => EntryKind::WaitSignal,
             HandlerOp::WaitEvent(_) => EntryKind::WaitEvent,

@@ -48,6 +48,8 @@ pub struct Retry {
     pub due_in: Span,
     /// The last failure as JSON.
     pub error: Option<Payload>,
+    /// What the last heartbeat said, as JSON.
+    pub details: Option<Payload>,
 }
 
 /// Why a handler that is at work should stop.

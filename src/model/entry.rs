@@ -168,7 +168,7 @@ pub struct Entry {
     pub outcome: Option<Outcome>,
     /// Ordinal of its settlement in the run, from 1; present exactly when settled, but for the input, which has none.
     pub seq: Option<u32>,
-    /// When its own timer fires: a sleep's end, a wait's time-out, a step's next attempt.
+    /// When its own timer fires: a sleep's end, a wait's time-out, a step's next attempt, or the end of a step's time.
     pub due_at: Option<Timestamp>,
     /// Attempts of a step that have failed.
     pub failures: u32,
@@ -196,7 +196,9 @@ impl Entry {
 
     /// How many payload bytes the entry holds in memory.
     pub fn payload_bytes(&self) -> usize {
-        self.params.len() + self.outcome.as_ref().and_then(Outcome::payload).map_or(0, Payload::len)
+        self.params.len()
+            + self.details.as_ref().map_or(0, Payload::len)
+            + self.outcome.as_ref().and_then(Outcome::payload).map_or(0, Payload::len)
     }
 }
 

@@ -22,8 +22,8 @@ mod time;
 mod wait;
 
 pub use answer::{
-    Answer, Awaiting, EventDraft, HandlerOp, InvokeOp, Mismatch, Note, Problem, ProblemCode, StepReport, StepResult,
-    Terminal, Undelivered, WaitEventOp, WaitSignalOp,
+    Answer, Awaiting, EventDraft, HandlerOp, Heartbeat, InvokeOp, Mismatch, Note, Problem, ProblemCode, StepReport,
+    StepResult, Terminal, Undelivered, WaitEventOp, WaitSignalOp,
 };
 pub use app::{App, Deployment, DeploymentLimits, Manifest};
 pub use change::{Batch, Change, Key, Loaded, MarkKey, MarkScope, StateKey, StateRow, StoredRun};

@@ -53,6 +53,10 @@ pub struct EntryJson {
     /// The last failed attempt's error, while the step is to be tried again.
     #[schema(value_type = Option<Object>)]
     pub last_error: Option<Payload>,
+    /// What the last heartbeat of a step said, until it settles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Value>)]
+    pub details: Option<Payload>,
     /// The deployment whose code created it.
     #[schema(value_type = Option<String>)]
     pub deployment: Option<DeploymentId>,
@@ -96,6 +100,7 @@ impl EntryJson {
             due_at: entry.due_at,
             failures: entry.failures,
             last_error: entry.last_error.clone(),
+            details: entry.details.clone(),
             deployment: entry.deployment,
             child: entry.child,
             created_at: entry.created_at,

@@ -11,7 +11,7 @@ use crate::limits::{
     NOTE_BYTES_MAX, OUTCOME_BYTES_MAX,
 };
 use crate::model::{
-    EntryId, EventDraft, Failure, HandlerOp, InvokeOp, Note, OWN_EVENTS, Payload, RetryPolicy, Settle, Span,
+    EntryId, EventDraft, Failure, HandlerOp, Heartbeat, InvokeOp, Note, OWN_EVENTS, Payload, RetryPolicy, Settle, Span,
     StepReport, StepResult, Terminal, Text, Timestamp, UPDATE, WaitEventOp, WaitSignalOp, names,
 };
 
@@ -20,7 +20,7 @@ use crate::model::{
 pub enum OpError {
     /// The protocol has no such op.
     #[error(
-        "there is no op `{0}`; this server knows step, sleep, waitSignal, waitEvent, invoke, send, marker, status, reply, done, \
+        "there is no op `{0}`; this server knows step, heartbeat, sleep, waitSignal, waitEvent, invoke, send, marker, status, reply, done, \
          fail, yield and mismatch. Is the SDK newer than the server?"
     )]
     UnknownKind(String),
@@ -42,7 +42,7 @@ impl From<FieldProblem> for OpError {
 }
 
 /// The ops that make entries.
-const ENTRY_OPS: [&str; 7] = ["step", "sleep", "waitSignal", "waitEvent", "invoke", "send", "marker"];
+const ENTRY_OPS: [&str; 8] = ["step", "heartbeat", "sleep", "waitSignal", "waitEvent", "invoke", "send", "marker"];
 
 /// How a value of the answer is kept.
 pub(super) type Keep<'a> = dyn Fn(&RawValue) -> Payload + 'a;
@@ -67,6 +67,8 @@ pub(super) struct WireOp<'a> {
     value: Option<&'a RawValue>,
     #[serde(default)]
     update: Option<Text>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    details: Option<&'a RawValue>,
     #[serde(default)]
     attempt: Option<u32>,
     #[serde(default)]
@@ -123,6 +125,7 @@ impl WireOp<'_> {
         let within = |problem: FieldProblem| problem.within("params");
         Ok(match &*self.op {
             "step" => HandlerOp::Step(self.step(id, name, params, raw, keep)?),
+            "heartbeat" => HandlerOp::Heartbeat(self.heartbeat(id, name, params, raw, keep)?),
             "sleep" => {
                 let (length, until) = sleep(raw).map_err(within)?;
                 HandlerOp::Sleep { id, name, params, length, until }
@@ -149,21 +152,7 @@ impl WireOp<'_> {
         raw: &str,
         keep: &Keep<'_>,
     ) -> Result<StepReport, OpError> {
-        #[derive(Default, Deserialize)]
-        struct Params {
-            #[serde(default)]
-            retry: Option<RetryPolicy>,
-            // The SDK enforces it; here it only has to be a duration.
-            #[serde(default, rename = "timeout")]
-            _timeout: Option<Span>,
-        }
-        let read: Params = if raw == "{}" { Params::default() } else { read(raw.as_bytes()).map_err(in_params)? };
-        let retry = read.retry.unwrap_or_default();
-        policy_problem(&retry).map_or(Ok(()), |problem| Err(in_params(problem.within("retry"))))?;
-        let attempt = self.attempt.ok_or_else(|| FieldProblem::new("attempt", "is missing"))?;
-        if attempt == 0 {
-            return Err(FieldProblem::new("attempt", "must be at least 1, is 0").into());
-        }
+        let (retry, attempt) = (step_params(raw)?, self.attempt()?);
         let result = match (self.ok, self.err) {
             (Some(value), None) if value.get().len() > OUTCOME_BYTES_MAX => {
                 let (failure, raw) = value_too_large("the step's result", value.get().len());
@@ -178,6 +167,33 @@ impl WireOp<'_> {
         };
         let (started_at, ended_at) = (self.started_at, self.ended_at);
         Ok(StepReport { id, name, params, retry, result, attempt, started_at, ended_at })
+    }
+
+    fn heartbeat(
+        &self,
+        id: EntryId,
+        name: Option<Text>,
+        params: Payload,
+        raw: &str,
+        keep: &Keep<'_>,
+    ) -> Result<Heartbeat, OpError> {
+        step_params(raw)?;
+        let attempt = self.attempt()?;
+        match self.details {
+            Some(details) if details.get().len() > NOTE_BYTES_MAX => {
+                Err(FieldProblem::new("details", too_long(details.get().len(), NOTE_BYTES_MAX)).into())
+            }
+            Some(details) => Ok(Heartbeat { id, name, params, attempt, details: keep(details) }),
+            None => Err(FieldProblem::new("details", "is missing; write null for none").into()),
+        }
+    }
+
+    fn attempt(&self) -> Result<u32, OpError> {
+        let attempt = self.attempt.ok_or_else(|| FieldProblem::new("attempt", "is missing"))?;
+        if attempt == 0 {
+            return Err(FieldProblem::new("attempt", "must be at least 1, is 0").into());
+        }
+        Ok(attempt)
     }
 
     /// What the op says besides the journal, if it makes no entry.
@@ -229,6 +245,30 @@ impl WireOp<'_> {
 
 fn in_params(problem: FieldProblem) -> OpError {
     OpError::Field(problem.within("params"))
+}
+
+/// Checks the options of a step, and returns its policy.
+fn step_params(raw: &str) -> Result<RetryPolicy, OpError> {
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Params {
+        #[serde(default)]
+        retry: Option<RetryPolicy>,
+        // The SDK enforces these; here they only have to be durations.
+        #[serde(default, rename = "timeout")]
+        _timeout: Option<Span>,
+        #[serde(default, rename = "heartbeat")]
+        _heartbeat: Option<Span>,
+        // The engine reads these when it needs them.
+        #[serde(default, rename = "scheduleToClose")]
+        _schedule_to_close: Option<Span>,
+        #[serde(default, rename = "scheduleToStart")]
+        _schedule_to_start: Option<Span>,
+    }
+    let read: Params = if raw == "{}" { Params::default() } else { read(raw.as_bytes()).map_err(in_params)? };
+    let retry = read.retry.unwrap_or_default();
+    policy_problem(&retry).map_or(Ok(()), |problem| Err(in_params(problem.within("retry"))))?;
+    Ok(retry)
 }
 
 fn sleep(raw: &str) -> Result<(Option<Span>, Option<Timestamp>), FieldProblem> {

@@ -121,6 +121,11 @@ impl<'a> Taken<'a> {
             return Ok(());
         }
         let entry = op.entry_op(keep).map_err(located)?;
+        if matches!(entry, HandlerOp::Heartbeat(_)) {
+            // Several may come of one step, and its report after them.
+            self.ops.push(entry);
+            return Ok(());
+        }
         let id = op.id.as_deref().unwrap_or_default();
         match self.first_with.get(id) {
             Some(&first) if !all[first].repeats(op) => {

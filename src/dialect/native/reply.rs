@@ -39,6 +39,9 @@ fn again(body: &mut Body, retry: &Retry) {
     if let Some(error) = &retry.error {
         body.raw(",\"error\":").payload(error);
     }
+    if let Some(details) = &retry.details {
+        body.raw(",\"details\":").payload(details);
+    }
     body.raw("}");
 }
 

@@ -76,6 +76,9 @@ impl Body {
         if let Some(error) = &entry.last_error {
             self.raw(",\"error\":").payload(error);
         }
+        if let Some(details) = &entry.details {
+            self.raw(",\"details\":").payload(details);
+        }
         self.raw("}")
     }
 }

@@ -1,7 +1,7 @@
 //! Answers: what is taken, and the words in which the rest is refused.
 
 use backstitch_server::dialect::native::{AnswerError, OpsError, decode_answer};
-use backstitch_server::limits::{EVENT_BYTES_MAX, OPS_MAX, OUTCOME_BYTES_MAX};
+use backstitch_server::limits::{EVENT_BYTES_MAX, NOTE_BYTES_MAX, OPS_MAX, OUTCOME_BYTES_MAX};
 use backstitch_server::model::{Answer, HandlerOp, Note, Outcome, Payload, Span, StepResult, Terminal};
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -57,6 +57,19 @@ fn every_op_is_read() {
     let HandlerOp::WaitEvent(wait) = &ops[6] else { panic!("{:?}", ops[6]) };
     assert!(!wait.since_run && wait.filter.is_some());
     assert!(matches!(end, Some(Terminal::Done(value)) if value.bytes().as_ref() == br#"{"total":1.5}"#));
+}
+
+#[test]
+fn a_step_beats_and_is_reported_in_one_answer() {
+    let params = json!({"heartbeat": "30s", "scheduleToClose": "1h", "scheduleToStart": 5});
+    let beat =
+        |details: Value| json!({"op": "heartbeat", "id": "a", "params": params, "attempt": 2, "details": details});
+    let report = json!({"op": "step", "id": "a", "params": params, "attempt": 2, "err": {"name": "E", "message": "m"}});
+    let (ops, _) = ops(&json!([beat(json!({"done": 3})), beat(json!(null)), report]));
+    let [HandlerOp::Heartbeat(first), HandlerOp::Heartbeat(_), HandlerOp::Step(_)] = &ops[..] else {
+        panic!("{ops:?}")
+    };
+    assert_eq!((&*first.id, first.attempt, first.details.bytes().as_ref()), ("a", 2, &br#"{"done":3}"#[..]));
 }
 
 #[test]
@@ -199,6 +212,17 @@ fn what_is_wrong_is_named() {
         (
             json!([{"op": "waitSignal", "id": "a", "params": {"awakeable": true, "update": true}}]),
             vec!["`params.update`", "no reply"],
+        ),
+        (json!([{"op": "heartbeat", "id": "a", "attempt": 1}]), vec!["`details`: is missing"]),
+        (json!([{"op": "heartbeat", "id": "a", "details": 1}]), vec!["`attempt`: is missing"]),
+        (json!([{"op": "heartbeat", "attempt": 1, "details": 1}]), vec!["`id` is missing"]),
+        (
+            json!([{"op": "heartbeat", "id": "a", "attempt": 1, "details": "x".repeat(NOTE_BYTES_MAX)}]),
+            vec!["`details`", "at most"],
+        ),
+        (
+            json!([{"op": "heartbeat", "id": "a", "attempt": 1, "details": 1, "params": {"scheduleToClose": "soon"}}]),
+            vec!["`params.scheduleToClose`", "soon"],
         ),
         (json!([{"op": "reply", "ok": 1}]), vec!["(reply)", "`update`: is missing"]),
         (json!([{"op": "reply", "update": "", "ok": 1}]), vec!["`update`: is empty"]),

@@ -462,7 +462,11 @@ fn run_of(change: &Change) -> Option<i64> {
 /// A failed step is tried again as often as the policy says, after the pause that it says.
 fn check_step(entry: &Entry, now: Timestamp) {
     let fatal = |error: &Payload| Failure::from_payload(error).retryable == Some(false);
+    assert!(!entry.is_settled() || entry.details.is_none(), "a settled step keeps no details: {entry:?}");
     match (&entry.outcome, entry.status) {
+        (Some(Outcome::Err(error)), _) if Failure::from_payload(error).name == names::TIMEOUT => {
+            check_time_out(entry, &Failure::from_payload(error));
+        }
         (Some(Outcome::Err(error)), _) => {
             assert!(entry.failures == ATTEMPTS || fatal(error), "a step gave up with attempts left: {entry:?}");
         }
@@ -476,6 +480,20 @@ fn check_step(entry: &Entry, now: Timestamp) {
         (None, status) => assert_eq!(status, EntryStatus::Runnable, "{entry:?}"),
         (Some(_), _) => {}
     }
+}
+
+/// A step that timed out was late, or its next attempt would have been.
+fn check_time_out(entry: &Entry, failure: &Failure) {
+    let params: serde_json::Value = entry.params.read().expect("JSON");
+    let data: serde_json::Value = failure.data.as_ref().expect("has data").read().expect("JSON");
+    assert_eq!(data["lastError"].is_null(), entry.failures == 0, "{entry:?}");
+    let age = entry.settled_at.expect("is settled").since(entry.created_at).0;
+    let close = params["scheduleToClose"].as_u64();
+    // The pause after this failure is at most this long.
+    let pause = (INITIAL_MS << entry.failures.saturating_sub(1)) * 6 / 5 + 1;
+    let closed = close.is_some_and(|close| age >= close || (entry.failures > 0 && age + pause > close));
+    let started = params["scheduleToStart"].as_u64().is_some_and(|start| entry.failures > 0 && age >= start);
+    assert!(closed || started, "a step timed out early: {entry:?}");
 }
 
 /// The row follows from the entries.

@@ -72,7 +72,7 @@ pub(super) enum How {
     Prophetic,
     /// With ops again that are in the journal.
     Again,
-    /// A status, then a failure.
+    /// A status and the heartbeats of the program, then a failure.
     Noisy,
 }
 
@@ -97,6 +97,10 @@ fn leaf(index: u8) -> BoxedStrategy<Node> {
     };
     let mut choices = vec![
         (8, (0u32..4, proptest::bool::weighted(0.1)).prop_map(|(throws, fatal)| Node::Step { throws, fatal }).boxed()),
+        (3, {
+            let time = || proptest::option::of(prop_oneof![3 => 0u64..6_000, 1 => Just(800_000)]);
+            (0u32..4, time(), time()).prop_map(|(throws, close, start)| Node::Timed { throws, close, start }).boxed()
+        }),
         (3, prop_oneof![4 => 1u64..3_000, 1 => Just(900_000u64)].prop_map(Node::Sleep).boxed()),
         (4, (0u8..2, timeout()).prop_map(|(name, timeout)| Node::Signal(name, timeout)).boxed()),
         (3, (0u8..2, timeout()).prop_map(|(name, timeout)| Node::Update(name, timeout)).boxed()),
@@ -385,7 +389,9 @@ impl Chaos {
             How::Noisy => {
                 let failure = Failure::new("Noisy", "planted");
                 let end = Some(Terminal::Fail(Box::new(failure.clone()), failure.payload()));
-                let ops = vec![HandlerOp::Note(Note::Status(Payload::null()))];
+                let Answer::Ops { mut ops, .. } = self.world.handle(&call.snapshot) else { return };
+                ops.retain(|op| matches!(op, HandlerOp::Heartbeat(_)));
+                ops.push(HandlerOp::Note(Note::Status(Payload::null())));
                 Answer::Ops { seen, ops, end, awaiting: Vec::new() }
             }
             How::Contradiction | How::Twice | How::Prophetic | How::Again | How::Honestly => {
@@ -481,12 +487,22 @@ impl Chaos {
     }
 }
 
-/// Executes a case from its beginning to its rest.
-pub(super) fn execute(case: &Case) -> Book {
+/// The book after the acts of a case, when nothing has healed yet.
+pub(super) fn played(case: &Case) -> Book {
+    play(case).world.book
+}
+
+fn play(case: &Case) -> Chaos {
     let mut chaos = Chaos { world: World::new(case.programs.clone(), case.idle), signals: 0, deployments: 1 };
     for act in &case.acts {
         chaos.act(act);
     }
+    chaos
+}
+
+/// Executes a case from its beginning to its rest.
+pub(super) fn execute(case: &Case) -> Book {
+    let mut chaos = play(case);
     chaos.world.commit();
     chaos.world.committed(Fate::Done);
     chaos.world.check_reload();

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use backstitch_server::engine::awakeable_signal;
 use backstitch_server::model::{
-    Answer, Awaiting, EntryKind, EntryStatus, EventDraft, Failure, HandlerOp, InvokeOp, Note, Outcome, Payload,
-    RetryPolicy, Snapshot, Span, StepReport, StepResult, Terminal, WaitEventOp, WaitSignalOp, names,
+    Answer, Awaiting, EntryKind, EntryStatus, EventDraft, Failure, HandlerOp, Heartbeat, InvokeOp, Note, Outcome,
+    Payload, RetryPolicy, Snapshot, Span, StepReport, StepResult, Terminal, WaitEventOp, WaitSignalOp, names,
 };
 
 /// What a handler does with one entry, or with several at once.
@@ -14,6 +14,8 @@ use backstitch_server::model::{
 pub(super) enum Node {
     /// A step that throws so many times first.
     Step { throws: u32, fatal: bool },
+    /// A step that beats, throws so many times first, and has so much time in all and to be taken up.
+    Timed { throws: u32, close: Option<u64>, start: Option<u64> },
     /// A timer.
     Sleep(u64),
     /// A wait for the signal `s{0}`.
@@ -304,6 +306,9 @@ impl<'a> Walk<'a> {
             Some(_) => return State::Blocked,
         };
         if self.created.insert(id.clone()) {
+            if let Node::Timed { .. } = node {
+                self.ops.push(heartbeat(node, &id, failures + 1));
+            }
             let op = self.op(node, &id, failures);
             self.ops.push(op);
         }
@@ -327,6 +332,11 @@ impl<'a> Walk<'a> {
             Node::Step { throws, fatal } => {
                 self.ran.push(id.to_owned());
                 HandlerOp::Step(step_report(id, failures + 1, *throws, *fatal))
+            }
+            Node::Timed { throws, .. } => {
+                self.ran.push(id.to_owned());
+                let report = step_report(id, failures + 1, *throws, false);
+                HandlerOp::Step(StepReport { params: times(node), ..report })
             }
             Node::Sleep(ms) => {
                 let params = Payload::trusted(format!(r#"{{"for":{ms}}}"#));
@@ -377,6 +387,20 @@ impl<'a> Walk<'a> {
             Node::All(_) | Node::Race(_) => unreachable!("branches hold leaves only"),
         }
     }
+}
+
+/// The parameters of a step with times.
+fn times(node: &Node) -> Payload {
+    let Node::Timed { close, start, .. } = node else { return Payload::trusted("{}") };
+    let mut params = serde_json::Map::new();
+    close.iter().for_each(|ms| drop(params.insert("scheduleToClose".to_owned(), (*ms).into())));
+    start.iter().for_each(|ms| drop(params.insert("scheduleToStart".to_owned(), (*ms).into())));
+    Payload::trusted(serde_json::Value::from(params).to_string())
+}
+
+fn heartbeat(node: &Node, id: &str, attempt: u32) -> HandlerOp {
+    let details = Payload::trusted(attempt.to_string());
+    HandlerOp::Heartbeat(Heartbeat { id: id.into(), name: None, params: times(node), attempt, details })
 }
 
 /// The result of one attempt of a step that throws so many times first.

@@ -1,6 +1,6 @@
 //! What was found once, each by its smallest case.
 
-use backstitch_server::model::{EntryKind, Event, Outcome, Payload, RunStatus};
+use backstitch_server::model::{EntryKind, EntryStatus, Event, Failure, Outcome, Payload, RunStatus};
 
 use super::book::Book;
 use super::chaos::{Act, Case, How, execute};
@@ -72,6 +72,49 @@ fn signals_and_updates_of_one_name_are_apart() {
     let book = check(vec![Node::Signal(0, Some(5))], vec![start(), Act::Flow(9), update(None)]);
     let update = book.signals.values().next().expect("is kept");
     assert_eq!((update.consumed_by, update.reply.clone()), (None, None));
+}
+
+fn outcome_of(book: &Book, idx: usize) -> Option<Outcome> {
+    book.entries[&1][idx].outcome.clone()
+}
+
+fn timed_out(book: &Book) -> bool {
+    matches!(outcome_of(book, 1), Some(Outcome::Err(error)) if Failure::from_payload(&error).name == "Timeout")
+}
+
+/// The first pause is about a second, the second about two.
+#[test]
+fn no_attempt_begins_after_the_time_of_its_step() {
+    let step = |close| vec![Node::Timed { throws: 9, close: Some(close), start: None }];
+    let book = check(step(2_500), vec![start(), Act::Flow(9), Act::Advance(1_300), Act::Flow(9)]);
+    assert!(timed_out(&book));
+    assert_eq!((book.entries[&1][1].failures, book.attempts.len()), (2, 2));
+    assert!(!timed_out(&check(step(60_000), vec![start(), Act::Flow(9)])), "the attempts end first");
+}
+
+#[test]
+fn a_step_that_nobody_takes_up_times_out() {
+    let step = |start| vec![Node::Timed { throws: 1, close: None, start: Some(start) }];
+    let held = |ms| vec![start(), Act::Flow(9), Act::Pause(0), Act::Advance(ms), Act::Work(9), Act::Flow(9)];
+    assert!(timed_out(&check(step(5_000), held(7_000))));
+    assert!(!timed_out(&check(step(5_000), held(3_000))));
+    // While a handler has the run, its steps are taken up, however long it is at it.
+    let slow = [
+        vec![start(), Act::Flow(9), Act::Advance(1_300), Act::Work(9)],
+        call(),
+        vec![Act::Advance(9_000), Act::Work(9)],
+    ];
+    assert!(!timed_out(&check(step(5_000), slow.concat())));
+}
+
+#[test]
+fn a_heartbeat_makes_the_entry_and_its_details_last() {
+    let beat = [call(), vec![Act::Answer(0, How::Noisy)]].concat();
+    let programs = vec![program(vec![Node::Timed { throws: 0, close: None, start: None }]); 4];
+    let acts = [vec![start()], beat].concat();
+    let book = super::chaos::played(&Case { programs, acts, idle: 9 });
+    let entry = &book.entries[&1][1];
+    assert_eq!((entry.status, entry.details.clone()), (EntryStatus::Runnable, Some(Payload::trusted("1"))));
 }
 
 /// What a handler says before it fails again in the same way is no progress.
