@@ -73,6 +73,9 @@ pub const CANCEL_GRACE_MS: u64 = 60_000;
 /// How long a mismatch may heal by itself while a deployment rolls, in milliseconds.
 pub const MISMATCH_HEAL_MS: u64 = 600_000;
 
+/// Attempts of a compensation whose author does not say: more than a step's, for it should not fail.
+pub const COMPENSATION_ATTEMPTS: u32 = 10;
+
 /// Invocations lost in flight without progress until the run is parked.
 pub const LOSSES_MAX: u32 = 10;
 

@@ -62,7 +62,9 @@ pub enum Code {
     NotFailed,
     /// 409: the run is not held, so there is nothing to resume.
     NotHeld,
-    /// 409: the awakeable has its outcome.
+    /// 409: the entry is no compensation that the run owes.
+    NothingToUndo,
+    /// 409: the awakeable, or the compensation, has its outcome.
     AlreadySettled,
     /// 409: the run keeps as many signals as it may that nothing waits for.
     TooManySignals,
@@ -114,6 +116,7 @@ impl Code {
             | Code::RunEnded
             | Code::NotFailed
             | Code::NotHeld
+            | Code::NothingToUndo
             | Code::AlreadySettled
             | Code::TooManySignals
             | Code::TooManyApps
@@ -272,6 +275,7 @@ impl From<Refusal> for Problem {
             Refusal::Stale(_) => Problem::new(Code::Stale, detail),
             Refusal::Conflict { .. } | Refusal::TwoRuns { .. } => Problem::new(Code::Conflict, detail),
             Refusal::TooManySignals { .. } => Problem::new(Code::TooManySignals, detail),
+            Refusal::NothingToUndo(..) => Problem::new(Code::NothingToUndo, detail),
             Refusal::AlreadySettled => Problem::new(Code::AlreadySettled, detail),
             Refusal::NotHeld(..) => Problem::new(Code::NotHeld, detail),
             Refusal::Internal(cause) => Problem::internal(cause),

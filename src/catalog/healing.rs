@@ -125,7 +125,7 @@ fn may_heal(run: &RunHead, news: News, current: &Deployment) -> bool {
         // A pinned run stays where it is, so it is not concerned.
         _ if run.deployment.is_some_and(|pinned| pinned != current.id) => false,
         HoldKind::UnknownFunction => current.function(&run.function.function).is_some(),
-        HoldKind::Mismatch | HoldKind::Protocol | HoldKind::TooLarge | HoldKind::Lost => {
+        HoldKind::Mismatch | HoldKind::Protocol | HoldKind::TooLarge | HoldKind::Lost | HoldKind::Compensation => {
             news == News::Changed || held_elsewhere(hold, current)
         }
     }

@@ -31,6 +31,7 @@ mod runs;
 mod screen;
 mod send;
 mod serve;
+mod settle;
 mod signal;
 mod start;
 mod style;
@@ -80,6 +81,7 @@ enum Command {
     Resume(resume::Resume),
     Retry(fork::Retry),
     Fork(fork::Fork),
+    Settle(settle::Settle),
     Apps(apps::Apps),
     Functions(functions::Functions),
     Keys(keys::Keys),
@@ -128,6 +130,7 @@ fn execute(command: Command) -> anyhow::Result<Exit> {
             Command::Resume(command) => command.execute().await,
             Command::Retry(command) => command.execute().await,
             Command::Fork(command) => command.execute().await,
+            Command::Settle(command) => command.execute().await,
             Command::Apps(command) => command.execute().await,
             Command::Functions(command) => command.execute().await,
             Command::Keys(command) => command.execute(),

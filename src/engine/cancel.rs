@@ -3,9 +3,9 @@
 
 use super::command::{Command, Reply};
 use super::draft::{Draft, Part};
-use super::end;
 use super::filter::wait_index;
 use super::run::fresh_entry;
+use super::{end, saga};
 use crate::limits::CANCEL_GRACE_MS;
 use crate::model::{CancelOn, Entry, EntryKind, Failure, Key, Outcome, Payload, RunId, RunStatus, Span, Wait, names};
 
@@ -19,11 +19,13 @@ pub(super) fn cancel(draft: &mut Draft<'_>, id: RunId) -> Part<Reply> {
     let run = draft.run(id)?;
     let invoked = invoked || run.head.open_token.is_some();
     let status = run.head.status;
-    if status.is_terminal() || run.find(CANCEL_ID).is_some() {
+    // A run that has failed is stopping already; what it still does is to put things right.
+    if status.is_terminal() || run.find(CANCEL_ID).is_some() || saga::has_failed(run) {
         return Ok(Reply::Status(status));
     }
     let untouched = run.len() == 1 && !invoked && matches!(status, RunStatus::Queued | RunStatus::Ready);
-    if untouched || status == RunStatus::Paused {
+    // A held run that owes compensations is asked once more; to end it as it stands there is `kill`.
+    if untouched || status == RunStatus::Paused && !saga::owes(run) {
         force(draft, id)?;
         return Ok(Reply::Status(RunStatus::Cancelled));
     }
@@ -32,7 +34,8 @@ pub(super) fn cancel(draft: &mut Draft<'_>, id: RunId) -> Part<Reply> {
     let idx = run.add(entry);
     draft.settle(id, idx, Outcome::Ok(Payload::null()))?;
     let run = draft.run(id)?;
-    if matches!(run.head.status, RunStatus::Backoff | RunStatus::Suspended) {
+    if matches!(run.head.status, RunStatus::Backoff | RunStatus::Suspended | RunStatus::Paused) {
+        run.head.hold = None;
         run.make_ready();
     }
     Ok(Reply::Status(run.head.status))

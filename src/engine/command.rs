@@ -77,6 +77,15 @@ pub enum Command {
         /// The run.
         run: RunId,
     },
+    /// Settle a compensation by hand.
+    SettleEntry {
+        /// The run.
+        run: RunId,
+        /// The compensation.
+        entry: EntryId,
+        /// What it settles with; nothing when it is skipped.
+        value: Option<Payload>,
+    },
     /// Say why a run does not move.
     Explain {
         /// The run.
@@ -139,6 +148,7 @@ impl Command {
             | Command::Kill { run }
             | Command::Pause { run }
             | Command::Resume { run }
+            | Command::SettleEntry { run, .. }
             | Command::Explain { run }
             | Command::Wake { run }
             | Command::Scan { run, .. }
@@ -339,8 +349,8 @@ pub enum Refusal {
         /// The bound.
         limit: usize,
     },
-    /// The awakeable has its outcome already.
-    #[error("failed to settle the awakeable: it has its outcome already")]
+    /// The awakeable, or the compensation, has its outcome already.
+    #[error("failed to settle: it has its outcome already")]
     AlreadySettled,
     /// The run has no such entry.
     #[error("failed to find entry `{entry}` in run {run}; `backstitch run {run} --json` lists what there is")]
@@ -363,6 +373,12 @@ pub enum Refusal {
     /// Only what failed is retried.
     #[error("failed to retry run {0}: it is {1}, and only failed and cancelled runs are retried; fork it instead")]
     NotFailed(RunId, RunStatus),
+    /// The entry is no compensation that the run owes.
+    #[error(
+        "failed to settle `{1}` of run {0}: only compensations are settled by hand (`$undo/` and the step's id), of steps that \
+         succeeded, once the run has failed or was cancelled"
+    )]
+    NothingToUndo(RunId, EntryId),
     /// The run is not held.
     #[error("failed to resume run {0}: it is not paused but {1}")]
     NotHeld(RunId, RunStatus),

@@ -531,8 +531,17 @@ impl<'a> RunDraft<'a> {
     pub(super) fn rest(&mut self, status: RunStatus) {
         let timer = self.first_due().map(|(due, _)| due);
         self.head.status = status;
-        let head = &self.head;
-        self.head.wake_at = [timer, head.cancel_by, head.start_by, head.deadline].into_iter().flatten().min();
+        self.head.wake_at = [timer, self.own_timer()].into_iter().flatten().min();
+    }
+
+    /// The earliest time at which the run itself is over, whatever its entries do.
+    pub(super) fn own_timer(&self) -> Option<Timestamp> {
+        [self.head.cancel_by, self.head.start_by, self.deadline()].into_iter().flatten().min()
+    }
+
+    /// When the run fails if it has not ended. One that has failed stays until it has put things right.
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        self.head.deadline.filter(|_| self.find(super::saga::FAILURE_ID).is_none())
     }
 
     /// Something settled: a suspended run goes on if it awaited this; a held one keeps its hold and its timers.

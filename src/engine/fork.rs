@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::command::{Fork, ForkFrom, ForkPlan, Refusal, Reply};
 use super::draft::{Draft, Part, RunDraft};
+use super::saga;
 use super::start::{Birth, caused_id, create};
 use crate::model::{Entry, EntryId, EntryKind, Origin, Outcome, Payload, Previous, RunId, RunStatus, Text};
 
@@ -47,8 +48,7 @@ fn derived(fork: &Fork) -> Option<RunId> {
 /// The least `seq` that is not copied.
 fn end_of_copies(original: &RunDraft<'_>, fork: &Fork, edits: &BTreeMap<&Text, &Outcome>) -> Part<u32> {
     // From where the run was told to stop, or to put things right, its journal is about that.
-    let verdict =
-        |entry: &&Entry| matches!(entry.kind, EntryKind::Cancel | EntryKind::Outcome) || &*entry.id == "$failure";
+    let verdict = |entry: &&Entry| matches!(entry.kind, EntryKind::Cancel | EntryKind::Failure | EntryKind::Outcome);
     let entries = || (0..original.len()).map(|idx| original.entry(idx));
     let all = entries().filter(verdict).filter_map(|entry| entry.seq).min().unwrap_or(original.last_seq() + 1);
     let end = match &fork.from {
@@ -68,7 +68,9 @@ fn end_of_copies(original: &RunDraft<'_>, fork: &Fork, edits: &BTreeMap<&Text, &
                 return Err(Refusal::NotFailed(fork.run, status).into());
             }
             let failed = |entry: &&Entry| matches!(entry.outcome, Some(Outcome::Err(_)));
-            entries().filter(failed).filter_map(|entry| entry.seq).min().map_or(all, |first| first.min(all))
+            let first = entries().filter(failed).filter_map(|entry| entry.seq).min();
+            // What was undone is done again.
+            [first, saga::first_undone(original)].into_iter().flatten().fold(all, u32::min)
         }
     };
     for id in edits.keys() {

@@ -2,6 +2,7 @@
 
 use super::command::{Refusal, Reply};
 use super::draft::{Draft, Part};
+use super::saga;
 use crate::model::{DeploymentId, Hold, HoldKind, RunId, RunStatus};
 
 /// Parks a run. Its entries' timers still settle what is due.
@@ -49,6 +50,7 @@ pub(super) fn resume(draft: &mut Draft<'_>, id: RunId) -> Part<Reply> {
     run.head.losses = 0;
     run.head.last_error = None;
     run.head.mismatch_since = None;
+    saga::retry(run);
     if run.len() == 1 && run.head.started_at > now {
         // Its delay is not over.
         run.head.status = RunStatus::Queued;

@@ -20,6 +20,7 @@ mod invoke;
 mod residence;
 mod returned;
 mod run;
+mod saga;
 mod signal;
 mod start;
 mod state;
@@ -101,6 +102,7 @@ impl Partition {
             Command::Kill { run } => cancel::kill(draft, *run),
             Command::Pause { run } => hold::pause(draft, *run),
             Command::Resume { run } => hold::resume(draft, *run),
+            Command::SettleEntry { run, entry, value } => saga::settle(draft, *run, entry, value.as_ref()),
             Command::Explain { run } => explain::explain(draft, self, *run),
             Command::Wake { run } => wake::wake(draft, *run),
             Command::WakeState { key } => wake::wake_state(draft, key),

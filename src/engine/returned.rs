@@ -1,9 +1,9 @@
 //! An invocation came back: its ops are applied in order, atomically, and then the run ends, goes on, or waits.
 
 use super::command::Reply;
-use super::draft::{Draft, Part};
+use super::draft::{Draft, Part, RunDraft};
 use super::turns::Turn;
-use super::{cancel, checkpoint, end, hold, invoke, step, update, wait};
+use super::{cancel, checkpoint, end, hold, invoke, saga, step, update, wait};
 use crate::limits::{ENTRIES_MAX, JOURNAL_BYTES_MAX, LOSSES_MAX, RETRY_AFTER_MS_MAX};
 use crate::model::{
     Answer, Attempt, Awaiting, EntryKind, EntryStatus, Failure, HandlerOp, HoldKind, Mismatch, Note, Outcome, Payload,
@@ -50,7 +50,17 @@ fn ops_answer(
     if apply_ops(draft, turn, ops)? == Applied::Over {
         return Ok(());
     }
+    if saga::is_news(draft.run(run)?, seen) {
+        // Whatever it came to, it did not know that its run had failed meanwhile.
+        draft.run(run)?.make_ready();
+        return Ok(());
+    }
     match end {
+        Some(Terminal::Done(_)) if saga::has_failed(draft.run(run)?) => {
+            let detail = "the handler returned a value although its run had failed; it must end with `fail`";
+            let failure = Failure::new(names::PROTOCOL, detail);
+            failed(draft, turn, &failure, failure.payload(), turn.started_at, true)
+        }
         Some(Terminal::Done(value)) => end::end(draft, run, RunStatus::Completed, Outcome::Ok(value.clone())),
         Some(Terminal::Fail(failure, raw)) => handler_failed(draft, turn, failure, raw),
         Some(Terminal::Yield) => yielded(draft, turn, !ops.iter().any(HandlerOp::is_progress)),
@@ -63,7 +73,7 @@ fn ops_answer(
 pub(super) enum Applied {
     /// It does.
     On,
-    /// It does not: the ops ended it, or contradict its journal.
+    /// It does not: the ops ended it, parked it, or contradict its journal.
     Over,
 }
 
@@ -81,16 +91,21 @@ pub(super) fn apply_ops(draft: &mut Draft<'_>, turn: &Turn, ops: &[HandlerOp]) -
                 return Ok(Applied::Over);
             }
         }
+        if let Some(id) = op.id().filter(|id| saga::is_uncalled_for(run, id)) {
+            let (journal, code) = ("nothing to undo".to_owned(), "a compensation".to_owned());
+            contradiction(draft, turn, &Mismatch { id: id.clone(), journal, code })?;
+            return Ok(Applied::Over);
+        }
         apply_op(draft, turn, existing, op)?;
     }
     if ops.iter().any(HandlerOp::is_progress) {
         progress(&mut draft.run(run)?.head);
     }
     if let Some(failure) = over_limits(draft, run)? {
-        end::end(draft, run, RunStatus::Failed, Outcome::Err(failure.payload()))?;
-        return Ok(Applied::Over);
+        saga::fail(draft, run, &failure.payload(), turn.deployment)?;
     }
-    Ok(Applied::On)
+    // The ops may have ended the run, or parked it.
+    Ok(if draft.run(run)?.head.status == RunStatus::Ready { Applied::On } else { Applied::Over })
 }
 
 /// The handler's host ends the invocation. One that has done nothing at all would do so for ever.
@@ -139,12 +154,14 @@ fn progress(head: &mut RunHead) {
 
 fn over_limits(draft: &mut Draft<'_>, run: RunId) -> Part<Option<Failure>> {
     let run = draft.run(run)?;
-    if run.len() > ENTRIES_MAX + 1 {
+    // A run that has failed, for this reason or another, has room to put things right.
+    let room = if saga::has_failed(run) { 2 } else { 1 };
+    if run.len() > room * ENTRIES_MAX + 1 {
         let message =
             format!("the run made more than {ENTRIES_MAX} entries; split the work into child runs (invoke or start)");
         return Ok(Some(Failure::new(names::TOO_MANY_ENTRIES, message)));
     }
-    if run.bytes() > JOURNAL_BYTES_MAX {
+    if run.bytes() > room as usize * JOURNAL_BYTES_MAX {
         let message = format!(
             "the run's journal has {} bytes, at most {JOURNAL_BYTES_MAX} are allowed; keep large values elsewhere and record references, or split the work into child runs",
             run.bytes()
@@ -179,9 +196,12 @@ fn suspend(draft: &mut Draft<'_>, turn: &Turn, seen: u32, awaiting: &Awaiting) -
 
 fn handler_failed(draft: &mut Draft<'_>, turn: &Turn, failure: &Failure, raw: &Payload) -> Part<()> {
     let run = draft.run(turn.token.run)?;
+    if saga::has_failed(run) && !saga::owes(run) {
+        return saga::fail(draft, turn.token.run, raw, turn.deployment);
+    }
     let cancelled = run.find(cancel::CANCEL_ID).is_some() && failure.name == names::CANCELLED;
-    if cancelled {
-        return end::end(draft, turn.token.run, RunStatus::Cancelled, Outcome::Err(raw.clone()));
+    if cancelled && !saga::has_failed(run) {
+        return saga::cancelled(draft, turn.token.run, raw, turn.deployment);
     }
     failed(draft, turn, failure, raw.clone(), turn.started_at, failure.retryable.unwrap_or(true))
 }
@@ -211,7 +231,7 @@ fn failed(
     });
     let retryable = retryable && !policy.non_retryable.contains(&failure.name);
     if !retryable || failures >= policy.attempts() {
-        return end::end(draft, run, RunStatus::Failed, Outcome::Err(raw));
+        return saga::fail(draft, run, &raw, turn.deployment);
     }
     let pause =
         failure.retry_after.map_or(policy.pause(failures, chance), |after| Span(after.0.min(RETRY_AFTER_MS_MAX)));
@@ -219,14 +239,14 @@ fn failed(
     run.head.failures = failures;
     run.head.seen = turn.shown;
     run.head.last_error = Some(raw);
-    back_off(&mut run.head, now.after(pause));
+    back_off(run, now.after(pause));
     Ok(())
 }
 
-fn back_off(head: &mut RunHead, until: Timestamp) {
-    head.status = RunStatus::Backoff;
-    head.wake_at = [Some(until), head.cancel_by, head.start_by, head.deadline].into_iter().flatten().min();
-    head.awaiting = Vec::new();
+fn back_off(run: &mut RunDraft<'_>, until: Timestamp) {
+    run.head.status = RunStatus::Backoff;
+    run.head.wake_at = Some(run.own_timer().map_or(until, |by| by.min(until)));
+    run.head.awaiting = Vec::new();
 }
 
 fn lost(draft: &mut Draft<'_>, turn: &Turn, reason: &str, started_at: Timestamp) -> Part<()> {
@@ -250,7 +270,7 @@ fn lost(draft: &mut Draft<'_>, turn: &Turn, reason: &str, started_at: Timestamp)
     let draft_run = draft.run(run)?;
     draft_run.head.losses = losses;
     draft_run.head.last_error = Some(error);
-    back_off(&mut draft_run.head, now.after(pause));
+    back_off(draft_run, now.after(pause));
     Ok(())
 }
 
@@ -291,7 +311,7 @@ fn contradiction(draft: &mut Draft<'_>, turn: &Turn, mismatch: &Mismatch) -> Par
     if other_version && now.since(since).0 < crate::limits::MISMATCH_HEAL_MS {
         run.head.mismatch_since = Some(since);
         let pause = crate::model::RetryPolicy::default().pause(1, chance);
-        back_off(&mut run.head, now.after(pause));
+        back_off(run, now.after(pause));
         return Ok(());
     }
     let detail = format!(

@@ -151,7 +151,8 @@ impl Run {
             _ => None,
         };
         let entries = self.due.first().map(|(due, _)| *due);
-        [own, entries, head.cancel_by, head.start_by, head.deadline].into_iter().flatten().min()
+        let deadline = head.deadline.filter(|_| self.find(super::saga::FAILURE_ID).is_none());
+        [own, entries, head.cancel_by, head.start_by, deadline].into_iter().flatten().min()
     }
 }
 

@@ -3,11 +3,12 @@
 
 use super::draft::{Draft, Part};
 use super::run::fresh_entry;
+use super::saga;
 use super::turns::Turn;
 use crate::limits::RETRY_AFTER_MS_MAX;
 use crate::model::{
-    Attempt, Entry, EntryId, EntryKind, EntryStatus, Failure, Heartbeat, Outcome, Payload, RunId, RunStatus, Span,
-    StepReport, StepResult, Text, Timestamp, names,
+    Attempt, DeploymentId, Entry, EntryId, EntryKind, EntryStatus, Failure, Heartbeat, Outcome, Payload, RunId,
+    RunStatus, Span, StepReport, StepResult, Text, Timestamp, names,
 };
 
 /// A step's body ran in a handler.
@@ -36,7 +37,7 @@ pub(super) fn reported(draft: &mut Draft<'_>, turn: &Turn, existing: Option<u32>
     };
     let chance = draft.chance();
     let head = draft.run(run)?.head.clone();
-    let policy = report.retry.or(&draft.policy(&head, turn));
+    let policy = report.retry.or(&saga::policy(&report.id, draft.policy(&head, turn)));
     let failures = draft.run(run)?.entry(idx).failures + 1;
     draft.add_attempt(Attempt {
         run_no: head.run_no,
@@ -51,7 +52,7 @@ pub(super) fn reported(draft: &mut Draft<'_>, turn: &Turn, existing: Option<u32>
     entry.failures = failures;
     entry.last_error = Some(raw.clone());
     if !retryable || failures >= policy.attempts() {
-        return draft.settle(run, idx, report.result.outcome());
+        return give_up(draft, run, idx, raw, turn.deployment);
     }
     let pause =
         failure.retry_after.map_or(policy.pause(failures, chance), |after| Span(after.0.min(RETRY_AFTER_MS_MAX)));
@@ -85,7 +86,17 @@ fn create(draft: &mut Draft<'_>, turn: &Turn, id: &EntryId, name: Option<Text>, 
     entry.name = name;
     entry.status = EntryStatus::Runnable;
     entry.due_at = Times::of(&entry).close_by(&entry);
-    Ok(draft.run(turn.token.run)?.add(entry))
+    let run = draft.run(turn.token.run)?;
+    saga::begin(run, id);
+    Ok(run.add(entry))
+}
+
+/// A step failed for good. A compensation does not: it parks its run.
+fn give_up(draft: &mut Draft<'_>, run: RunId, idx: u32, error: &Payload, deployment: Option<DeploymentId>) -> Part<()> {
+    if saga::is_undo(&draft.run(run)?.entry(idx).id) {
+        return saga::gave_up(draft, run, idx, error, deployment);
+    }
+    draft.settle(run, idx, Outcome::Err(error.clone()))
 }
 
 /// A step's timer is due: its next attempt begins, or it has had its time.
@@ -133,7 +144,7 @@ fn out_of_time(draft: &mut Draft<'_>, run: RunId, idx: u32, why: &str) -> Part<(
     let message = format!("step `{}` timed out: {why}", entry.id);
     let mut failure = Failure::new(names::TIMEOUT, message).with_data(Payload::trusted(data.to_string()));
     failure.retryable = Some(false);
-    draft.settle(run, idx, Outcome::Err(failure.payload()))
+    give_up(draft, run, idx, &failure.payload(), None)
 }
 
 /// The times that a step's author allows it, as they stand in its parameters. The dialect has seen to it that they can

@@ -3,8 +3,8 @@
 
 use super::command::{Command, Reply};
 use super::draft::{Draft, Part};
-use super::{cancel, end, wait};
-use crate::model::{Failure, Key, Outcome, RunId, RunStatus, StateKey, names};
+use super::{cancel, saga, wait};
+use crate::model::{Failure, Key, RunId, RunStatus, StateKey, names};
 
 /// A run may be due. Whatever is due happens now; what is not, does not.
 pub(super) fn wake(draft: &mut Draft<'_>, run: RunId) -> Part<Reply> {
@@ -21,7 +21,7 @@ pub(super) fn wake(draft: &mut Draft<'_>, run: RunId) -> Part<Reply> {
         cancel::force(draft, run)?;
         return Ok(Reply::Done);
     }
-    if head.deadline.is_some_and(|by| by <= now) {
+    if found.deadline().is_some_and(|by| by <= now) {
         let message = "the run took longer than its function's `timeouts.run` allows";
         return timed_out(draft, run, message);
     }
@@ -51,7 +51,7 @@ pub(super) fn wake(draft: &mut Draft<'_>, run: RunId) -> Part<Reply> {
 fn timed_out(draft: &mut Draft<'_>, run: RunId, message: &str) -> Part<Reply> {
     let mut failure = Failure::new(names::TIMEOUT, message);
     failure.retryable = Some(false);
-    end::end(draft, run, RunStatus::Failed, Outcome::Err(failure.payload()))?;
+    saga::fail(draft, run, &failure.payload(), None)?;
     Ok(Reply::Done)
 }
 

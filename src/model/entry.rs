@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 use super::{DeploymentId, Payload, Text, Timestamp};
 
 /// The wire id of an entry: scopes and id, percent-encoded, joined by `/`, repeats numbered `:k`; at most 256 bytes.
-/// Ids that start with `$` are the server's own: `$input`, `$cancel`, `$outcome`.
+/// Ids that start with `$` are the server's own: `$input`, `$cancel`, `$failure`, `$outcome`; or of compensations: `$undo/` and
+/// the id of the step that is undone.
 pub type EntryId = Text;
 
 /// What an entry stands for.
@@ -33,13 +34,15 @@ pub enum EntryKind {
     Marker,
     /// The run was asked to stop; delivered in its turn.
     Cancel,
+    /// The run has failed for good and has steps to undo; delivered in its turn.
+    Failure,
     /// The last entry: how the run ended.
     Outcome,
 }
 
 impl EntryKind {
     /// Every kind.
-    pub const ALL: [EntryKind; 10] = [
+    pub const ALL: [EntryKind; 11] = [
         EntryKind::Input,
         EntryKind::Step,
         EntryKind::Sleep,
@@ -49,6 +52,7 @@ impl EntryKind {
         EntryKind::Send,
         EntryKind::Marker,
         EntryKind::Cancel,
+        EntryKind::Failure,
         EntryKind::Outcome,
     ];
 
@@ -64,6 +68,7 @@ impl EntryKind {
             EntryKind::Send => "send",
             EntryKind::Marker => "marker",
             EntryKind::Cancel => "cancel",
+            EntryKind::Failure => "failure",
             EntryKind::Outcome => "outcome",
         }
     }

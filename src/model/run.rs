@@ -91,6 +91,8 @@ pub enum HoldKind {
     Lost,
     /// A decision about this run failed inside the server.
     Quarantine,
+    /// A compensation failed for good, or was not made.
+    Compensation,
     /// Somebody paused it.
     Operator,
 }

@@ -1,6 +1,7 @@
 //! Runs: lists, single runs, journals, results, changes as they happen, and what can be asked of a run.
 
 mod acts;
+mod entries;
 mod explain;
 mod fork;
 mod list;
@@ -39,6 +40,7 @@ pub(super) fn routes() -> OpenApiRouter<Doors> {
         .routes(routes!(acts::kill))
         .routes(routes!(acts::pause))
         .routes(routes!(acts::resume))
+        .routes(routes!(entries::settle))
         .routes(routes!(one::status))
         .routes(routes!(fork::fork))
         .routes(routes!(fork::retry))

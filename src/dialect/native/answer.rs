@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::op::WireOp;
+use super::op::{UNDO, WireOp};
 use super::ops::{self, OpsError, Said};
 use super::reader::{Bounded, FieldProblem, present, read, shown, text_problem};
 use crate::limits::{ENTRY_ID_BYTES_MAX, OPS_MAX};
@@ -95,7 +95,7 @@ fn awaiting(raw: Option<&RawValue>) -> Result<Awaiting, FieldProblem> {
         return Err(FieldProblem::new("awaiting", format!("names more than {OPS_MAX} ids")));
     }
     let mut ids = groups.iter().flatten();
-    if let Some(problem) = ids.find_map(|id| text_problem(id, ENTRY_ID_BYTES_MAX)) {
+    if let Some(problem) = ids.find_map(|id| text_problem(id.strip_prefix(UNDO).unwrap_or(id), ENTRY_ID_BYTES_MAX)) {
         return Err(FieldProblem::new("awaiting", format!("has an id that {problem}")));
     }
     Ok(groups.into_iter().filter(|group| !group.is_empty()).collect())

@@ -44,6 +44,9 @@ impl From<FieldProblem> for OpError {
 /// The ops that make entries.
 const ENTRY_OPS: [&str; 8] = ["step", "heartbeat", "sleep", "waitSignal", "waitEvent", "invoke", "send", "marker"];
 
+/// What the ids of compensations begin with: of those that begin with `$` the only ones that a handler sends.
+pub(super) const UNDO: &str = "$undo/";
+
 /// How a value of the answer is kept.
 pub(super) type Keep<'a> = dyn Fn(&RawValue) -> Payload + 'a;
 
@@ -95,10 +98,11 @@ impl WireOp<'_> {
     /// The id under which the op makes an entry.
     pub(super) fn entry_id(&self) -> Result<EntryId, OpError> {
         let id = self.id.clone().ok_or_else(|| OpError::Id("is missing".to_owned()))?;
-        if id.starts_with('$') {
+        let step = id.strip_prefix(UNDO).filter(|_| matches!(&*self.op, "step" | "heartbeat"));
+        if id.starts_with('$') && step.is_none() {
             return Err(OpError::Reserved(shown(&id, 60)));
         }
-        match super::reader::text_problem(&id, crate::limits::ENTRY_ID_BYTES_MAX) {
+        match super::reader::text_problem(step.unwrap_or(&id), crate::limits::ENTRY_ID_BYTES_MAX) {
             Some(problem) => Err(OpError::Id(problem)),
             None => Ok(id),
         }
@@ -259,7 +263,11 @@ fn step_params(raw: &str) -> Result<RetryPolicy, OpError> {
         _timeout: Option<Span>,
         #[serde(default, rename = "heartbeat")]
         _heartbeat: Option<Span>,
+        #[serde(default, rename = "compensates")]
+        _compensates: Option<Text>,
         // The engine reads these when it needs them.
+        #[serde(default, rename = "compensate")]
+        _compensate: bool,
         #[serde(default, rename = "scheduleToClose")]
         _schedule_to_close: Option<Span>,
         #[serde(default, rename = "scheduleToStart")]

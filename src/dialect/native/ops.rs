@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::op::{Keep, OpError, WireOp};
+use super::op::{Keep, OpError, UNDO, WireOp};
 use super::reader::{FieldProblem, shown, text_problem};
 use crate::limits::{ENTRY_ID_BYTES_MAX, NAME_BYTES_MAX, PAYLOAD_INLINE_BYTES_MAX};
 use crate::model::{EntryId, HandlerOp, Mismatch, Payload, Terminal};
@@ -153,7 +153,7 @@ fn mismatch(ops: &[WireOp<'_>], index: usize) -> Result<Mismatch, OpsError> {
     };
     // The server's own ids, such as `$cancel`, can be contradicted, too.
     let id = op.id.clone().unwrap_or_default();
-    if let Some(problem) = text_problem(&id, ENTRY_ID_BYTES_MAX) {
+    if let Some(problem) = text_problem(id.strip_prefix(UNDO).unwrap_or(&id), ENTRY_ID_BYTES_MAX) {
         return Err(located(OpError::Id(problem)));
     }
     Ok(Mismatch { id, journal: side("journal", &op.journal)?, code: side("code", &op.code)? })

@@ -48,7 +48,7 @@ impl Body {
         if let Some(name) = &entry.name {
             self.raw(",\"name\":").string(name);
         }
-        if entry.kind != EntryKind::Cancel {
+        if !matches!(entry.kind, EntryKind::Cancel | EntryKind::Failure) {
             self.raw(",\"digest\":\"").raw(&digest_of(&entry.params)).raw("\"");
         }
         match entry.status {

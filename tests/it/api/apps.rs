@@ -21,7 +21,10 @@ async fn apps_are_registered_shown_and_forgotten() {
     let world = World::open().await;
     let shown = world.get("/v1/apps/shop").await.json();
     assert_eq!((&shown["name"], &shown["url"]), (&json!("shop"), &json!(world.peer.url())));
-    assert_eq!(shown["functions"], json!(["echo", "fail", "flaky", "approval", "form", "work", "on-paid", "desk"]));
+    assert_eq!(
+        shown["functions"],
+        json!(["echo", "fail", "flaky", "approval", "form", "work", "on-paid", "desk", "trip"])
+    );
     assert_eq!((&shown["deployment"]["version"], &shown["syncError"]), (&json!("v1"), &json!(null)));
 
     let moved = Peer::start(shop).await;

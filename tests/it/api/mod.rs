@@ -10,6 +10,7 @@ mod forks;
 mod functions;
 mod invocations;
 mod runs;
+mod sagas;
 mod signals;
 mod updates;
 mod watch;

@@ -219,6 +219,7 @@ pub(super) fn shop(received: &Received) -> Vec<Say> {
         "approval" => wait("approval", wait_signal),
         "form" => wait("form", wait_form),
         "desk" => desk(journal),
+        "trip" => trip(journal),
         function => panic!("the server invoked {function}"),
     };
     let answer = json!({"token": invocation["token"], "seen": seen, "ops": ops});
@@ -240,6 +241,25 @@ fn desk(journal: &[Value]) -> Value {
         ops.push(json!({"op": "waitSignal", "id": id, "params": {"signal": "change", "update": true}}));
     }
     json!(ops)
+}
+
+/// Books a hotel, gets no seat, and cannot give the room back.
+fn trip(journal: &[Value]) -> Value {
+    let no_seat = json!({"op": "fail", "err": {"name": "NoSeat", "message": "no seat", "retryable": false}});
+    let step = |id: &str, params: Value| json!({"op": "step", "id": id, "params": params, "attempt": 1});
+    let with = |mut op: Value, field: &str, value: Value| {
+        op[field] = value;
+        op
+    };
+    let find = |id: &str| journal.iter().find(|entry| entry["id"] == id);
+    match (find("$failure"), find("$undo/hotel")) {
+        (None, _) => json!([with(step("hotel", json!({"compensate": true})), "ok", json!("room 7")), no_seat]),
+        (Some(_), None) => {
+            let error = json!({"name": "Closed", "message": "nobody answers", "retryable": false});
+            json!([with(step("$undo/hotel", json!({"compensates": "hotel"})), "err", error)])
+        }
+        (Some(_), Some(_)) => json!([no_seat]),
+    }
 }
 
 fn step(attempt: u32, ok: bool) -> Value {
@@ -271,6 +291,7 @@ pub(super) fn manifest(app: &str) -> Value {
     let mut functions: Vec<Value> = ["echo", "fail", "flaky", "approval", "form", "work"].map(function).into();
     functions.push(json!({"id": "on-paid", "triggers": [{"event": "order/paid", "if": "event.data.cents > 100"}]}));
     functions.push(function("desk"));
+    functions.push(function("trip"));
     json!({
         "protocol": {"min": 1, "max": 1}, "sdk": "test/1.0", "app": app,
         "deployment": {"id": "v1", "immutable": false},

@@ -73,6 +73,16 @@ fn a_step_beats_and_is_reported_in_one_answer() {
 }
 
 #[test]
+fn compensations_are_steps_of_the_handler() {
+    let (step, undo) = ("x".repeat(256), format!("$undo/{}", "x".repeat(256)));
+    let (ops, _) = ops(&json!([
+        {"op": "step", "id": step, "params": {"compensate": true}, "attempt": 1, "ok": 1},
+        {"op": "step", "id": undo, "params": {"compensates": step}, "attempt": 1, "ok": null},
+    ]));
+    assert_eq!(ops[1].id().map(|id| &**id), Some(&*undo));
+}
+
+#[test]
 fn updates_are_waited_for_and_replied_to() {
     let (ops, _) = ops(&json!([
         {"op": "waitSignal", "id": "a", "params": {"signal": "change", "update": true}},
@@ -213,6 +223,8 @@ fn what_is_wrong_is_named() {
             json!([{"op": "waitSignal", "id": "a", "params": {"awakeable": true, "update": true}}]),
             vec!["`params.update`", "no reply"],
         ),
+        (json!([{"op": "sleep", "id": "$undo/a", "params": {"for": 1}}]), vec!["`$undo/a`", "belong to the server"]),
+        (json!([{"op": "step", "id": "$undo/", "attempt": 1, "ok": 1}]), vec!["`id` is empty"]),
         (json!([{"op": "heartbeat", "id": "a", "attempt": 1}]), vec!["`details`: is missing"]),
         (json!([{"op": "heartbeat", "id": "a", "details": 1}]), vec!["`attempt`: is missing"]),
         (json!([{"op": "heartbeat", "attempt": 1, "details": 1}]), vec!["`id` is missing"]),

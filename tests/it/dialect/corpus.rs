@@ -350,6 +350,7 @@ fn news(reply: &Value, params: &BTreeMap<String, Payload>) -> News {
         attempt: written["attempt"].as_u64().expect("an attempt") as u32,
         due_in: Span(written["dueIn"].as_u64().expect("milliseconds")),
         error: written.get("error").map(|error| Payload::trusted(error.to_string())),
+        details: written.get("details").map(|details| Payload::trusted(details.to_string())),
     };
     News {
         settled: reply["settled"].as_array().expect("a list").iter().enumerate().map(told).collect(),

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use backstitch_server::engine::{Command, Refusal, Reply, Start, Transition};
 use backstitch_server::limits::{LOSSES_MAX, MARK_MS};
 use backstitch_server::model::{
-    Answer, Change, EventId, FunctionId, HandlerOp, MarkKey, MarkScope, Note, Payload, ProblemCode, RunHead, RunId,
-    RunStatus, Span, StateKey, StepResult, Terminal, Text, Timestamp, Token, Undelivered,
+    Answer, Change, EntryKind, EventId, FunctionId, HandlerOp, MarkKey, MarkScope, Note, Payload, ProblemCode, RunHead,
+    RunId, RunStatus, Span, StateKey, StepResult, Terminal, Text, Timestamp, Token, Undelivered,
 };
 
 use super::book::Book;
@@ -174,6 +174,7 @@ impl Acks {
     /// everything.
     pub(super) fn check_returned(&self, book: &Book, token: Token, answer: &Answer, transition: &Transition) {
         let after = book.head(token.run).expect("a run that answers exists");
+        let failed = book.entries_of(token.run).iter().any(|entry| entry.kind == EntryKind::Failure);
         let before = transition.changes.iter().any(|change| matches!(change, Change::RunChanged(_)));
         match answer {
             Answer::Ops { .. } if after.status == RunStatus::Suspended => {
@@ -186,7 +187,9 @@ impl Acks {
                 assert!(counted, "a failed invocation counts: {after:?}");
             }
             Answer::Ops { end: Some(Terminal::Done(_)), .. } if after.status != RunStatus::Completed => {
-                assert!(matches!(after.status, RunStatus::Paused | RunStatus::Backoff), "{after:?}");
+                // A handler that did not know that its run had failed is asked again.
+                let again = failed && after.status == RunStatus::Ready;
+                assert!(again || matches!(after.status, RunStatus::Paused | RunStatus::Backoff), "{after:?}");
             }
             Answer::Undelivered(Undelivered::NotReached { .. }) => assert!(!before, "nothing is written"),
             Answer::Undelivered(Undelivered::Lost { .. }) => {
@@ -195,7 +198,8 @@ impl Acks {
             }
             Answer::Problem(problem) if problem.code == ProblemCode::Sdk => {
                 let fits = after.status == RunStatus::Backoff && (1..ATTEMPTS).contains(&after.failures);
-                assert!(fits || after.status == RunStatus::Failed, "{after:?}");
+                let told = failed && matches!(after.status, RunStatus::Ready | RunStatus::Paused);
+                assert!(fits || told || after.status == RunStatus::Failed, "{after:?}");
             }
             Answer::Problem(_) => assert_eq!(after.status, RunStatus::Paused, "{after:?}"),
             _ => {}

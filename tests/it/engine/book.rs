@@ -11,7 +11,8 @@ use backstitch_server::model::{
 use backstitch_server::store::Dump;
 
 use super::program::WaitFilter;
-use super::registry::{ATTEMPTS, INITIAL_MS};
+use super::registry::ATTEMPTS;
+use super::steps::{check_step, check_undo, check_undone};
 
 /// Positions from here on are of waits for events that cancel their run.
 const CANCEL_ON_BASE: u32 = 1 << 31;
@@ -119,6 +120,14 @@ impl Book {
         self.check_events(transition, registry);
         for (run_no, before) in &touched {
             self.check_run(now, *run_no, before);
+            let ended = before.head.as_ref().is_some_and(|old| !old.status.is_terminal());
+            let asked = matches!(command, Command::Returned { .. });
+            match self.runs[run_no].status {
+                RunStatus::Failed if ended => check_undone(&self.entries[run_no]),
+                // Whoever is killed, or does not stop in time, is not asked.
+                RunStatus::Cancelled if ended && asked => check_undone(&self.entries[run_no]),
+                _ => {}
+            }
         }
         self.check_signals(&touched);
     }
@@ -240,7 +249,9 @@ impl Book {
             _ => {}
         }
         let retried = old.status == EntryStatus::Backoff && entry.status == EntryStatus::Runnable;
-        assert!(!retried || due, "a step was to run before its pause was over: {old:?} at {now}");
+        // A compensation that was given up is tried again when somebody says so.
+        let asked = old.due_at.is_none() && matches!(command, Command::Resume { .. } | Command::SettleEntry { .. });
+        assert!(!retried || due || asked, "a step was to run before its pause was over: {old:?} at {now}");
         let failed = matches!(command, Command::Returned { .. }) && entry.failures > 0 && !retried;
         if entry.kind == EntryKind::Step && failed && matches!(entry.outcome, None | Some(Outcome::Err(_))) {
             assert_eq!(entry.failures, old.failures + 1, "a failed attempt counts once: {entry:?}");
@@ -298,7 +309,9 @@ impl Book {
             assert_eq!(entry.is_settled(), entry.outcome.is_some(), "{entry:?}");
             assert_eq!(entry.is_settled() && entry.kind != EntryKind::Input, entry.seq.is_some(), "{entry:?}");
             assert!(!entry.is_settled() || entry.due_at.is_none(), "a settled entry has a timer: {entry:?}");
-            if entry.kind == EntryKind::Step {
+            if entry.id.starts_with("$undo/") {
+                check_undo(head, entry);
+            } else if entry.kind == EntryKind::Step {
                 check_step(entry, now);
             }
             if entry.kind == EntryKind::Invoke && entry.child.is_some() {
@@ -459,48 +472,13 @@ fn run_of(change: &Change) -> Option<i64> {
     }
 }
 
-/// A failed step is tried again as often as the policy says, after the pause that it says.
-fn check_step(entry: &Entry, now: Timestamp) {
-    let fatal = |error: &Payload| Failure::from_payload(error).retryable == Some(false);
-    assert!(!entry.is_settled() || entry.details.is_none(), "a settled step keeps no details: {entry:?}");
-    match (&entry.outcome, entry.status) {
-        (Some(Outcome::Err(error)), _) if Failure::from_payload(error).name == names::TIMEOUT => {
-            check_time_out(entry, &Failure::from_payload(error));
-        }
-        (Some(Outcome::Err(error)), _) => {
-            assert!(entry.failures == ATTEMPTS || fatal(error), "a step gave up with attempts left: {entry:?}");
-        }
-        (None, EntryStatus::Backoff) => {
-            let error = entry.last_error.as_ref().expect("a step that failed says why");
-            assert!(entry.failures < ATTEMPTS && !fatal(error), "a step is tried too often: {entry:?}");
-            let due = entry.due_at.expect("a step in back-off has a timer");
-            let plain = (INITIAL_MS << (entry.failures - 1)) as f64;
-            assert!((due.since(now).0 as f64) <= plain * 1.2 + 1.0, "a step's pause is too long: {entry:?} at {now}");
-        }
-        (None, status) => assert_eq!(status, EntryStatus::Runnable, "{entry:?}"),
-        (Some(_), _) => {}
-    }
-}
-
-/// A step that timed out was late, or its next attempt would have been.
-fn check_time_out(entry: &Entry, failure: &Failure) {
-    let params: serde_json::Value = entry.params.read().expect("JSON");
-    let data: serde_json::Value = failure.data.as_ref().expect("has data").read().expect("JSON");
-    assert_eq!(data["lastError"].is_null(), entry.failures == 0, "{entry:?}");
-    let age = entry.settled_at.expect("is settled").since(entry.created_at).0;
-    let close = params["scheduleToClose"].as_u64();
-    // The pause after this failure is at most this long.
-    let pause = (INITIAL_MS << entry.failures.saturating_sub(1)) * 6 / 5 + 1;
-    let closed = close.is_some_and(|close| age >= close || (entry.failures > 0 && age + pause > close));
-    let started = params["scheduleToStart"].as_u64().is_some_and(|start| entry.failures > 0 && age >= start);
-    assert!(closed || started, "a step timed out early: {entry:?}");
-}
-
 /// The row follows from the entries.
 fn check_head(head: &RunHead, entries: &[Entry], before: &Before) {
     let open = || entries.iter().filter(|entry| !entry.is_settled());
     let first_due = open().filter_map(|entry| entry.due_at).min();
-    let timer = [first_due, head.cancel_by, head.start_by, head.deadline].into_iter().flatten().min();
+    let failed = entries.iter().any(|entry| entry.kind == EntryKind::Failure);
+    let deadline = head.deadline.filter(|_| !failed);
+    let timer = [first_due, head.cancel_by, head.start_by, deadline].into_iter().flatten().min();
     let context = || format!("{head:#?}\n{entries:#?}");
     let ended = head.status.is_terminal();
     let outcome = entries.last().is_some_and(|entry| entry.kind == EntryKind::Outcome);
@@ -513,7 +491,9 @@ fn check_head(head: &RunHead, entries: &[Entry], before: &Before) {
         context()
     );
     let cancelled = entries.iter().any(|entry| entry.kind == EntryKind::Cancel);
-    assert_eq!(head.cancel_by.is_some(), cancelled && !ended, "a grace without a cancellation: {}", context());
+    let undoing = failed || entries.iter().any(|entry| entry.id.starts_with("$undo/"));
+    let grace = cancelled && !ended && !undoing;
+    assert_eq!(head.cancel_by.is_some(), grace, "a grace without a cancellation: {}", context());
     assert!(head.awaiting.is_empty() || head.status == RunStatus::Suspended, "{}", context());
     match head.status {
         RunStatus::Ready => assert_eq!(head.wake_at, Some(Timestamp::ZERO), "{}", context()),
@@ -543,7 +523,10 @@ fn check_wake_up(head: &RunHead, entries: &[Entry], before: &Before, context: &d
     let found = |id: &str| entries.iter().find(|entry| &*entry.id == id).expect("programs await what they made");
     let failed = |id: &str| matches!(found(id).outcome, Some(Outcome::Err(_) | Outcome::Timeout));
     let satisfied = old.awaiting.is_empty()
-        || before.settled.values().any(|idx| entries[*idx as usize].kind == EntryKind::Cancel)
+        || before
+            .settled
+            .values()
+            .any(|idx| matches!(entries[*idx as usize].kind, EntryKind::Cancel | EntryKind::Failure))
         || old
             .awaiting
             .iter()

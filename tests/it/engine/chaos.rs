@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::book::Book;
 use super::harness::{Fate, World};
-use super::program::{Node, OnCancel, Program, WaitFilter, step_report};
+use super::program::{Node, OnCancel, Program, WaitFilter, params_of, step_report};
 use super::registry::{FUNCTIONS, function, held, redeployed};
 
 /// What happens next.
@@ -24,6 +24,7 @@ pub(super) enum Act {
     Cancel(u8),
     Kill(u8),
     Pause(u8),
+    SettleUndo { run: u8, skip: bool },
     PauseFunction(u8, bool),
     Resume(u8),
     Explain(u8),
@@ -97,6 +98,7 @@ fn leaf(index: u8) -> BoxedStrategy<Node> {
     };
     let mut choices = vec![
         (8, (0u32..4, proptest::bool::weighted(0.1)).prop_map(|(throws, fatal)| Node::Step { throws, fatal }).boxed()),
+        (4, (0u32..5).prop_map(|undo_throws| Node::Saga { undo_throws }).boxed()),
         (3, {
             let time = || proptest::option::of(prop_oneof![3 => 0u64..6_000, 1 => Just(800_000)]);
             (0u32..4, time(), time()).prop_map(|(throws, close, start)| Node::Timed { throws, close, start }).boxed()
@@ -169,6 +171,7 @@ fn act() -> impl Strategy<Value = Act> {
         2 => any::<u8>().prop_map(Act::Cancel),
         1 => any::<u8>().prop_map(Act::Kill),
         1 => any::<u8>().prop_map(Act::Pause),
+        2 => (any::<u8>(), any::<bool>()).prop_map(|(run, skip)| Act::SettleUndo { run, skip }),
         1 => (0..FUNCTIONS, any::<bool>()).prop_map(|(function, paused)| Act::PauseFunction(function, paused)),
         2 => any::<u8>().prop_map(Act::Resume),
         1 => any::<u8>().prop_map(Act::Explain),
@@ -278,6 +281,14 @@ impl Chaos {
             Act::Cancel(run) => self.world.submit(Command::Cancel { run: self.run_at(run) }),
             Act::Kill(run) => self.world.submit(Command::Kill { run: self.run_at(run) }),
             Act::Pause(run) => self.world.submit(Command::Pause { run: self.run_at(run) }),
+            Act::SettleUndo { run, skip } => {
+                let run = self.run_at(run);
+                let steps = self.world.book.entries_of(run).iter();
+                let step = steps.rev().find(|entry| params_of(entry)["compensate"] == true);
+                let entry = step.map_or("0".into(), |step| format!("$undo/{}", step.id).into());
+                let value = (!skip).then(|| Payload::trusted("\"by hand\""));
+                self.world.submit(Command::SettleEntry { run, entry, value });
+            }
             Act::PauseFunction(index, paused) => self.world.register(held(&self.world.registry, index, paused)),
             Act::Checkpoint(call) => {
                 if !self.world.calls.is_empty() {

@@ -51,6 +51,26 @@ fn error_of(house: &House, run: RunId, id: &str) -> Option<String> {
     }
 }
 
+/// A run that has grown too large has room to undo what it did.
+#[test]
+fn a_run_that_is_too_large_undoes_its_steps() {
+    let mut house = House::new(9);
+    let run = house.start(true, 9);
+    let undoable = |id: &str, params: &str| {
+        let HandlerOp::Step(report) = step(0, 2) else { unreachable!("a step is a step") };
+        HandlerOp::Step(StepReport { id: id.into(), params: Payload::trusted(params.to_owned()), ..report })
+    };
+    house.answer(|_| {
+        let markers = (0..ENTRIES_MAX).map(marker);
+        std::iter::once(undoable("a", r#"{"compensate":true}"#)).chain(markers).collect()
+    });
+    assert_eq!(house.head(run).status, RunStatus::Ready);
+    assert_eq!(error_of(&house, run, "$failure"), Some(names::TOO_MANY_ENTRIES.to_owned()));
+    house.answer(|_| vec![undoable("$undo/a", r#"{"compensates":"a"}"#)]);
+    assert_eq!(house.head(run).status, RunStatus::Ready);
+    assert!(house.entries(run).any(|entry| &*entry.id == "$undo/a" && entry.is_settled()));
+}
+
 #[test]
 fn a_run_has_so_many_entries_and_no_more() {
     let mut house = House::new(9);

@@ -17,4 +17,5 @@ mod registry;
 mod regressions;
 mod residence;
 mod starts;
+mod steps;
 mod table;

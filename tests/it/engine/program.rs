@@ -2,11 +2,12 @@
 //! journal strictly by `seq`, one outcome at a time, so a program asks for the same entries at every invocation.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use backstitch_server::engine::awakeable_signal;
 use backstitch_server::model::{
-    Answer, Awaiting, EntryKind, EntryStatus, EventDraft, Failure, HandlerOp, Heartbeat, InvokeOp, Note, Outcome,
-    Payload, RetryPolicy, Snapshot, Span, StepReport, StepResult, Terminal, WaitEventOp, WaitSignalOp, names,
+    Answer, Awaiting, Entry, EntryKind, EntryStatus, EventDraft, Failure, HandlerOp, Heartbeat, InvokeOp, Note,
+    Outcome, Payload, RetryPolicy, Snapshot, Span, StepReport, StepResult, Terminal, WaitEventOp, WaitSignalOp, names,
 };
 
 /// What a handler does with one entry, or with several at once.
@@ -14,6 +15,8 @@ use backstitch_server::model::{
 pub(super) enum Node {
     /// A step that throws so many times first.
     Step { throws: u32, fatal: bool },
+    /// A step that can be undone, by a compensation that throws so many times first.
+    Saga { undo_throws: u32 },
     /// A step that beats, throws so many times first, and has so much time in all and to be taken up.
     Timed { throws: u32, close: Option<u64>, start: Option<u64> },
     /// A timer.
@@ -178,15 +181,55 @@ impl<'a> Walk<'a> {
         let mut settled: Vec<_> = self.snapshot.entries.iter().filter(|entry| entry.seq.is_some()).collect();
         settled.sort_by_key(|entry| entry.seq);
         let mut state = self.root();
+        let failing = settled.iter().any(|entry| entry.kind == EntryKind::Failure);
         for entry in settled {
-            if state != State::Blocked {
-                return state;
+            if state != State::Blocked || entry.kind == EntryKind::Failure {
+                break;
             }
             self.delivered.insert(&entry.id);
             self.cancelled |= entry.kind == EntryKind::Cancel;
             state = self.root();
         }
+        // A handler that ends before it is told that its run has failed has things to undo all the same.
+        if failing {
+            self.ops.clear();
+            self.ran.clear();
+            return self.undo("Failed");
+        }
+        if self.cancelled && state == State::Failed(names::CANCELLED) {
+            self.ops.retain(|op| op.kind() != Some(EntryKind::Step));
+            return self.undo(names::CANCELLED);
+        }
         state
+    }
+
+    /// Undoes what can be undone, the newest first, one after the other.
+    fn undo(&mut self, name: &'static str) -> State {
+        let compensable = |entry: &&Arc<Entry>| {
+            let ok = matches!(entry.outcome, Some(Outcome::Ok(_)));
+            ok && entry.kind == EntryKind::Step && params_of(entry)["compensate"] == true
+        };
+        let mut steps: Vec<_> = self.snapshot.entries.iter().filter(compensable).collect();
+        steps.sort_by_key(|entry| std::cmp::Reverse(entry.seq));
+        for step in steps {
+            let id = format!("$undo/{}", step.id);
+            let entry = self.by_id.get(&*id).map(|at| &self.snapshot.entries[*at]);
+            if entry.is_some_and(|entry| entry.is_settled()) {
+                continue;
+            }
+            self.groups = vec![vec![id.clone().into()]];
+            if entry.is_none_or(|entry| entry.status == EntryStatus::Runnable) {
+                let attempt = entry.map_or(0, |entry| entry.failures) + 1;
+                let throws = params_of(step)["undoThrows"].as_u64().unwrap_or(0) as u32;
+                let params = Payload::trusted(format!(r#"{{"compensates":"{}"}}"#, step.id));
+                let retry = RetryPolicy { attempts: Some(UNDO_ATTEMPTS), ..RetryPolicy::default() };
+                self.ran.push(id.clone());
+                let report = step_report(&id, attempt, throws, false);
+                self.ops.push(HandlerOp::Step(StepReport { params, retry, ..report }));
+            }
+            return State::Blocked;
+        }
+        State::Failed(name)
     }
 
     fn root(&mut self) -> State {
@@ -333,6 +376,11 @@ impl<'a> Walk<'a> {
                 self.ran.push(id.to_owned());
                 HandlerOp::Step(step_report(id, failures + 1, *throws, *fatal))
             }
+            Node::Saga { undo_throws } => {
+                self.ran.push(id.to_owned());
+                let params = Payload::trusted(format!(r#"{{"compensate":true,"undoThrows":{undo_throws}}}"#));
+                HandlerOp::Step(StepReport { params, ..step_report(id, failures + 1, 0, false) })
+            }
             Node::Timed { throws, .. } => {
                 self.ran.push(id.to_owned());
                 let report = step_report(id, failures + 1, *throws, false);
@@ -387,6 +435,13 @@ impl<'a> Walk<'a> {
             Node::All(_) | Node::Race(_) => unreachable!("branches hold leaves only"),
         }
     }
+}
+
+/// How often a compensation is tried before its run is parked.
+pub(super) const UNDO_ATTEMPTS: u32 = 2;
+
+pub(super) fn params_of(entry: &Entry) -> serde_json::Value {
+    entry.params.read().unwrap_or_default()
 }
 
 /// The parameters of a step with times.

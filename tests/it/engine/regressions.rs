@@ -1,11 +1,12 @@
 //! What was found once, each by its smallest case.
 
-use backstitch_server::model::{EntryKind, EntryStatus, Event, Failure, Outcome, Payload, RunStatus};
+use backstitch_server::model::{EntryKind, EntryStatus, Event, Failure, HoldKind, Outcome, Payload, RunStatus};
 
 use super::book::Book;
-use super::chaos::{Act, Case, How, execute};
+use super::chaos::{Act, Case, From, How, execute};
 use super::harness::Fate;
 use super::program::{Node, OnCancel, Program, WaitFilter};
+use super::registry::RUN_TIMEOUT_MS;
 
 fn program(nodes: Vec<Node>) -> Program {
     Program { nodes, flaky: 0, on_cancel: OnCancel::Stop, catches: true, hints: false }
@@ -95,7 +96,8 @@ fn no_attempt_begins_after_the_time_of_its_step() {
 #[test]
 fn a_step_that_nobody_takes_up_times_out() {
     let step = |start| vec![Node::Timed { throws: 1, close: None, start: Some(start) }];
-    let held = |ms| vec![start(), Act::Flow(9), Act::Pause(0), Act::Advance(ms), Act::Work(9), Act::Flow(9)];
+    let backed_off = [start(), Act::Flow(9), Act::Pause(0), Act::Advance(1_300), Act::Work(9)];
+    let held = |ms| [backed_off.to_vec(), vec![Act::Advance(ms), Act::Work(9), Act::Flow(9)]].concat();
     assert!(timed_out(&check(step(5_000), held(7_000))));
     assert!(!timed_out(&check(step(5_000), held(3_000))));
     // While a handler has the run, its steps are taken up, however long it is at it.
@@ -115,6 +117,84 @@ fn a_heartbeat_makes_the_entry_and_its_details_last() {
     let book = super::chaos::played(&Case { programs, acts, idle: 9 });
     let entry = &book.entries[&1][1];
     assert_eq!((entry.status, entry.details.clone()), (EntryStatus::Runnable, Some(Payload::trusted("1"))));
+}
+
+fn saga(undo_throws: u32) -> Vec<Node> {
+    vec![Node::Saga { undo_throws: 0 }, Node::Saga { undo_throws }, Node::Step { throws: 1, fatal: true }]
+}
+
+/// A program that does not catch.
+fn check_saga(nodes: Vec<Node>, acts: Vec<Act>) -> Book {
+    let programs = vec![Program { catches: false, ..program(nodes) }; 4];
+    execute(&Case { programs, acts, idle: 0 })
+}
+
+fn ids(book: &Book) -> Vec<&str> {
+    book.entries[&1].iter().map(|entry| &*entry.id).collect()
+}
+
+#[test]
+fn a_failed_run_undoes_its_steps_in_reverse() {
+    let book = check_saga(saga(1), vec![start(), Act::Flow(9), Act::Crash]);
+    assert_eq!(ids(&book), ["$input", "0", "1", "2", "$failure", "$undo/1", "$undo/0", "$outcome"]);
+    assert_eq!((book.runs[&1].status, outcome_of(&book, 7)), (RunStatus::Failed, outcome_of(&book, 4)));
+}
+
+#[test]
+fn a_compensation_that_fails_parks_its_run_until_somebody_helps() {
+    let acts = |last: Act| vec![start(), Act::Flow(9), Act::Advance(1_300), Act::Work(9), Act::Flow(9), last];
+    let programs = vec![Program { catches: false, ..program(saga(3)) }; 4];
+    let parked = super::chaos::played(&Case { programs, acts: acts(Act::Flow(9)), idle: 9 });
+    let hold = parked.runs[&1].hold.clone().expect("is held");
+    assert_eq!(hold.kind, HoldKind::Compensation);
+    assert!(hold.detail.contains("`$undo/1` failed 2 times"), "{}", hold.detail);
+    // Each resume tries once more.
+    let resumed = check_saga(saga(3), acts(Act::Resume(0)));
+    assert_eq!((resumed.entries[&1][5].failures, resumed.runs[&1].status), (3, RunStatus::Failed));
+    let skipped = check_saga(saga(3), acts(Act::SettleUndo { run: 0, skip: true }));
+    assert_eq!(outcome_of(&skipped, 5), Some(Outcome::Ok(Payload::trusted(r#"{"skipped":true}"#))));
+    assert_eq!(ids(&skipped)[6..], ["$undo/0", "$outcome"]);
+}
+
+#[test]
+fn a_retry_does_again_what_was_undone() {
+    let retry = || Act::Fork { run: 0, from: From::Failure, edit: None, cause: None, dry_run: false };
+    let copied = |book: &Book| {
+        let fork = book.runs.values().find(|head| head.previous.is_some()).expect("was forked");
+        book.entries[&fork.run_no].iter().filter(|entry| entry.copied).count()
+    };
+    assert_eq!(copied(&check_saga(saga(0), vec![start(), Act::Flow(60), retry()])), 0);
+    // What somebody says needs no undoing stands.
+    let skip = || Act::SettleUndo { run: 0, skip: true };
+    let parked = vec![start(), Act::Flow(60), Act::Advance(1_300), Act::Work(9), Act::Flow(60), skip(), Act::Flow(60)];
+    let nodes = vec![Node::Saga { undo_throws: 4 }, Node::Step { throws: 1, fatal: true }];
+    assert_eq!(copied(&check_saga(nodes, [parked, vec![retry()]].concat())), 1);
+}
+
+/// The handler is at work when the time of its run is over; what it comes to does not count any more.
+#[test]
+fn a_run_that_is_out_of_time_undoes_its_steps() {
+    let run = Act::Start { function: 1, key: 0, name: None, idempotency: None, delay: None };
+    let over = vec![Act::Advance(RUN_TIMEOUT_MS), Act::Work(9), Act::Answer(0, How::Honestly)];
+    let acts = [vec![run], call(), vec![Act::Answer(0, How::Honestly)], call(), over].concat();
+    let book = check_saga(vec![Node::Saga { undo_throws: 0 }], acts);
+    assert_eq!(ids(&book), ["$input", "0", "$failure", "$undo/0", "$outcome"]);
+    assert_eq!(book.runs[&1].status, RunStatus::Failed);
+}
+
+#[test]
+fn a_cancelled_run_that_undoes_its_steps_has_the_time_it_needs() {
+    let nodes = vec![Node::Saga { undo_throws: 1 }, Node::Sleep(900_000)];
+    let late = [Act::Pause(0), Act::Advance(70_000), Act::Work(9), Act::Resume(0)];
+    let cancelled = vec![start(), Act::Flow(9), Act::Cancel(0), Act::Flow(9)];
+    let book = check_saga(nodes.clone(), [cancelled, late.to_vec()].concat());
+    assert_eq!(ids(&book), ["$input", "0", "1", "$cancel", "$undo/0", "$outcome"]);
+    assert_eq!(book.runs[&1].status, RunStatus::Cancelled);
+    // A held run is asked, too, if it has something to undo.
+    let held = check_saga(nodes.clone(), vec![start(), Act::Flow(9), Act::Pause(0), Act::Cancel(0), Act::Flow(9)]);
+    assert_eq!(ids(&held), ids(&book));
+    let killed = check_saga(nodes, vec![start(), Act::Flow(9), Act::Kill(0)]);
+    assert_eq!(ids(&killed), ["$input", "0", "1", "$outcome"]);
 }
 
 /// What a handler says before it fails again in the same way is no progress.

@@ -99,6 +99,7 @@ fn commands(run: RunId, index: u8) -> Vec<(&'static str, Command)> {
         ("resume", Command::Resume { run }),
         ("fork", fork(ForkFrom::Edits)),
         ("retry", fork(ForkFrom::Failure)),
+        ("settle an undo", Command::SettleEntry { run, entry: "$undo/0".into(), value: None }),
         ("explain", Command::Explain { run }),
         ("wake", Command::Wake { run }),
         ("wake a mark", Command::WakeState { key: StateKey::Mark(mark) }),
