@@ -161,7 +161,7 @@ function check({ first, second, of, handlers, clients }) {
     ["no other step of order-1001 was executed more than once", ["reserve", "ship", "confirm"].every((step) => ran("1001", step).length === 1)],
     [`the sleep took its ${SLEEP_MS / 1000} s (${(napMs / 1000).toFixed(2)}), although the server was killed in it`, napMs >= SLEEP_MS && napMs < SLEEP_MS + 1_500],
     ["order-1002 failed with OutOfStock after five attempts", second.run.status === "failed" && ran("1002", "reserve").length === 5 && clients[1].output.includes("OutOfStock")],
-    ["its charge was refunded, once", ran("1002", "refund").length === 1 && booked("refund", second).length === 1 && sum(second) === 0],
+    ["its charge was refunded, once", ran("1002", "$undo/charge").length === 1 && booked("refund", second).length === 1 && sum(second) === 0],
   ];
   for (const [claim, holds] of claims) console.log(`  ${holds ? green("✓") : red("✗ does not hold:")} ${claim}`);
   const broken = claims.filter(([, holds]) => !holds).length;
