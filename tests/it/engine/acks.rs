@@ -120,7 +120,10 @@ impl Acks {
                 if taken {
                     for op in ops {
                         if let HandlerOp::Note(Note::Reply { update, .. }) = op {
-                            self.updates.insert((token.run, update.clone()), true);
+                            // A fork replies again to updates that only the run got which it was copied from.
+                            if let Some(replied) = self.updates.get_mut(&(token.run, update.clone())) {
+                                *replied = true;
+                            }
                         }
                     }
                     self.steps.extend(ops.iter().filter_map(settled).map(|id| (token.run, id)));
