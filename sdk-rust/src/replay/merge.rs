@@ -215,3 +215,102 @@ fn nap(op: &Op) -> Option<Duration> {
     let nap: Nap = serde_json::from_slice(op.params.as_bytes()).ok()?;
     duration::parse(&nap.r#for?).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Context;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::raw::Raw;
+    use crate::replay::state::{Next, Registration, SlotKey, StepPoll};
+    use crate::time;
+    use crate::wire::{Invocation, Report};
+
+    fn core() -> Core {
+        let body = r#"{"run": {"id": "run_1", "app": "a", "function": "f", "attempt": 1, "startedAt": "2026-03-01T12:00:00Z",
+                       "secret": "00"}, "trigger": {"kind": "call"}, "journal": [], "token": "inv_1"}"#;
+        Core::new(&mut Invocation::parse(&Bytes::from(body)).unwrap())
+    }
+
+    fn step(core: &mut Core, id: &str) -> SlotKey {
+        let params = Raw::empty_object();
+        let slot = core.register(Registration { kind: OpKind::Step, id, name: id, params: &params, shielded: false });
+        begin(core, slot);
+        slot
+    }
+
+    fn begin(core: &mut Core, slot: SlotKey) {
+        let cx = Context::from_waker(std::task::Waker::noop());
+        assert!(matches!(core.poll_step(slot, &cx), StepPoll::Pending));
+        assert!(core.release_bodies().is_some());
+        assert!(matches!(core.poll_step(slot, &cx), StepPoll::Start { .. }));
+    }
+
+    fn report(core: &mut Core, slot: SlotKey, id: &str, attempt: u32) -> Vec<Op> {
+        let at = time::parse("2026-03-01T12:00:00Z").unwrap();
+        let outcome = Ok(Raw::null());
+        core.report(slot, id, &Raw::empty_object(), Report { outcome, attempt, started_at: at, ended_at: at });
+        core.take_ops(1)
+    }
+
+    fn merge(core: &mut Core, reply: &'static str, confirmed: &[Op]) -> Result<bool, String> {
+        core.merge(Reply::parse(&Bytes::from(reply)).unwrap(), confirmed, time::instant())
+    }
+
+    /// A beat that was written before the attempt was reported, and comes after the reply that settles what follows.
+    #[test]
+    fn an_old_reply_starts_no_attempt_a_second_time() {
+        let mut core = core();
+        let slot = step(&mut core, "a");
+        let ops = report(&mut core, slot, "a", 1);
+        let later = r#"{"settled": [], "retry": [{"id": "a", "attempt": 2, "dueIn": 3600000}]}"#;
+        merge(&mut core, later, &ops).unwrap();
+        assert!(matches!(core.ripen(time::instant()), Ripe::Nothing));
+        merge(&mut core, r#"{"settled": [], "retry": [{"id": "a", "attempt": 1, "dueIn": 0}]}"#, &[]).unwrap();
+        assert!(matches!(core.ripen(time::instant()), Ripe::Nothing));
+        merge(&mut core, r#"{"settled": [], "retry": [{"id": "a", "attempt": 2, "dueIn": 0}]}"#, &[]).unwrap();
+        assert!(matches!(core.ripen(time::instant()), Ripe::Rebirth));
+    }
+
+    /// The beat brings the outcome before the checkpoint's own reply does, which names the entry alone.
+    #[test]
+    fn what_two_replies_bring_is_taken_once() {
+        let mut core = core();
+        let slot = step(&mut core, "a");
+        let ops = report(&mut core, slot, "a", 1);
+        let beat = r#"{"settled": [{"id": "a", "op": "step", "seq": 1, "at": "2026-03-01T12:00:01Z", "ok": 1}]}"#;
+        assert_eq!(merge(&mut core, beat, &[]), Ok(true));
+        assert!(matches!(core.deliver_next(), Next::Wake(_)));
+        let reply = r#"{"settled": [{"id": "a", "op": "step", "seq": 1, "at": "2026-03-01T12:00:01Z"}]}"#;
+        assert_eq!(merge(&mut core, reply, &ops), Ok(false));
+        assert!(matches!(core.deliver_next(), Next::Nothing));
+        assert!(
+            merge(
+                &mut core,
+                r#"{"settled": [{"id": "b", "op": "step", "seq": 2, "at": "2026-03-01T12:00:01Z"}]}"#,
+                &[]
+            )
+            .is_err()
+        );
+    }
+
+    /// What a body had come to before the cancellation is told; what had not begun is not.
+    #[test]
+    fn a_cancellation_takes_back_what_did_not_happen() {
+        let mut core = core();
+        let done = step(&mut core, "done");
+        let at = time::parse("2026-03-01T12:00:00Z").unwrap();
+        let report = Report { outcome: Ok(Raw::null()), attempt: 1, started_at: at, ended_at: at };
+        core.report(done, "done", &Raw::empty_object(), report);
+        let params = Raw::empty_object();
+        core.register(Registration { kind: OpKind::WaitSignal, id: "s", name: "s", params: &params, shielded: false });
+        let cancel =
+            r#"{"settled": [{"id": "$cancel", "op": "cancel", "seq": 1, "at": "2026-03-01T12:00:01Z", "ok": null}]}"#;
+        merge(&mut core, cancel, &[]).unwrap();
+        assert!(matches!(core.deliver_next(), Next::Wake(_)));
+        let ids: Vec<String> = core.take_ops(1).into_iter().map(|op| op.id).collect();
+        assert_eq!((ids, core.has_ops()), (vec!["done".to_owned()], false));
+    }
+}

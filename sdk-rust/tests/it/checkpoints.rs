@@ -218,6 +218,21 @@ async fn a_server_out_of_reach_costs_one_invocation_its_patience() {
     assert!(took[1] < Duration::from_secs(1), "{took:?}");
 }
 
+/// A server that takes no checkpoints is not asked again for a while; one that will not take this one is.
+#[tokio::test]
+async fn a_refusal_is_remembered_if_it_is_for_all() {
+    for (status, asked) in [(404, 1), (413, 2)] {
+        let server = Server::start(move |_, _| async move { (status, json!({})) }).await;
+        let mut service = steps(2).service();
+        for _ in 0..2 {
+            let response = send(&mut service, post(&linked("main", &server.url))).await;
+            let answer: Value = serde_json::from_slice(response.body()).unwrap();
+            assert_eq!(answer["ops"].as_array().unwrap().len(), 1, "{answer}");
+        }
+        assert_eq!(server.heard(false).len(), asked, "after {status}");
+    }
+}
+
 /// The server is away when the next step ends, and comes back: nothing runs twice, the number stays.
 #[tokio::test]
 async fn a_restart_of_the_server_is_sat_out() {

@@ -168,6 +168,18 @@ async fn a_shield_keeps_its_entries_from_the_cancellation() {
     assert_eq!(ops(app, "main", journal).await[0]["ok"], json!([7, true]));
 }
 
+/// The handler is in an await of its own when the cancellation's turn would be: it hears of it at its next call.
+#[tokio::test]
+async fn a_cancellation_waits_for_something_that_it_can_reject() {
+    let app = open_app().function_fn("main", |ctx: Ctx, (): ()| async move {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let error = ctx.run("charge", |_| async { backstitch::Ok(1) }).await.unwrap_err();
+        backstitch::Ok(error.is_cancelled())
+    });
+    let cancel = json!({"id": "$cancel", "op": "cancel", "seq": 1, "at": "2026-03-01T12:00:01.000Z", "ok": null});
+    assert_eq!(ops(app, "main", json!([cancel])).await, [json!({"op": "done", "ok": true})]);
+}
+
 #[tokio::test]
 async fn a_map_keeps_to_its_bound_and_refuses_equal_keys() {
     let begun = Arc::new(AtomicU32::new(0));
