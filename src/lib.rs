@@ -6,6 +6,7 @@
 
 // Ring 0: words.
 pub mod clock;
+pub mod jobs;
 pub mod limits;
 pub mod model;
 

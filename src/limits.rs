@@ -324,6 +324,21 @@ pub const REQUEST_ID_BYTES_MAX: usize = 128;
 /// Body of a request that carries one payload, in bytes: the payload and what stands around it.
 pub const START_BODY_BYTES_MAX: usize = OUTCOME_BYTES_MAX + (64 << 10);
 
+/// Jobs that run at the same time: they take turns.
+pub const JOBS_RUNNING_MAX: usize = 32;
+
+/// Jobs that have ended and are still shown.
+pub const JOBS_KEPT_MAX: usize = 200;
+
+/// Runs that a job looks at before it writes how far it has come.
+pub const JOB_PAGE: usize = 64;
+
+/// Commands of jobs that wait for their answer at the same time: a small part of the owner's mailbox.
+pub const JOB_PARALLEL_MAX: usize = 16;
+
+/// Pause of a job when the owner of a run has no room, or the ledger does not answer, in milliseconds.
+pub const JOB_PAUSE_MS: u64 = 500;
+
 /// Outcomes that one fork edits.
 pub const EDITS_MAX: usize = 100;
 
@@ -413,7 +428,7 @@ const _: () = assert!(ANSWER_BYTES_MAX <= JOURNAL_BYTES_MAX);
 const _: () = assert!(IN_FLIGHT_PER_DEPLOYMENT_MAX <= IN_FLIGHT_MAX);
 const _: () = assert!(PAYLOAD_INLINE_BYTES_MAX < EVENT_BYTES_MAX);
 const _: () = assert!(APPS_MAX <= CATALOG_QUEUE_MAX && RESUME_PARALLEL_MAX < OUTER_QUEUE_MAX);
-const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX);
+const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX && JOB_PARALLEL_MAX < OUTER_QUEUE_MAX);
 const _: () = assert!(WAL_PAGES < WAL_PAGES_MAX && WAL_FILE_BYTES_MAX >= 4_096 * WAL_PAGES as i64);
 const _: () = assert!(EVENT_BYTES_MAX < EVENTS_BODY_BYTES_MAX && HEADER_READ_MS < KEEP_ALIVE_MS);
 const _: () = assert!(WATCH_PAUSE_MS < WATCH_POLL_MS && HEARTBEAT_MS < KEEP_ALIVE_MS);

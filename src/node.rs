@@ -15,6 +15,7 @@ use crate::catalog::{self, Catalog};
 use crate::clock::{Clock, SystemClock};
 use crate::cluster::Cluster;
 use crate::dispatch::{ClientError, Discovery, Drift, Egress, HttpClient, HttpInvoker};
+use crate::jobs;
 use crate::limits::{POLLS_MAX, SYNC_DEV_MS, SYNC_MS, WATCHES_MAX};
 use crate::model::{Home, Span, Text};
 use crate::processor::{self, Halted};
@@ -82,6 +83,7 @@ pub struct Node {
     stop_loops: watch::Sender<bool>,
     api: JoinHandle<()>,
     keeper: JoinHandle<()>,
+    runner: JoinHandle<()>,
     partition: Option<JoinHandle<Result<(), Halted>>>,
 }
 
@@ -131,12 +133,19 @@ impl Node {
             every: Span(if settings.dev { SYNC_DEV_MS } else { SYNC_MS }),
             stop: loops_stop.clone(),
         });
+        let (jobs, runner) = jobs::open(jobs::Parts {
+            store: store.clone(),
+            cluster: cluster.clone(),
+            clock: clock.clone(),
+            stop: loops_stop.clone(),
+        });
         let public_url = settings.public_url.as_deref();
         let local = address.ip().is_loopback();
         let router = api::router(Doors {
             store,
             cluster,
             catalog: catalog.clone(),
+            jobs,
             secrets,
             clock,
             environment: settings.environment,
@@ -147,7 +156,7 @@ impl Node {
             polling: Places::of(POLLS_MAX),
         });
         let api = tokio::spawn(api::serve(listener, router, doors_stop));
-        Ok(Node { address, catalog, stop_doors, stop_loops, api, keeper, partition: Some(partition) })
+        Ok(Node { address, catalog, stop_doors, stop_loops, api, keeper, runner, partition: Some(partition) })
     }
 
     /// Where the server listens.
@@ -187,6 +196,7 @@ impl Node {
         self.stop_doors.send_replace(true);
         self.api.await.map_err(|_| NodeError::Ended("api"))?;
         self.keeper.await.map_err(|_| NodeError::Ended("catalog"))?;
+        self.runner.await.map_err(|_| NodeError::Ended("jobs"))?;
         partition?.map_err(NodeError::Halted)
     }
 }

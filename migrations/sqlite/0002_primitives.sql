@@ -36,3 +36,19 @@ alter table signals add column wants_reply integer not null default 0;
 alter table signals add column reply_result text;
 alter table signals add column reply blob;
 alter table signals add column reply_no integer;
+
+-- One action on every run that a filter matches, and how far it has come: runs below `position` are still to come.
+create table jobs (
+    id text primary key,
+    action text not null,
+    filter blob not null,
+    options blob not null,
+    status text not null,
+    total integer not null,
+    done integer not null,
+    failed integer not null,
+    last_error text,
+    position integer not null,
+    created_at integer not null,
+    ended_at integer
+) strict, without rowid;

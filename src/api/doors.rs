@@ -13,6 +13,7 @@ use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::engine::{Command, Reply};
+use crate::jobs::Jobs;
 use crate::model::{RunId, Text};
 use crate::processor::Declined;
 use crate::store::Store;
@@ -26,6 +27,8 @@ pub struct Doors {
     pub cluster: Cluster,
     /// The registry and its keeper.
     pub catalog: Catalog,
+    /// Actions on many runs.
+    pub jobs: Jobs,
     /// Opens awakeable tokens.
     pub secrets: Arc<RunSecrets>,
     /// Time and chance.

@@ -13,6 +13,7 @@ use crate::catalog::CatalogError;
 use crate::dialect::native::{ManifestError, ReportError};
 use crate::dispatch::DiscoveryError;
 use crate::engine::Refusal;
+use crate::jobs::JobError;
 use crate::processor::Declined;
 use crate::store::StoreError;
 
@@ -48,6 +49,8 @@ pub enum Code {
     UnknownEntry,
     /// 404: there is no such event.
     UnknownEvent,
+    /// 404: there is no such job.
+    UnknownJob,
     /// 404: there is no such app.
     UnknownApp,
     /// 405: the address exists, for other methods.
@@ -109,6 +112,7 @@ impl Code {
             | Code::UnknownUpdate
             | Code::UnknownEntry
             | Code::UnknownEvent
+            | Code::UnknownJob
             | Code::UnknownApp => StatusCode::NOT_FOUND,
             Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Code::SlowBody => StatusCode::REQUEST_TIMEOUT,
@@ -317,6 +321,18 @@ impl From<CatalogError> for Problem {
             CatalogError::Discovery(error) => error.into(),
             CatalogError::Store(error) => error.into(),
             CatalogError::Stopping => Problem::unavailable(detail),
+        }
+    }
+}
+
+impl From<JobError> for Problem {
+    fn from(error: JobError) -> Problem {
+        let detail = error.to_string();
+        match error {
+            JobError::Unknown(_) => Problem::new(Code::UnknownJob, detail),
+            JobError::TooMany => Problem::busy(detail),
+            JobError::Store(error) => error.into(),
+            JobError::Stopping => Problem::unavailable(detail),
         }
     }
 }

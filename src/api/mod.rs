@@ -18,6 +18,7 @@ mod functions;
 mod guard;
 mod health;
 mod invocations;
+mod jobs;
 mod openapi;
 mod request;
 mod runs;
@@ -41,6 +42,7 @@ pub use events::{AcceptedEventJson, AcceptedJson, StartedJson};
 pub use functions::{PausedJson, RunRefJson};
 pub use guard::Guard;
 pub use health::HealthJson;
+pub use jobs::JobCountJson;
 pub use runs::{ExplanationJson, ForkPlanJson, ForkedJson, ResultJson, ShownJson, StatusJson};
 pub use server::serve;
 pub use signals::SignalledJson;
@@ -84,6 +86,7 @@ fn described() -> OpenApiRouter<Doors> {
         .merge(awakeables::routes())
         .merge(apps::routes())
         .merge(invocations::routes())
+        .merge(jobs::routes())
         .merge(health::routes())
 }
 

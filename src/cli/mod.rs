@@ -20,6 +20,7 @@ mod fork;
 mod functions;
 mod guard;
 mod input;
+mod jobs;
 mod keys;
 mod kill;
 mod news;
@@ -82,6 +83,7 @@ enum Command {
     Retry(fork::Retry),
     Fork(fork::Fork),
     Settle(settle::Settle),
+    Jobs(jobs::Jobs),
     Apps(apps::Apps),
     Functions(functions::Functions),
     Keys(keys::Keys),
@@ -131,6 +133,7 @@ fn execute(command: Command) -> anyhow::Result<Exit> {
             Command::Retry(command) => command.execute().await,
             Command::Fork(command) => command.execute().await,
             Command::Settle(command) => command.execute().await,
+            Command::Jobs(command) => command.execute().await,
             Command::Apps(command) => command.execute().await,
             Command::Functions(command) => command.execute().await,
             Command::Keys(command) => command.execute(),

@@ -22,21 +22,8 @@ use crate::model::{Span, Timestamp};
 #[derive(Debug, Args)]
 #[command(after_help = "Example: backstitch runs --status failed,paused --since 1h")]
 pub(super) struct Runs {
-    /// Only these statuses: queued, ready, suspended, backoff, paused, completed, failed, cancelled.
-    #[arg(long, value_name = "STATUS", value_delimiter = ',')]
-    status: Vec<String>,
-    /// Only of this app.
-    #[arg(long)]
-    app: Option<String>,
-    /// Only of this function: its id, or app/function.
-    #[arg(long)]
-    function: Option<String>,
-    /// Only created since: a time (RFC 3339), or how long ago (1h).
-    #[arg(long, value_name = "TIME")]
-    since: Option<String>,
-    /// Only created before: a time (RFC 3339), or how long ago (1h).
-    #[arg(long, value_name = "TIME")]
-    until: Option<String>,
+    #[command(flatten)]
+    matching: Matching,
     /// At most this many.
     #[arg(long, short = 'n', default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
@@ -56,7 +43,7 @@ impl Runs {
         if self.watch {
             return self.follow(&client).await;
         }
-        let filters = self.filters()?;
+        let filters = self.matching.query()?;
         let runs = pages(&client, filters, self.limit as usize).await?;
         if self.json {
             runs.iter().try_for_each(screen::json)?;
@@ -86,7 +73,7 @@ impl Runs {
         loop {
             ticks.tick().await;
             // `--since 1h` moves with the time.
-            let trouble = match pages(client, self.filters()?, self.limit as usize).await {
+            let trouble = match pages(client, self.matching.query()?, self.limit as usize).await {
                 Ok(runs) => {
                     known = Some(runs);
                     None
@@ -102,8 +89,31 @@ impl Runs {
             picture.draw(&lines, lines.len())?;
         }
     }
+}
 
-    fn filters(&self) -> Result<Vec<(&'static str, String)>> {
+/// Which runs.
+#[derive(Debug, Args)]
+pub(super) struct Matching {
+    /// Only these statuses: queued, ready, suspended, backoff, paused, completed, failed, cancelled.
+    #[arg(long, value_name = "STATUS", value_delimiter = ',')]
+    status: Vec<String>,
+    /// Only of this app.
+    #[arg(long)]
+    app: Option<String>,
+    /// Only of this function: its id, or app/function.
+    #[arg(long)]
+    function: Option<String>,
+    /// Only created since: a time (RFC 3339), or how long ago (1h).
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Only created before: a time (RFC 3339), or how long ago (1h).
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+}
+
+impl Matching {
+    /// As parameters of an address.
+    fn query(&self) -> Result<Vec<(&'static str, String)>> {
         let (app, function) = match self.function.as_deref().map(|text| text.split_once('/').ok_or(text)) {
             None => (self.app.clone(), None),
             Some(Err(function)) => (self.app.clone(), Some(function.to_owned())),
@@ -122,6 +132,15 @@ impl Runs {
         add("since", self.since.as_deref().map(|text| time("--since", text)).transpose()?);
         add("until", self.until.as_deref().map(|text| time("--until", text)).transpose()?);
         Ok(filters)
+    }
+
+    /// As the filter of a job.
+    pub(super) fn filter(&self) -> Result<serde_json::Map<String, serde_json::Value>> {
+        let fields = self.query()?.into_iter().map(|(name, value)| match name {
+            "status" => (name.to_owned(), self.status.clone().into()),
+            _ => (name.to_owned(), value.into()),
+        });
+        Ok(fields.collect())
     }
 }
 

@@ -157,6 +157,11 @@ id!(
     DeploymentId, "dep_"
 );
 
+id!(
+    /// One action on many runs.
+    JobId, "job_"
+);
+
 /// The fenced identity of one invocation: unique, and increasing across restarts, because a restart takes a new epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token {

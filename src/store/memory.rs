@@ -15,8 +15,8 @@ use super::{
     StoreError, Timer, UpdateView,
 };
 use crate::model::{
-    App, Batch, Deployment, Entry, EntryId, Event, EventId, FunctionId, Key, Loaded, RunHead, RunId, Text, Timestamp,
-    Wait,
+    App, Batch, Deployment, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded, RunHead, RunId, Text,
+    Timestamp, Wait,
 };
 
 /// A store in memory. A clone shares the tables, as a second connection would.
@@ -113,6 +113,18 @@ impl Store for MemoryStore {
 
     fn runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>> {
         self.ask(move |tables| Ok(tables.runs_page(&filter)))
+    }
+
+    fn count_runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.ask(move |tables| Ok(tables.runs_page(&RunFilter { limit: usize::MAX, ..filter }).len() as u64))
+    }
+
+    fn put_job(&self, job: Job) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.ask(move |tables| tables.put_job(job))
+    }
+
+    fn jobs(&self) -> BoxFuture<'_, Result<Vec<Job>, StoreError>> {
+        self.ask(|tables| Ok(tables.jobs.values().rev().cloned().collect()))
     }
 
     fn journal(&self, id: RunId) -> BoxFuture<'_, Result<Option<Journal>, StoreError>> {

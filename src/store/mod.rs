@@ -11,7 +11,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use crate::model::{
-    App, Attempt, Batch, Deployment, Entry, EntryId, Event, EventId, FunctionId, Key, Loaded, RunHead, RunId,
+    App, Attempt, Batch, Deployment, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded, RunHead, RunId,
     RunStatus, Settle, Signal, StateKey, StateRow, Text, Timestamp, Verdict, Wait,
 };
 
@@ -70,6 +70,15 @@ pub trait Store: Send + Sync + 'static {
 
     /// Runs that match, newest first, one page.
     fn runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>>;
+
+    /// How many runs match; the filter's `limit` does not count.
+    fn count_runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// Writes a job, new or as it stands now, and forgets the oldest that ended. Durable when it returns.
+    fn put_job(&self, job: Job) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Every job that is kept, newest first.
+    fn jobs(&self) -> BoxFuture<'_, Result<Vec<Job>, StoreError>>;
 
     /// A run's whole journal in order of creation, with its failed attempts and its early signals.
     fn journal(&self, id: RunId) -> BoxFuture<'_, Result<Option<Journal>, StoreError>>;

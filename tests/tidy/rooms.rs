@@ -37,7 +37,8 @@ const ROOMS: &[Room] = &[
     room(3, "processor", &[]),
     room(3, "cluster", &["processor"]),
     room(3, "catalog", &["cluster", "processor"]),
-    room(3, "api", &["catalog", "cluster", "processor"]),
+    room(3, "jobs", &["cluster", "processor"]),
+    room(3, "api", &["catalog", "cluster", "jobs", "processor"]),
     room(3, "dashboard", &[]),
     // Assembly.
     room(4, "config", &[]),

@@ -3,6 +3,7 @@
 
 mod app;
 mod event;
+mod job;
 mod journal;
 mod run;
 
@@ -11,6 +12,7 @@ use utoipa::ToSchema;
 
 pub use app::{AppJson, DeploymentJson, FunctionJson};
 pub use event::{EventJson, VerdictJson};
+pub use job::JobJson;
 pub use journal::{AttemptJson, EntryJson, JournalJson, SignalJson};
 pub use run::{HoldJson, ParentJson, RunJson};
 

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::limits;
 use crate::model::{
-    App, Attempt, Batch, Change, Deployment, DeploymentId, Entry, Event, EventId, FunctionId, RunHead, RunId, Signal,
-    StateKey, StateRow, Text, Timestamp, Verdict, Wait,
+    App, Attempt, Batch, Change, Deployment, DeploymentId, Entry, Event, EventId, FunctionId, Job, JobId, JobStatus,
+    RunHead, RunId, Signal, StateKey, StateRow, Text, Timestamp, Verdict, Wait,
 };
 use crate::store::{Ownership, StoreError, text};
 
@@ -33,6 +34,7 @@ pub(super) struct Tables {
     pub(super) state: BTreeMap<StateKey, StateRow>,
     pub(super) apps: BTreeMap<Text, App>,
     pub(super) deployments: BTreeMap<DeploymentId, Deployment>,
+    pub(super) jobs: BTreeMap<JobId, Job>,
     pub(super) secret: Option<[u8; 32]>,
 }
 
@@ -79,6 +81,15 @@ impl Tables {
             self.deployments.insert(deployment.id, deployment);
         }
         self.apps.insert(app.name.clone(), app);
+        Ok(())
+    }
+
+    /// Writes a job, and forgets the oldest that ended.
+    pub(super) fn put_job(&mut self, job: Job) -> Result<()> {
+        self.jobs.insert(job.id, job);
+        let ended = self.jobs.values().filter(|job| job.status != JobStatus::Running);
+        let old: Vec<JobId> = ended.rev().skip(limits::JOBS_KEPT_MAX).map(|job| job.id).collect();
+        self.jobs.retain(|id, _| !old.contains(id));
         Ok(())
     }
 

@@ -29,8 +29,8 @@ use super::{
     StoreError, Timer, UpdateView,
 };
 use crate::model::{
-    App, Batch, Deployment, Entry, EntryId, Event, EventId, FunctionId, Key, Loaded, RunHead, RunId, Text, Timestamp,
-    Wait,
+    App, Batch, Deployment, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded, RunHead, RunId, Text,
+    Timestamp, Wait,
 };
 
 /// The file in a data directory that a running server holds a lock on.
@@ -178,6 +178,18 @@ impl Store for SqliteStore {
 
     fn runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>> {
         self.people.read(move |db| query::runs(db, &filter)).boxed()
+    }
+
+    fn count_runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.people.read(move |db| query::count_runs(db, &filter)).boxed()
+    }
+
+    fn put_job(&self, job: Job) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer.write(move |db| registry::put_job(db, &job)).boxed()
+    }
+
+    fn jobs(&self) -> BoxFuture<'_, Result<Vec<Job>, StoreError>> {
+        self.people.read(registry::jobs).boxed()
     }
 
     fn journal(&self, id: RunId) -> BoxFuture<'_, Result<Option<Journal>, StoreError>> {

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use super::load::count;
 use super::rows::{self, Read, all, first};
 use super::sql;
-use crate::model::{Entry, EntryId, EntryKind, Event, EventId, FunctionId, RunHead, RunId, Text, Timestamp};
+use crate::model::{Entry, EntryId, EntryKind, Event, EventId, FunctionId, RunHead, RunId, RunStatus, Text, Timestamp};
 use crate::store::{Dump, EventFilter, EventView, Journal, RunFilter, RunView, SettledPage, StoreError, UpdateView};
 
 fn head(connection: &Connection, id: RunId) -> Read<Option<RunHead>> {
@@ -33,9 +33,7 @@ pub(super) fn run_named(connection: &Connection, function: &FunctionId, name: &T
 
 /// Runs that match, newest first. Statuses are asked for one by one, because each has its own stretch of an index.
 pub(super) fn runs(connection: &Connection, filter: &RunFilter) -> Read<Vec<RunHead>> {
-    let bound = |time: Option<Timestamp>| time.map(|time| first_run_at(connection, time)).transpose();
-    let from = bound(filter.since)?.unwrap_or(i64::MIN);
-    let before = bound(filter.until)?.unwrap_or(i64::MAX).min(filter.before_run_no.unwrap_or(i64::MAX));
+    let (from, before) = bounds(connection, filter)?;
     let (app, function, limit) = (&filter.app, &filter.function, count(filter.limit));
     let previous = filter.previous.map(|id| id.to_string());
     if filter.statuses.is_empty() {
@@ -49,11 +47,8 @@ pub(super) fn runs(connection: &Connection, filter: &RunFilter) -> Read<Vec<RunH
         };
         return all(connection, statement, params![before, app, function, from, limit], rows::run);
     }
-    let mut statuses = filter.statuses.clone();
-    statuses.sort_unstable();
-    statuses.dedup();
     let mut found = Vec::new();
-    for status in statuses {
+    for status in distinct(&filter.statuses) {
         if let Some(previous) = &previous {
             let row = params![before, app, function, from, limit, previous, status.as_str()];
             found.extend(all(connection, sql::RUNS_NEWEST_OF_PREVIOUS, row, rows::run)?);
@@ -65,6 +60,40 @@ pub(super) fn runs(connection: &Connection, filter: &RunFilter) -> Read<Vec<RunH
     found.sort_unstable_by_key(|run: &RunHead| std::cmp::Reverse(run.run_no));
     found.truncate(filter.limit);
     Ok(found)
+}
+
+/// How many runs match, status by status.
+pub(super) fn count_runs(connection: &Connection, filter: &RunFilter) -> Read<u64> {
+    let (from, before) = bounds(connection, filter)?;
+    let (app, function, previous) = (&filter.app, &filter.function, filter.previous.map(|id| id.to_string()));
+    let of = |statement, status: Option<&str>| -> Read<u64> {
+        let counted = match status {
+            Some(status) => {
+                let row = params![before, app, function, from, previous, status];
+                first(connection, statement, row, |row| row.next())?
+            }
+            None => first(connection, statement, params![before, app, function, from, previous], |row| row.next())?,
+        };
+        Ok(counted.unwrap_or(0))
+    };
+    if filter.statuses.is_empty() {
+        return of(sql::RUNS_COUNT, None);
+    }
+    distinct(&filter.statuses).into_iter().map(|status| of(sql::RUNS_COUNT_OF_STATUS, Some(status.as_str()))).sum()
+}
+
+/// The numbers of the runs that a filter can match: from the first on, and below the second.
+fn bounds(connection: &Connection, filter: &RunFilter) -> Read<(i64, i64)> {
+    let bound = |time: Option<Timestamp>| time.map(|time| first_run_at(connection, time)).transpose();
+    let from = bound(filter.since)?.unwrap_or(i64::MIN);
+    Ok((from, bound(filter.until)?.unwrap_or(i64::MAX).min(filter.before_run_no.unwrap_or(i64::MAX))))
+}
+
+fn distinct(statuses: &[RunStatus]) -> Vec<RunStatus> {
+    let mut statuses = statuses.to_vec();
+    statuses.sort_unstable();
+    statuses.dedup();
+    statuses
 }
 
 /// The least number from which on all runs were created at or after a time. Numbers are given in the order of creation,

@@ -6,7 +6,8 @@ use rusqlite::{Connection, params};
 use super::error::sorted;
 use super::rows::{Columns, Read, all, first};
 use super::sql;
-use crate::model::{App, Deployment, Payload};
+use crate::limits::JOBS_KEPT_MAX;
+use crate::model::{App, Deployment, Job, Payload};
 use crate::store::{Ownership, RegistryRows, StoreError, text};
 
 fn execute(connection: &Connection, statement: &str, row: &[&dyn rusqlite::ToSql]) -> Result<usize, StoreError> {
@@ -61,6 +62,49 @@ pub(super) fn delete_app(connection: &Connection, app: &str) -> Result<bool, Sto
 /// Every app and every deployment.
 pub(super) fn registry(connection: &Connection) -> Read<RegistryRows> {
     Ok((all(connection, sql::APPS, [], app)?, all(connection, sql::DEPLOYMENTS, [], deployment)?))
+}
+
+/// Writes a job, and forgets the oldest that ended.
+pub(super) fn put_job(connection: &Connection, job: &Job) -> Result<(), StoreError> {
+    let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let row = params![
+        job.id.to_string(),
+        job.action.as_str(),
+        json(&job.filter)?,
+        json(&job.options)?,
+        job.status.as_str(),
+        count(job.total),
+        count(job.done),
+        count(job.failed),
+        job.last_error.as_deref().map(text::prose),
+        job.position,
+        job.created_at.0,
+        job.ended_at.map(|at| at.0)
+    ];
+    execute(connection, sql::JOB_PUT, row)?;
+    execute(connection, sql::JOBS_FORGET, params![JOBS_KEPT_MAX as i64]).map(drop)
+}
+
+/// Every job, newest first.
+pub(super) fn jobs(connection: &Connection) -> Read<Vec<Job>> {
+    all(connection, sql::JOBS, [], job)
+}
+
+fn job(row: &mut Columns<'_>) -> Read<Job> {
+    Ok(Job {
+        id: row.next()?,
+        action: row.next()?,
+        filter: row.json()?.unwrap_or_default(),
+        options: row.json()?.unwrap_or_default(),
+        status: row.next()?,
+        total: row.next()?,
+        done: row.next()?,
+        failed: row.next()?,
+        last_error: row.next()?,
+        position: row.next()?,
+        created_at: row.next()?,
+        ended_at: row.next()?,
+    })
 }
 
 fn app(row: &mut Columns<'_>) -> Read<App> {

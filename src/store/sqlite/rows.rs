@@ -7,9 +7,9 @@ use rusqlite::{Connection, Params, Row};
 
 use super::error::sorted;
 use crate::model::{
-    Attempt, DeploymentId, Entry, EntryKind, EntryStatus, Event, EventId, FunctionId, Origin, Outcome, ParentLink,
-    Payload, Previous, QueuePlace, RunHead, RunId, RunStatus, Signal, StateKey, StateRow, Text, Timestamp, Token,
-    TriggerKind, Verdict, Wait, WaitIndex,
+    Attempt, DeploymentId, Entry, EntryKind, EntryStatus, Event, EventId, FunctionId, JobAction, JobId, JobStatus,
+    Origin, Outcome, ParentLink, Payload, Previous, QueuePlace, RunHead, RunId, RunStatus, Signal, StateKey, StateRow,
+    Text, Timestamp, Token, TriggerKind, Verdict, Wait, WaitIndex,
 };
 use crate::store::{StoreError, UpdateView};
 
@@ -137,6 +137,9 @@ columns! {
     EventId: value => value.as_str().ok()?.parse().ok(),
     DeploymentId: value => value.as_str().ok()?.parse().ok(),
     RunStatus: value => RunStatus::parse(value.as_str().ok()?),
+    JobId: value => value.as_str().ok()?.parse().ok(),
+    JobAction: value => JobAction::parse(value.as_str().ok()?),
+    JobStatus: value => JobStatus::parse(value.as_str().ok()?),
     Token: value => value.as_str().ok()?.parse().ok(),
     Origin: value => Origin::parse(value.as_str().ok()?),
     TriggerKind: value => TriggerKind::parse(value.as_str().ok()?),

@@ -9,6 +9,7 @@ mod events;
 mod forks;
 mod functions;
 mod invocations;
+mod jobs;
 mod runs;
 mod sagas;
 mod signals;

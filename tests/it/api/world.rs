@@ -10,6 +10,7 @@ use backstitch_server::catalog;
 use backstitch_server::clock::{Clock, SystemClock};
 use backstitch_server::cluster::Cluster;
 use backstitch_server::dispatch::{Discovery, Drift, Egress, HttpClient, HttpInvoker};
+use backstitch_server::jobs;
 use backstitch_server::limits::{POLLS_MAX, WATCHES_MAX};
 use backstitch_server::model::{Home, RunId, Span};
 use backstitch_server::processor;
@@ -31,6 +32,9 @@ pub(super) struct World {
     pub(super) stop: watch::Sender<bool>,
     pub(super) drain: watch::Sender<bool>,
     pub(super) peer: Peer,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) cluster: Cluster,
+    pub(super) clock: Arc<dyn Clock>,
     _tasks: Vec<JoinHandle<()>>,
 }
 
@@ -78,12 +82,19 @@ impl World {
             every: Span::minutes(60),
             stop: draining.clone(),
         });
+        let (jobs, runner) = jobs::open(jobs::Parts {
+            store: store.clone(),
+            cluster: cluster.clone(),
+            clock: clock.clone(),
+            stop: stopping.clone(),
+        });
         let router = api::router(Doors {
-            store,
-            cluster,
+            store: store.clone(),
+            cluster: cluster.clone(),
             catalog: catalog.clone(),
+            jobs,
             secrets: secrets.clone(),
-            clock,
+            clock: clock.clone(),
             environment: "test".into(),
             guard,
             stop: stopping,
@@ -94,7 +105,7 @@ impl World {
         let peer = Peer::start(shop).await;
         catalog.register("shop", &peer.url(), Vec::new()).await.unwrap();
         let partition = tokio::spawn(async move { partition.await.unwrap().unwrap() });
-        World { router, secrets, stop, drain, peer, _tasks: vec![partition, keeper] }
+        World { router, secrets, stop, drain, peer, store, cluster, clock, _tasks: vec![partition, keeper, runner] }
     }
 
     pub(super) async fn get(&self, path: &str) -> Answer {

@@ -141,3 +141,31 @@ async fn a_closed_pipe_is_no_error() {
     let ended = run(head).await.expect(0, &[]);
     assert!(!ended.err.contains("error") && !ended.err.contains("panicked"), "{ended:?}");
 }
+
+#[tokio::test]
+async fn runs_are_forked_one_by_one_and_many_at_once() {
+    let (world, _app) = world().await;
+    world.run(&["call", "shop/fail", "7", "--run-id", "f"]).await.expect(1, &[]);
+    let plan = world.run(&["retry", "shop/fail/f", "--dry-run"]).await.expect(0, &["nothing was started"]);
+    assert_eq!(plan.out, "", "it has no entries that could be kept");
+    let forked = world.run(&["fork", "shop/fail/f", "--input", "8", "--json"]).await.expect(0, &[]).json();
+    let id = forked["id"].as_str().unwrap();
+    world.run(&["run", id]).await.expect(0, &["forked from run_"]);
+    world.run(&["fork", id, "--at", "nothing"]).await.expect(4, &["nothing"]);
+    world.run(&["fork", id, "--edit", "nonsense"]).await.expect(2, &["ENTRY=JSON"]);
+    world.run(&["call", "shop/echo", "1", "--run-id", "e"]).await.expect(0, &[]);
+    world.run(&["retry", "shop/echo/e"]).await.expect(4, &["fork it instead"]);
+
+    world.run(&["jobs"]).await.expect(0, &["no jobs yet"]);
+    world.run(&["jobs", "start", "retry"]).await.expect(2, &["say which runs"]);
+    let matching = ["jobs", "start", "fork", "--function", "shop/echo", "--status", "completed"];
+    let dry: Vec<&str> = matching.iter().copied().chain(["--dry-run"]).collect();
+    world.run(&dry).await.expect(0, &["1 runs match; nothing was done"]);
+    let json: Vec<&str> = matching.iter().copied().chain(["--json"]).collect();
+    let job = world.run(&json).await.expect(0, &[]).json();
+    let job = job["id"].as_str().unwrap();
+    while world.run(&["jobs", "show", job, "--json"]).await.expect(0, &[]).json()["status"] == "running" {}
+    world.run(&["jobs", "show", job]).await.expect(0, &["done", "1 done, 0 failed, of 1"]);
+    world.run(&["jobs", "stop", job]).await.expect(0, &["done"]);
+    world.run(&["jobs"]).await.expect(0, &[job]);
+}

@@ -99,7 +99,8 @@ impl Pair {
 
     async fn list(&mut self, dice: &mut Dice) {
         let (runs, events) = (self.world.run_filter(dice), self.world.event_filter(dice));
-        both!(self, runs(runs)).unwrap();
+        both!(self, runs(runs.clone())).unwrap();
+        both!(self, count_runs(runs)).unwrap();
         both!(self, events(events)).unwrap();
         both!(self, scanning_waits(0)).unwrap();
         let (app, after) = (World::app_name(dice), dice.below(4) as i64);
@@ -140,6 +141,9 @@ impl Pair {
             both!(self, delete_app(name)).unwrap();
         }
         both!(self, registry()).unwrap();
+        let job = self.world.job(dice);
+        both!(self, put_job(job)).unwrap();
+        both!(self, jobs()).unwrap();
     }
 }
 

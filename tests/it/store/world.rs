@@ -4,9 +4,9 @@
 use backstitch_server::limits::PAYLOAD_INLINE_BYTES_MAX;
 use backstitch_server::model::{
     App, Attempt, Change, Deployment, DeploymentId, DeploymentLimits, Entry, EntryKind, EntryStatus, Event, EventId,
-    FunctionConfig, FunctionId, Hold, HoldKind, Key, Manifest, MarkKey, MarkScope, Origin, Outcome, ParentLink,
-    Payload, Previous, QueuePlace, RetryPolicy, RunHead, RunId, RunStatus, Signal, Span, StateKey, StateRow, Text,
-    Timestamp, Token, TriggerKind, Verdict, Wait, WaitIndex,
+    FunctionConfig, FunctionId, Hold, HoldKind, Job, JobAction, JobFilter, JobId, JobOptions, JobStatus, Key, Manifest,
+    MarkKey, MarkScope, Origin, Outcome, ParentLink, Payload, Previous, QueuePlace, RetryPolicy, RunHead, RunId,
+    RunStatus, Signal, Span, StateKey, StateRow, Text, Timestamp, Token, TriggerKind, Verdict, Wait, WaitIndex,
 };
 use backstitch_server::store::{EventFilter, RunFilter, Timer, TimerKey};
 
@@ -488,6 +488,24 @@ impl World {
             paused: std::collections::BTreeSet::new(),
         };
         (app, deployment)
+    }
+
+    /// A job, new or known.
+    pub(super) fn job(&mut self, dice: &mut Dice) -> Job {
+        Job {
+            id: JobId::new(Timestamp(5), dice.below(4) as u64, 0),
+            action: JobAction::Retry,
+            filter: JobFilter { app: Some("shop".into()), status: vec![RunStatus::Failed], ..JobFilter::default() },
+            options: JobOptions { at: Some("a".into()) },
+            status: *dice.pick(&[JobStatus::Running, JobStatus::Done, JobStatus::Stopped]),
+            total: 9,
+            done: dice.below(5) as u64,
+            failed: dice.below(3) as u64,
+            last_error: dice.some(|_| "refused".to_owned()),
+            position: dice.below(99) as i64,
+            created_at: Timestamp(5),
+            ended_at: dice.some(|_| Timestamp(9)),
+        }
     }
 
     /// The name of an app.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use backstitch_server::model::{
-    App, Batch, Deployment, Entry, EntryId, Event, EventId, FunctionId, Key, Loaded, RunHead, RunId, Text, Timestamp,
-    Wait,
+    App, Batch, Deployment, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded, RunHead, RunId, Text,
+    Timestamp, Wait,
 };
 use backstitch_server::store::{
     Commit, Dump, EventFilter, EventView, Journal, Ownership, RegistryRows, RunFilter, RunView, SettledPage, Store,
@@ -169,6 +169,18 @@ impl<S: Store> Store for FaultStore<S> {
 
     fn runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>> {
         self.inner.runs(filter)
+    }
+
+    fn count_runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.inner.count_runs(filter)
+    }
+
+    fn put_job(&self, job: Job) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.inner.put_job(job)
+    }
+
+    fn jobs(&self) -> BoxFuture<'_, Result<Vec<Job>, StoreError>> {
+        self.inner.jobs()
     }
 
     fn journal(&self, id: RunId) -> BoxFuture<'_, Result<Option<Journal>, StoreError>> {
