@@ -154,10 +154,10 @@ describe("client", () => {
 
   test("jobs are started, counted, watched and stopped", async () => {
     replies = [
-      { status: 200, body: { count: 12 } },
+      { status: 200, body: { total: 12 } },
       { status: 202, body: { id: "job_1" } },
       { status: 200, body: { id: "job_1", status: "running", done: 3, failed: 0, total: 12 } },
-      { status: 200, body: { id: "job_1", status: "completed", done: 12, failed: 1, total: 12 } },
+      { status: 200, body: { id: "job_1", status: "done", done: 12, failed: 1, total: 12 } },
       { status: 200, body: {} },
     ];
     const job = { action: "retry", filter: { status: "failed", app: "shop" } } as const;
@@ -166,7 +166,7 @@ describe("client", () => {
     assert.equal((await handle.ended()).failed, 1);
     await handle.stop();
     assert.deepEqual(requests.map((r) => `${r.method} ${r.path}`), ["POST /v1/jobs", "POST /v1/jobs", "GET /v1/jobs/job_1", "GET /v1/jobs/job_1", "DELETE /v1/jobs/job_1"]);
-    assert.deepEqual(requests[0]?.body, { ...job, dryRun: true });
+    assert.deepEqual(requests[0]?.body, { action: "retry", filter: { status: ["failed"], app: "shop" }, dryRun: true });
   });
 
   test("awakeables are resolved and rejected; a name that nobody has is null", async () => {

@@ -136,8 +136,10 @@ export class Client {
   async job(job: Job & { dryRun: true }): Promise<number>;
   async job(job: Job): Promise<JobHandle>;
   async job(job: Job & { dryRun?: boolean }): Promise<JobHandle | number> {
-    const { body } = await this.#http.send({ method: "POST", path: "/v1/jobs", body: job });
-    return job.dryRun === true ? Number(body?.count ?? body) : new JobHandle(body.id, this.#http);
+    const { status } = job.filter;
+    const filter = { ...job.filter, ...(status === undefined ? {} : { status: [status].flat() }) };
+    const { body } = await this.#http.send({ method: "POST", path: "/v1/jobs", body: { ...job, filter } });
+    return job.dryRun === true ? Number(body.total) : new JobHandle(body.id, this.#http);
   }
 
   /** The job of an id. */

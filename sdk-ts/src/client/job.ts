@@ -11,6 +11,8 @@ export interface RunFilter {
   status?: string | readonly string[];
   app?: string;
   function?: string;
+  /** The run that they go on from. */
+  previous?: string;
   since?: string;
   until?: string;
 }
@@ -26,7 +28,7 @@ export interface Job {
 /** How far a job is. */
 export interface JobStatus {
   readonly id: string;
-  /** `running` until it has ended. */
+  /** `running`, then `done`, or `stopped` by somebody. */
   readonly status: string;
   /** How many runs it has dealt with, with how many that failed, and how many there are. */
   readonly done: number;
