@@ -279,6 +279,10 @@ pub const SYNC_DEV_MS: u64 = 2_000;
 /// Apps that one server keeps: each is asked at every sync.
 pub const APPS_MAX: usize = 1_000;
 
+/// Deployments of one app that are kept although nothing needs them: enough to see what there was, and for a rollback to find
+/// the one that it knows.
+pub const DEPLOYMENTS_KEPT_MAX: usize = 20;
+
 /// Requests about apps that may wait, and questions to apps that do.
 pub const CATALOG_QUEUE_MAX: usize = 1_024;
 

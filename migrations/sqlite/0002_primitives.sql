@@ -23,6 +23,14 @@ alter table runs add column value blob;
 create index runs_queue on runs (queue_key, queue_order) where queue_key is not null;
 create index runs_previous on runs (previous) where previous is not null;
 
+-- Runs that are pinned to a deployment, by where they stand: how many are still on it is counted without the others.
+create index runs_deployment on runs (deployment, status) where deployment is not null;
+
+-- When a deployment was last found to be its app's newest, and what somebody wants to become of it: 'active', 'draining'
+-- (retired as soon as its last run has ended), 'retired'.
+alter table deployments add column seen_at integer not null default 0;
+alter table deployments add column state text not null default 'active';
+
 -- Functions of an app that are paused: a list of ids.
 alter table apps add column paused blob;
 

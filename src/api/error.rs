@@ -14,6 +14,7 @@ use crate::dialect::native::{ManifestError, ReportError};
 use crate::dispatch::DiscoveryError;
 use crate::engine::Refusal;
 use crate::jobs::JobError;
+use crate::model::NoTarget;
 use crate::processor::Declined;
 use crate::store::StoreError;
 
@@ -53,6 +54,8 @@ pub enum Code {
     UnknownJob,
     /// 404: there is no such app.
     UnknownApp,
+    /// 404: the app has no such deployment.
+    UnknownDeployment,
     /// 405: the address exists, for other methods.
     MethodNotAllowed,
     /// 408: the body did not arrive in time.
@@ -73,6 +76,12 @@ pub enum Code {
     TooManySignals,
     /// 409: there are as many apps as one server keeps.
     TooManyApps,
+    /// 409: new runs begin on the deployment.
+    CurrentDeployment,
+    /// 409: runs that have not ended are pinned to the deployment.
+    DeploymentInUse,
+    /// 409: the run cannot be moved there.
+    CannotMove,
     /// 409: the invocation is not the run's current one.
     Stale,
     /// 413: the body, or one value in it, is too large.
@@ -113,7 +122,8 @@ impl Code {
             | Code::UnknownEntry
             | Code::UnknownEvent
             | Code::UnknownJob
-            | Code::UnknownApp => StatusCode::NOT_FOUND,
+            | Code::UnknownApp
+            | Code::UnknownDeployment => StatusCode::NOT_FOUND,
             Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Code::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Code::Conflict
@@ -124,6 +134,9 @@ impl Code {
             | Code::AlreadySettled
             | Code::TooManySignals
             | Code::TooManyApps
+            | Code::CurrentDeployment
+            | Code::DeploymentInUse
+            | Code::CannotMove
             | Code::Stale => StatusCode::CONFLICT,
             Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -281,9 +294,21 @@ impl From<Refusal> for Problem {
             Refusal::TooManySignals { .. } => Problem::new(Code::TooManySignals, detail),
             Refusal::NothingToUndo(..) => Problem::new(Code::NothingToUndo, detail),
             Refusal::AlreadySettled => Problem::new(Code::AlreadySettled, detail),
+            Refusal::CannotMove(_, NoTarget::Unknown(..)) => Problem::new(Code::UnknownDeployment, detail),
+            Refusal::CannotMove(..) => Problem::new(Code::CannotMove, detail),
             Refusal::NotHeld(..) => Problem::new(Code::NotHeld, detail),
             Refusal::Internal(cause) => Problem::internal(cause),
         }
+    }
+}
+
+impl From<NoTarget> for Problem {
+    fn from(why: NoTarget) -> Problem {
+        let code = match why {
+            NoTarget::Unknown(..) => Code::UnknownDeployment,
+            _ => Code::CannotMove,
+        };
+        Problem::new(code, format!("failed to move the runs: {why}"))
     }
 }
 
@@ -316,6 +341,9 @@ impl From<CatalogError> for Problem {
         match error {
             CatalogError::Unknown(_) => Problem::new(Code::UnknownApp, detail),
             CatalogError::UnknownFunction(_) => Problem::new(Code::UnknownFunction, detail),
+            CatalogError::UnknownDeployment(..) => Problem::new(Code::UnknownDeployment, detail),
+            CatalogError::CurrentDeployment(..) => Problem::new(Code::CurrentDeployment, detail),
+            CatalogError::DeploymentInUse { .. } => Problem::new(Code::DeploymentInUse, detail),
             CatalogError::Name => Problem::field(FieldError::of("app", detail)),
             CatalogError::TooMany => Problem::new(Code::TooManyApps, detail),
             CatalogError::Discovery(error) => error.into(),

@@ -27,14 +27,14 @@ pub(super) fn routes() -> OpenApiRouter<Doors> {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = NewJob)]
 struct NewJobJson {
-    /// `cancel`, `kill`, `pause`, `resume`, `retry` or `fork`.
+    /// `cancel`, `kill`, `pause`, `resume`, `retry`, `fork` or `move`.
     #[schema(value_type = String)]
     action: JobAction,
-    /// Which runs: `{"status": [], "app", "function", "previous", "since", "until"}`; what is left out matches all. Without
-    /// statuses, those that the action can be about.
+    /// Which runs: `{"status": [], "app", "function", "deployment", "previous", "since", "until"}`; what is left out matches
+    /// all. Without statuses, those that the action can be about.
     #[schema(value_type = Object)]
     filter: JobFilter,
-    /// Of a fork: `{"at": entry id}`.
+    /// Of a fork: `{"at": entry id}`. Of a move: `{"to": "current" or a deployment's id}`.
     #[serde(default)]
     #[schema(value_type = Object)]
     options: JobOptions,
@@ -63,16 +63,27 @@ pub struct JobCountJson {
 async fn create(State(doors): State<Doors>, headers: HeaderMap, body: axum::body::Body) -> Result<Response, Problem> {
     let received = body::receive(&headers, body, SMALL_BODY_BYTES_MAX, false).await?;
     let NewJobJson { action, filter, options, dry_run } = received.json()?;
-    if options != JobOptions::default() && action != JobAction::Fork {
-        let detail = format!("are for forks; the action is `{}`", action.as_str());
-        return Err(Problem::field(FieldError::at("/options", detail)));
-    }
+    check(action, &options)?;
     if dry_run {
         let total = jobs::count(&*doors.store, action, &filter).await?;
         return Ok(Json(JobCountJson { total }).into_response());
     }
     let job = doors.jobs.create(NewJob { action, filter, options }).await?;
     Ok((StatusCode::ACCEPTED, Json(JobJson::from(&job))).into_response())
+}
+
+/// Options belong to their action.
+fn check(action: JobAction, options: &JobOptions) -> Result<(), Problem> {
+    let wrong = |pointer: &str, detail: String| Err(Problem::field(FieldError::at(pointer, detail)));
+    let word = action.as_str();
+    if options.at.is_some() && action != JobAction::Fork {
+        return wrong("/options/at", format!("is for forks; the action is `{word}`"));
+    }
+    match (action, options.to) {
+        (JobAction::Move, None) => wrong("/options/to", "is missing: `current`, or the id of a deployment".to_owned()),
+        (JobAction::Move, Some(_)) | (_, None) => Ok(()),
+        (_, Some(_)) => wrong("/options/to", format!("is for moves; the action is `{word}`")),
+    }
 }
 
 /// List jobs, newest first: those that run, and the last that have ended.

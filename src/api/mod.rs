@@ -11,6 +11,7 @@ mod apps;
 mod awakeables;
 mod body;
 mod cursor;
+mod deployments;
 mod doors;
 mod error;
 mod events;
@@ -85,6 +86,7 @@ fn described() -> OpenApiRouter<Doors> {
         .merge(updates::routes())
         .merge(awakeables::routes())
         .merge(apps::routes())
+        .merge(deployments::routes())
         .merge(invocations::routes())
         .merge(jobs::routes())
         .merge(health::routes())

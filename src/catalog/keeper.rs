@@ -14,7 +14,9 @@ use super::healing::{Healer, News};
 use super::{CatalogError, Parts, Reply, Request, Synced};
 use crate::dispatch::{Discovered, DiscoveryError};
 use crate::limits::{APPS_MAX, CATALOG_QUEUE_MAX, NAME_BYTES_MAX, SYNC_MS, SYNC_PARALLEL_MAX};
-use crate::model::{App, Deployment, DeploymentId, FunctionId, Registry, Text, Timestamp, derive, partition_key};
+use crate::model::{
+    App, Deployment, DeploymentId, DeploymentState, FunctionId, Registry, Text, Timestamp, derive, partition_key,
+};
 
 /// A question to an app.
 struct Question {
@@ -37,7 +39,7 @@ enum Asker {
 type Asked = (Question, Result<Discovered, DiscoveryError>);
 
 pub(super) struct Keeper {
-    parts: Parts,
+    pub(super) parts: Parts,
     requests: mpsc::Receiver<Request>,
     waiting: VecDeque<Question>,
     asking: FuturesUnordered<BoxFuture<'static, Asked>>,
@@ -67,7 +69,10 @@ impl Keeper {
                 Some(request) = self.requests.recv(), if self.waiting.len() < CATALOG_QUEUE_MAX => self.take(request).await,
                 Some(asked) = self.asking.next() => self.answered(asked).await,
                 Some(app) = self.parts.drift.recv() => self.ask_routinely(&app),
-                _ = ticks.tick() => self.ask_all(),
+                _ = ticks.tick() => {
+                    self.ask_all();
+                    self.tidy().await;
+                }
                 () = self.healer.work() => {}
             }
         }
@@ -85,6 +90,8 @@ impl Keeper {
             },
             Request::Remove { app, reply } => answer(reply, self.remove(app).await),
             Request::Pause { function, paused, reply } => answer(reply, self.pause(&function, paused).await),
+            Request::Drain { app, deployment, reply } => answer(reply, self.drain(&app, deployment).await),
+            Request::Retire { app, deployment, reply } => answer(reply, self.retire(&app, deployment).await),
         }
     }
 
@@ -99,7 +106,7 @@ impl Keeper {
         Ok(())
     }
 
-    fn registry(&self) -> Arc<Registry> {
+    pub(super) fn registry(&self) -> Arc<Registry> {
         self.parts.registry.borrow().clone()
     }
 
@@ -173,7 +180,7 @@ impl Keeper {
         let deployment = deployment(&registry, name, created_at, now, found.manifest, found.url);
         let known = before.filter(|row| row.url == url && row.headers == headers && row.sync_error.is_none());
         let same = known.is_some_and(|row| row.current == Some(deployment.id))
-            && registry.deployments.get(&deployment.id).is_some_and(|known| **known == deployment);
+            && registry.deployments.get(&deployment.id).is_some_and(|known| is_as_before(known, &deployment));
         let news = if same { news } else { news.max(News::Changed) };
         let app = App {
             name: name.clone(),
@@ -194,12 +201,13 @@ impl Keeper {
         self.healer.heal(name.clone(), news, deployment.clone());
         if !same {
             log_change(&deployment, &found.warnings);
+            self.tidy().await;
         }
         Ok(Synced { app, deployment, warnings: found.warnings, changed: !same })
     }
 
     /// Replaces the registry as a whole.
-    fn publish(&self, registry: Registry) {
+    pub(super) fn publish(&self, registry: Registry) {
         self.parts.registry.send_replace(Arc::new(registry));
     }
 
@@ -295,7 +303,14 @@ fn deployment(
     let cause = derive(&[app.as_bytes(), manifest.version.as_bytes(), url.as_bytes()]);
     let id = DeploymentId::new(app_created_at, cause, partition_key(&[app.as_bytes()]));
     let created_at = registry.deployments.get(&id).map_or(now, |known| known.created_at);
-    Deployment { id, app: app.clone(), manifest, url, created_at }
+    // Whatever was wanted of it before: it is the newest now.
+    let state = DeploymentState::Active;
+    Deployment { id, app: app.clone(), manifest, url, created_at, seen_at: now, state }
+}
+
+/// Whether a deployment is what it was, but for having been seen again.
+fn is_as_before(known: &Deployment, deployment: &Deployment) -> bool {
+    *known == Deployment { seen_at: known.seen_at, ..deployment.clone() }
 }
 
 fn log_change(deployment: &Deployment, warnings: &[String]) {

@@ -4,6 +4,7 @@
 //! One loop does all of it, one write at a time, so that two requests about one app cannot cross. It decides nothing
 //! about runs: it asks their owners to resume them.
 
+mod deployments;
 mod error;
 mod healing;
 mod keeper;
@@ -13,13 +14,14 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+pub use deployments::open_runs;
 pub use error::CatalogError;
 
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::dispatch::Discovery;
 use crate::limits::CATALOG_QUEUE_MAX;
-use crate::model::{App, Deployment, FunctionId, Home, Registry, Span, Text};
+use crate::model::{App, Deployment, DeploymentId, FunctionId, Home, Registry, Span, Text};
 use crate::store::{Store, StoreError};
 
 /// Everything that the catalog's loop works with.
@@ -103,6 +105,19 @@ impl Catalog {
         self.ask(|reply| Request::Pause { function, paused, reply }).await
     }
 
+    /// Takes a deployment out of use as soon as its last run has ended. Durable when it returns; retired at once if there is
+    /// none.
+    pub async fn drain(&self, app: &str, deployment: DeploymentId) -> Result<Arc<Deployment>, CatalogError> {
+        let app = app.into();
+        self.ask(|reply| Request::Drain { app, deployment, reply }).await
+    }
+
+    /// Takes a deployment out of use that no run is pinned to. Durable when it returns.
+    pub async fn retire(&self, app: &str, deployment: DeploymentId) -> Result<Arc<Deployment>, CatalogError> {
+        let app = app.into();
+        self.ask(|reply| Request::Retire { app, deployment, reply }).await
+    }
+
     /// What is registered now.
     pub fn registry(&self) -> Arc<Registry> {
         self.registry.borrow().clone()
@@ -129,4 +144,6 @@ enum Request {
     Sync { app: Text, reply: Reply<Synced> },
     Remove { app: Text, reply: Reply<bool> },
     Pause { function: FunctionId, paused: bool, reply: Reply<bool> },
+    Drain { app: Text, deployment: DeploymentId, reply: Reply<Arc<Deployment>> },
+    Retire { app: Text, deployment: DeploymentId, reply: Reply<Arc<Deployment>> },
 }

@@ -1,4 +1,4 @@
-//! `backstitch apps`: lists, registers, fetches and forgets apps.
+//! `backstitch apps`: lists, registers, fetches and forgets apps. What is done with their deployments stands in `deployments`.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,11 @@ use super::client::Client;
 use super::exit::usage;
 use super::style::{BAD, BOLD, DIM, styled};
 use super::table::{print, table};
-use super::{Exit, discovery, screen};
+use super::{Exit, deployments, discovery, screen};
 use crate::api::view::{AppJson, PageJson};
 use crate::config::ClientFlags;
 
-/// List, register, fetch and forget apps.
+/// List, register, fetch and forget apps, and see to their deployments.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Apps {
@@ -31,6 +31,10 @@ enum Command {
     Add(Add),
     Sync(Sync),
     Remove(Remove),
+    Deployments(deployments::Deployments),
+    Drain(deployments::Drain),
+    Retire(deployments::Retire),
+    Move(deployments::Move),
 }
 
 /// List apps with their functions.
@@ -92,6 +96,10 @@ impl Apps {
             Some(Command::Add(add)) => add.execute().await,
             Some(Command::Sync(sync)) => sync.execute().await,
             Some(Command::Remove(remove)) => remove.execute().await,
+            Some(Command::Deployments(deployments)) => deployments.execute().await,
+            Some(Command::Drain(drain)) => drain.execute().await,
+            Some(Command::Retire(retire)) => retire.execute().await,
+            Some(Command::Move(runs)) => runs.execute().await,
         }
     }
 }

@@ -49,7 +49,7 @@ struct List {
     after_help = "Example: backstitch jobs start retry --status failed --function shop/order --since 1d --dry-run"
 )]
 struct Start {
-    /// What to do: cancel, kill, pause, resume, retry or fork.
+    /// What to do: cancel, kill, pause, resume, retry, fork or move.
     action: String,
     #[command(flatten)]
     matching: Matching,
@@ -59,6 +59,9 @@ struct Start {
     /// Of a fork: the entry to do again.
     #[arg(long, value_name = "ENTRY")]
     at: Option<String>,
+    /// Of a move: a deployment's id, or `current`.
+    #[arg(long, value_name = "DEPLOYMENT")]
+    to: Option<String>,
     /// Only count.
     #[arg(long)]
     dry_run: bool,
@@ -142,21 +145,18 @@ impl Start {
     async fn execute(self) -> Result<Exit> {
         let filter = self.matching.filter()?;
         if !self.all && filter.is_empty() {
-            return Err(usage("say which runs: --status, --app, --function, --since or --until; or --all"));
+            return Err(usage(
+                "say which runs: --status, --app, --function, --deployment, --since or --until; or --all",
+            ));
         }
         let mut body = serde_json::json!({ "action": self.action, "filter": filter, "dryRun": self.dry_run });
-        if let Some(at) = self.at {
-            body["options"] = serde_json::json!({ "at": at });
+        let options = [("at", self.at), ("to", self.to)];
+        for (name, value) in options.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+            body["options"][name] = value.into();
         }
         let client = Client::new(self.flags)?;
         if self.dry_run {
-            let count: JobCountJson = client.write(Method::POST, &["v1", "jobs"], &[], &body).await?;
-            if self.json {
-                screen::json(&count)?;
-            } else {
-                screen::line(format!("{} runs match; nothing was done", count.total))?;
-            }
-            return Ok(Exit::Done);
+            return counted(&client.write(Method::POST, &["v1", "jobs"], &[], &body).await?, self.json);
         }
         let job: JobJson = client.write(Method::POST, &["v1", "jobs"], &[], &body).await?;
         show(&job, self.json)
@@ -177,7 +177,18 @@ impl Stop {
     }
 }
 
-fn show(job: &JobJson, json: bool) -> Result<Exit> {
+/// How many runs an action would be about.
+pub(super) fn counted(count: &JobCountJson, json: bool) -> Result<Exit> {
+    if json {
+        screen::json(count)?;
+    } else {
+        screen::line(format!("{} runs match; nothing was done", count.total))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// How far a job has come.
+pub(super) fn show(job: &JobJson, json: bool) -> Result<Exit> {
     if json {
         screen::json(job)?;
         return Ok(Exit::Done);

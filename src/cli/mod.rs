@@ -11,6 +11,7 @@ mod cancel;
 mod child;
 mod client;
 mod completions;
+mod deployments;
 mod dev;
 mod discovery;
 mod doctor;
@@ -23,6 +24,7 @@ mod input;
 mod jobs;
 mod keys;
 mod kill;
+mod moving;
 mod news;
 mod pause;
 mod reference;
@@ -80,6 +82,7 @@ enum Command {
     Kill(kill::Kill),
     Pause(pause::Pause),
     Resume(resume::Resume),
+    Move(moving::Move),
     Retry(fork::Retry),
     Fork(fork::Fork),
     Settle(settle::Settle),
@@ -130,6 +133,7 @@ fn execute(command: Command) -> anyhow::Result<Exit> {
             Command::Kill(command) => command.execute().await,
             Command::Pause(command) => command.execute().await,
             Command::Resume(command) => command.execute().await,
+            Command::Move(command) => command.execute().await,
             Command::Retry(command) => command.execute().await,
             Command::Fork(command) => command.execute().await,
             Command::Settle(command) => command.execute().await,

@@ -103,6 +103,9 @@ pub(super) struct Matching {
     /// Only of this function: its id, or app/function.
     #[arg(long)]
     function: Option<String>,
+    /// Only pinned to this deployment.
+    #[arg(long)]
+    deployment: Option<String>,
     /// Only created since: a time (RFC 3339), or how long ago (1h).
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
@@ -129,6 +132,7 @@ impl Matching {
         add("status", (!self.status.is_empty()).then(|| self.status.join(",")));
         add("app", app);
         add("function", function);
+        add("deployment", self.deployment.clone());
         add("since", self.since.as_deref().map(|text| time("--since", text)).transpose()?);
         add("until", self.until.as_deref().map(|text| time("--until", text)).transpose()?);
         Ok(filters)

@@ -1,8 +1,8 @@
 //! What goes into the engine and what comes out: commands, transitions, replies, refusals. All of it plain data.
 
 use crate::model::{
-    Answer, Change, Checkpoint, EntryId, EventDraft, EventId, FunctionId, Hold, Key, News, Payload, RunId, RunStatus,
-    Settle, Span, StateKey, Text, Timestamp, Token,
+    Answer, Change, Checkpoint, DeploymentId, EntryId, EventDraft, EventId, FunctionId, Hold, Key, MoveTo, News,
+    NoTarget, Payload, RunId, RunStatus, Settle, Span, StateKey, Text, Timestamp, Token,
 };
 
 /// What someone wants of a partition.
@@ -77,6 +77,13 @@ pub enum Command {
         /// The run.
         run: RunId,
     },
+    /// Move a run to another deployment of its app, and lift the hold that its old one led to.
+    Move {
+        /// The run.
+        run: RunId,
+        /// Where to.
+        to: MoveTo,
+    },
     /// Settle a compensation by hand.
     SettleEntry {
         /// The run.
@@ -148,6 +155,7 @@ impl Command {
             | Command::Kill { run }
             | Command::Pause { run }
             | Command::Resume { run }
+            | Command::Move { run, .. }
             | Command::SettleEntry { run, .. }
             | Command::Explain { run }
             | Command::Wake { run }
@@ -382,6 +390,9 @@ pub enum Refusal {
     /// The run is not held.
     #[error("failed to resume run {0}: it is not paused but {1}")]
     NotHeld(RunId, RunStatus),
+    /// The run cannot be there.
+    #[error("failed to move run {0}: {1}")]
+    CannotMove(RunId, NoTarget),
     /// The server failed inside.
     #[error("failed to decide: {0}; this is a defect of the server, please report it")]
     Internal(String),
@@ -428,6 +439,8 @@ pub enum Explanation {
     FunctionPaused(FunctionId),
     /// Its app is not registered, or has no deployment.
     NoDeployment(FunctionId),
+    /// The deployment that it is pinned to is gone.
+    DeploymentGone(DeploymentId),
     /// It waits for entries to settle; each is described in a few words.
     Waiting(Vec<String>),
 }

@@ -30,7 +30,10 @@ pub(super) fn explain(draft: &mut Draft<'_>, partition: &Partition, id: RunId) -
         }
         _ if registry.is_paused(&head.function) => Explanation::FunctionPaused(head.function.clone()),
         _ => match registry.deployment_of(&head.function, head.deployment) {
-            None => Explanation::NoDeployment(head.function.clone()),
+            None => match head.deployment {
+                Some(pinned) => Explanation::DeploymentGone(pinned),
+                None => Explanation::NoDeployment(head.function.clone()),
+            },
             Some(deployment) => partition.turns.outage(deployment.id).unwrap_or(Explanation::Ready),
         },
     };

@@ -1,7 +1,7 @@
 //! Holds: a run that cannot go on by itself is parked with a reason that says what to do, and goes on when told to.
 
 use super::command::{Refusal, Reply};
-use super::draft::{Draft, Part};
+use super::draft::{Draft, Part, RunDraft};
 use super::saga;
 use crate::model::{DeploymentId, Hold, HoldKind, RunId, RunStatus};
 
@@ -46,10 +46,7 @@ pub(super) fn resume(draft: &mut Draft<'_>, id: RunId) -> Part<Reply> {
         return Err(Refusal::NotHeld(id, run.head.status).into());
     }
     run.head.hold = None;
-    run.head.failures = 0;
-    run.head.losses = 0;
-    run.head.last_error = None;
-    run.head.mismatch_since = None;
+    forgive(run);
     saga::retry(run);
     if run.len() == 1 && run.head.started_at > now {
         // Its delay is not over.
@@ -59,4 +56,12 @@ pub(super) fn resume(draft: &mut Draft<'_>, id: RunId) -> Part<Reply> {
         run.make_ready();
     }
     Ok(Reply::Status(run.head.status))
+}
+
+/// What went wrong so far does not count any more.
+pub(super) fn forgive(run: &mut RunDraft<'_>) {
+    run.head.failures = 0;
+    run.head.losses = 0;
+    run.head.last_error = None;
+    run.head.mismatch_since = None;
 }

@@ -17,6 +17,7 @@ mod fork;
 mod hold;
 mod ingest;
 mod invoke;
+mod moving;
 mod residence;
 mod returned;
 mod run;
@@ -102,6 +103,7 @@ impl Partition {
             Command::Kill { run } => cancel::kill(draft, *run),
             Command::Pause { run } => hold::pause(draft, *run),
             Command::Resume { run } => hold::resume(draft, *run),
+            Command::Move { run, to } => moving::move_to(draft, *run, *to),
             Command::SettleEntry { run, entry, value } => saga::settle(draft, *run, entry, value.as_ref()),
             Command::Explain { run } => explain::explain(draft, self, *run),
             Command::Wake { run } => wake::wake(draft, *run),
@@ -115,6 +117,12 @@ impl Partition {
 
     /// Folds one change into memory. Never decides.
     pub fn apply(&mut self, change: &Change) {
+        if let Change::RunChanged(head) = change
+            && let Some(Some(run)) = self.tables.runs.get(&head.id)
+            && run.head.deployment != head.deployment
+        {
+            self.turns.moved(head.id);
+        }
         self.tables.apply(change);
         match change {
             Change::RunCreated(head) => self.touch_run(head.id),

@@ -314,8 +314,16 @@ fn contradiction(draft: &mut Draft<'_>, turn: &Turn, mismatch: &Mismatch) -> Par
         back_off(run, now.after(pause));
         return Ok(());
     }
+    let pinned = draft.run(turn.token.run)?.head.deployment;
+    let remedy = match pinned {
+        // Its code will never be another.
+        Some(pinned) => {
+            format!("the run is pinned to {pinned}: deploy code that follows the journal and move the run there")
+        }
+        None => "deploy code that follows the journal, then resume the run".to_owned(),
+    };
     let detail = format!(
-        "the handler contradicts the journal at `{}`: the journal has {}, the code asks for {}; deploy code that follows the journal, or cancel the run",
+        "the handler contradicts the journal at `{}`: the journal has {}, the code asks for {}; {remedy}; or cancel the run",
         mismatch.id, mismatch.journal, mismatch.code
     );
     hold::hold(draft, turn.token.run, HoldKind::Mismatch, detail, turn.deployment)

@@ -182,6 +182,23 @@ impl Turns {
         self.lanes.retain(|_, lane| lane.in_flight > 0 || lane.outage.is_some());
     }
 
+    /// The run goes to another deployment from now on: it gets in line there.
+    pub(super) fn moved(&mut self, run: RunId) {
+        if !self.queued.contains(&run) {
+            return;
+        }
+        if self.homeless.remove(&run) {
+            return self.ready.push_back(run);
+        }
+        for lane in self.lanes.values_mut() {
+            // Many runs are moved from the newest to the oldest, and the newest stand last.
+            if let Some(at) = lane.queue.iter().rposition(|queued| *queued == run) {
+                lane.queue.remove(at);
+                return self.ready.push_back(run);
+            }
+        }
+    }
+
     /// Whether another call may begin at all.
     pub(super) fn has_room(&self) -> bool {
         self.calls.len() < IN_FLIGHT_MAX

@@ -58,7 +58,7 @@ pub struct NewJob {
 impl Jobs {
     /// Makes a job. It is durable when this returns, and begins by itself.
     pub async fn create(&self, new: NewJob) -> Result<Job, JobError> {
-        self.ask(|reply| Request::Create(new, reply)).await
+        self.ask(|reply| Request::Create(Box::new(new), reply)).await
     }
 
     /// Stops a job where it is; one that has ended stays as it is.
@@ -84,6 +84,7 @@ fn matching(action: JobAction, filter: &JobFilter) -> RunFilter {
         statuses: if filter.status.is_empty() { action.statuses() } else { filter.status.clone() },
         app: filter.app.clone(),
         function: filter.function.clone(),
+        deployment: filter.deployment,
         previous: filter.previous,
         since: filter.since,
         until: filter.until,
@@ -96,6 +97,6 @@ type Reply = oneshot::Sender<Result<Job, JobError>>;
 
 /// What someone wants of the loop.
 enum Request {
-    Create(NewJob, Reply),
+    Create(Box<NewJob>, Reply),
     Stop(JobId, Reply),
 }

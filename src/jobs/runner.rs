@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use super::{JobError, NewJob, Parts, Reply, Request, matching};
 use crate::engine::{Command, Fork, ForkFrom, Refusal};
 use crate::limits::{JOB_PAGE, JOB_PARALLEL_MAX, JOB_PAUSE_MS, JOBS_RUNNING_MAX};
-use crate::model::{Job, JobAction, JobId, JobStatus, Origin, RunHead, RunId};
+use crate::model::{Job, JobAction, JobId, JobStatus, MoveTo, Origin, RunHead, RunId};
 use crate::processor::Declined;
 use crate::store::{RunFilter, StoreError};
 
@@ -69,7 +69,7 @@ impl Runner {
 
     async fn take(&mut self, request: Request) {
         let (answer, reply): (Result<Job, JobError>, Reply) = match request {
-            Request::Create(new, reply) => (self.create(new).await, reply),
+            Request::Create(new, reply) => (self.create(*new).await, reply),
             Request::Stop(id, reply) => (self.stop(id).await, reply),
         };
         // Whoever asked may be gone.
@@ -197,6 +197,7 @@ async fn act_once(parts: &Parts, job: &Job, run: RunId) -> Result<(), Declined> 
             }
             fork(ForkFrom::Failure)
         }
+        JobAction::Move => Command::Move { run, to: job.options.to.unwrap_or(MoveTo::Current) },
         JobAction::Fork => fork(job.options.at.clone().map_or(ForkFrom::Edits, ForkFrom::Entry)),
     };
     parts.cluster.owner_of(run).submit(command).await.map(drop)

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{EntryId, JobId, RunId, RunStatus, Text, Timestamp};
+use super::{DeploymentId, EntryId, JobId, MoveTo, RunId, RunStatus, Text, Timestamp};
 
 /// What a job does with each run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,12 +20,21 @@ pub enum JobAction {
     Retry,
     /// Starts a run that goes on from a point of it.
     Fork,
+    /// Moves it to another deployment of its app.
+    Move,
 }
 
 impl JobAction {
     /// Every action.
-    pub const ALL: [JobAction; 6] =
-        [JobAction::Cancel, JobAction::Kill, JobAction::Pause, JobAction::Resume, JobAction::Retry, JobAction::Fork];
+    pub const ALL: [JobAction; 7] = [
+        JobAction::Cancel,
+        JobAction::Kill,
+        JobAction::Pause,
+        JobAction::Resume,
+        JobAction::Retry,
+        JobAction::Fork,
+        JobAction::Move,
+    ];
 
     /// The word on the wire and in SQL.
     pub fn as_str(self) -> &'static str {
@@ -36,6 +45,7 @@ impl JobAction {
             JobAction::Resume => "resume",
             JobAction::Retry => "retry",
             JobAction::Fork => "fork",
+            JobAction::Move => "move",
         }
     }
 
@@ -47,7 +57,7 @@ impl JobAction {
     /// Which runs it can be about, for filters that name no status; empty means all.
     pub fn statuses(self) -> Vec<RunStatus> {
         match self {
-            JobAction::Cancel | JobAction::Kill => {
+            JobAction::Cancel | JobAction::Kill | JobAction::Move => {
                 RunStatus::ALL.into_iter().filter(|status| !status.is_terminal()).collect()
             }
             JobAction::Pause => {
@@ -74,6 +84,9 @@ pub struct JobFilter {
     /// Of the function with this id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function: Option<Text>,
+    /// Pinned to this deployment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<DeploymentId>,
     /// That go on from this run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<RunId>,
@@ -92,6 +105,9 @@ pub struct JobOptions {
     /// Of a fork: the entry to do again. Without it nothing is copied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<EntryId>,
+    /// Of a move: where to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<MoveTo>,
 }
 
 /// Where a job stands.

@@ -26,7 +26,7 @@ pub use answer::{
     Answer, Awaiting, EventDraft, HandlerOp, Heartbeat, InvokeOp, Mismatch, Note, Problem, ProblemCode, StepReport,
     StepResult, Terminal, Undelivered, WaitEventOp, WaitSignalOp,
 };
-pub use app::{App, Deployment, DeploymentLimits, Manifest};
+pub use app::{App, Deployment, DeploymentLimits, DeploymentState, Manifest, MoveTo, MoveToError};
 pub use change::{Batch, Change, Key, Loaded, MarkKey, MarkScope, StateKey, StateRow, StoredRun};
 pub use checkpoint::{Checkpoint, News, Retry, Stop, Told};
 pub use duration::{DurationError, Span};
@@ -38,7 +38,7 @@ pub use hex::hex;
 pub use ids::{DeploymentId, EventId, IdError, JobId, RunId, Token, derive, partition_key};
 pub use job::{Job, JobAction, JobFilter, JobOptions, JobStatus};
 pub use payload::{Payload, PayloadError};
-pub use registry::{Home, Registry};
+pub use registry::{Home, NoTarget, Registry};
 pub use run::{Hold, HoldKind, Origin, ParentLink, Previous, QueuePlace, RunHead, RunStatus, TriggerKind};
 pub use signal::{Settle, Signal, UPDATE, update_outcome};
 pub use snapshot::Snapshot;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{App, Deployment, DeploymentId, FunctionConfig, FunctionId, Text, Trigger};
+use super::{App, Deployment, DeploymentId, DeploymentState, FunctionConfig, FunctionId, MoveTo, Text, Trigger};
 
 /// A snapshot of everything that is registered. Replaced as a whole.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +38,26 @@ impl Home {
     }
 }
 
+/// Why no run can be moved to a deployment. The sentences go on from *it cannot be moved:*.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoTarget {
+    /// The app is not registered, or has no deployment yet.
+    #[error("app `{0}` has no current deployment; register it, or name a deployment")]
+    NoCurrent(Text),
+    /// The app has no such deployment.
+    #[error("app `{0}` has no deployment {1}; `backstitch apps deployments {0}` lists what there is")]
+    Unknown(Text, DeploymentId),
+    /// Its address serves newer code by now.
+    #[error("{0} is not immutable, so its address serves newer code by now; move to `current`")]
+    Replaced(DeploymentId),
+    /// Somebody wants nobody on it.
+    #[error("{0} is {word}; move to `current`, or to an active deployment", word = .1.as_str())]
+    Closed(DeploymentId, DeploymentState),
+    /// It has no such function.
+    #[error("{0} does not have the function `{1}`")]
+    NoFunction(DeploymentId, FunctionId),
+}
+
 impl Registry {
     /// Indexes apps and deployments. Deployments of unknown apps are kept: runs may be pinned to them.
     pub fn new(apps: Vec<App>, deployments: Vec<Deployment>) -> Registry {
@@ -59,6 +79,22 @@ impl Registry {
         apps.insert(app.name.clone(), app);
         deployments.extend(deployment.map(|deployment| (deployment.id, deployment)));
         Registry::indexed(apps, deployments, self.home.clone())
+    }
+
+    /// The registry with this deployment in the place of what it had.
+    #[must_use]
+    pub fn with_deployment(&self, deployment: Deployment) -> Registry {
+        let mut deployments = self.deployments.clone();
+        deployments.insert(deployment.id, Arc::new(deployment));
+        Registry::indexed(self.apps.clone(), deployments, self.home.clone())
+    }
+
+    /// The registry without these deployments.
+    #[must_use]
+    pub fn without_deployments(&self, gone: &[DeploymentId]) -> Registry {
+        let mut deployments = self.deployments.clone();
+        deployments.retain(|id, _| !gone.contains(id));
+        Registry::indexed(self.apps.clone(), deployments, self.home.clone())
     }
 
     /// The registry without this app. Its deployments stay.
@@ -119,6 +155,33 @@ impl Registry {
         match pinned {
             Some(id) => self.deployments.get(&id),
             None => self.current(&function.app),
+        }
+    }
+
+    /// A deployment of this app.
+    pub fn deployment(&self, app: &str, id: DeploymentId) -> Option<&Arc<Deployment>> {
+        self.deployments.get(&id).filter(|deployment| *deployment.app == *app)
+    }
+
+    /// Whether a deployment is the newest of its app.
+    pub fn is_current(&self, deployment: &Deployment) -> bool {
+        self.apps.get(&deployment.app).is_some_and(|app| app.current == Some(deployment.id))
+    }
+
+    /// Where a run of this app can be moved to, and what it is pinned to there: nothing when it follows the app.
+    ///
+    /// # Errors
+    /// When runs cannot be there.
+    pub fn target(&self, app: &Text, to: MoveTo) -> Result<(&Arc<Deployment>, Option<DeploymentId>), NoTarget> {
+        let found = match to {
+            MoveTo::Current => self.current(app).ok_or_else(|| NoTarget::NoCurrent(app.clone()))?,
+            MoveTo::Deployment(id) => self.deployment(app, id).ok_or_else(|| NoTarget::Unknown(app.clone(), id))?,
+        };
+        match found.state {
+            _ if self.is_current(found) => Ok((found, found.manifest.immutable.then_some(found.id))),
+            _ if !found.manifest.immutable => Err(NoTarget::Replaced(found.id)),
+            DeploymentState::Active => Ok((found, Some(found.id))),
+            state => Err(NoTarget::Closed(found.id, state)),
         }
     }
 

@@ -15,8 +15,8 @@ use super::{
     StoreError, Timer, UpdateView,
 };
 use crate::model::{
-    App, Batch, Deployment, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded, RunHead, RunId, Text,
-    Timestamp, Wait,
+    App, Batch, Deployment, DeploymentId, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded, RunHead, RunId,
+    Text, Timestamp, Wait,
 };
 
 /// A store in memory. A clone shares the tables, as a second connection would.
@@ -97,6 +97,14 @@ impl Store for MemoryStore {
 
     fn put_app(&self, app: App, deployment: Option<Deployment>) -> BoxFuture<'_, Result<(), StoreError>> {
         self.ask(move |tables| tables.put_app(app, deployment))
+    }
+
+    fn put_deployment(&self, deployment: Deployment) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.ask(move |tables| tables.put_deployment(deployment))
+    }
+
+    fn prune_deployments(&self, keep: usize) -> BoxFuture<'_, Result<Vec<DeploymentId>, StoreError>> {
+        self.ask(move |tables| Ok(tables.prune_deployments(keep)))
     }
 
     fn delete_app(&self, app: Text) -> BoxFuture<'_, Result<bool, StoreError>> {

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use crate::model::{
-    App, Attempt, Batch, Deployment, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded, RunHead, RunId,
-    RunStatus, Settle, Signal, StateKey, StateRow, Text, Timestamp, Verdict, Wait,
+    App, Attempt, Batch, Deployment, DeploymentId, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded,
+    RunHead, RunId, RunStatus, Settle, Signal, StateKey, StateRow, Text, Timestamp, Verdict, Wait,
 };
 
 /// A database that keeps the tables. All methods may be called at once from many tasks; `commit` is called by the one
@@ -58,6 +58,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Writes an app, and the deployment that its sync found, in one transaction. Durable when it returns.
     fn put_app(&self, app: App, deployment: Option<Deployment>) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Writes a deployment as it is now. Durable when it returns.
+    fn put_deployment(&self, deployment: Deployment) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Forgets deployments that nothing needs, and says which: of each app all but the `keep` that were seen last, its newest,
+    /// and those that a run which has not ended is pinned to.
+    fn prune_deployments(&self, keep: usize) -> BoxFuture<'_, Result<Vec<DeploymentId>, StoreError>>;
 
     /// Removes an app; its deployments stay for the runs that are pinned to them. False when there was none.
     fn delete_app(&self, app: Text) -> BoxFuture<'_, Result<bool, StoreError>>;
@@ -265,6 +272,8 @@ pub struct RunFilter {
     pub app: Option<Text>,
     /// Of the function with this id.
     pub function: Option<Text>,
+    /// Pinned to this deployment.
+    pub deployment: Option<DeploymentId>,
     /// That go on from this run.
     pub previous: Option<RunId>,
     /// Created at or after.

@@ -11,7 +11,7 @@ use crate::api::doors::{Doors, unexpected};
 use crate::api::error::Problem;
 use crate::engine::{Command, Reply};
 use crate::limits::SMALL_BODY_BYTES_MAX;
-use crate::model::{RunId, RunStatus};
+use crate::model::{MoveTo, RunId, RunStatus};
 
 /// Where a run stands.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -23,6 +23,16 @@ pub struct StatusJson {
     /// Where it stands after what was asked.
     #[schema(value_type = String)]
     pub status: RunStatus,
+}
+
+/// Where a run is moved to.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = MoveRun)]
+pub(super) struct MoveRunJson {
+    /// `current`, or the id of a deployment of the run's app.
+    #[schema(value_type = String)]
+    to: MoveTo,
 }
 
 /// These requests say everything in their address: a body has no fields.
@@ -94,6 +104,29 @@ pub(super) async fn pause(
     body: axum::body::Body,
 ) -> Result<(StatusCode, Json<StatusJson>), Problem> {
     act(&doors, &run, &headers, body, |run| Command::Pause { run }).await
+}
+
+/// Move a run to another deployment of its app. If it is held because of what its old one is, or would be tried again later,
+/// it goes on at once.
+#[utoipa::path(
+    post, path = "/v1/runs/{run}/move", tag = "runs", operation_id = "moveRun",
+    params(("run" = String, Path, description = "The run's id")),
+    request_body = MoveRunJson,
+    responses((status = 202, description = "The run is moved", body = StatusJson))
+)]
+pub(super) async fn relocate(
+    State(doors): State<Doors>,
+    Params(run): Params<String>,
+    headers: HeaderMap,
+    body: axum::body::Body,
+) -> Result<(StatusCode, Json<StatusJson>), Problem> {
+    let run: RunId = body::id("run", &run)?;
+    let received = body::receive(&headers, body, SMALL_BODY_BYTES_MAX, false).await?;
+    let MoveRunJson { to } = received.json()?;
+    match doors.command(run, Command::Move { run, to }).await? {
+        Reply::Status(status) => Ok((StatusCode::ACCEPTED, Json(StatusJson { id: run, status }))),
+        reply => Err(unexpected(&reply)),
+    }
 }
 
 /// Lift a run's hold, after its reason is gone.

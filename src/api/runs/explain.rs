@@ -20,8 +20,8 @@ pub struct ExplanationJson {
     /// The run.
     #[schema(value_type = String)]
     pub run: Option<RunId>,
-    /// The kind of reason: `ended`, `held`, `running`, `ready`, `delayed`, `backoff`, `unreachable`, `noDeployment` or
-    /// `waiting`.
+    /// The kind of reason: `ended`, `held`, `running`, `ready`, `delayed`, `backoff`, `unreachable`,
+    /// `functionPaused`, `noDeployment`, `deploymentGone` or `waiting`.
     pub reason: String,
     /// The reason in a sentence.
     pub sentence: String,
@@ -108,6 +108,10 @@ impl From<Explanation> for ExplanationJson {
                     "Nobody serves `{function}`: app `{}` is not registered. Register it with `backstitch apps add URL`.",
                     function.app
                 ),
+            ),
+            Explanation::DeploymentGone(deployment) => is(
+                "deploymentGone",
+                format!("It is pinned to {deployment}, which is not known any more. Move it with `backstitch move`."),
             ),
             Explanation::Waiting(waits) => ExplanationJson {
                 waits_for: waits.clone(),

@@ -11,7 +11,7 @@ use crate::api::doors::Doors;
 use crate::api::error::{FieldError, Problem};
 use crate::api::view::{PageJson, RunJson};
 use crate::limits::{PAGE_DEFAULT, PAGE_MAX};
-use crate::model::{RunId, RunStatus, Timestamp};
+use crate::model::{DeploymentId, RunId, RunStatus, Timestamp};
 use crate::store::RunFilter;
 
 /// Which runs.
@@ -26,6 +26,8 @@ pub(super) struct ListQuery {
     app: Option<String>,
     /// Of the function with this id.
     function: Option<String>,
+    /// Pinned to this deployment.
+    deployment: Option<String>,
     /// That go on from this run: its forks.
     previous: Option<String>,
     /// Created at or after this time.
@@ -57,7 +59,10 @@ impl ListQuery {
 
     /// What a cursor of this list belongs to.
     fn filters(&self) -> String {
-        format!("{:?}", (&self.status, &self.app, &self.function, &self.previous, self.since, self.until))
+        format!(
+            "{:?}",
+            (&self.status, &self.app, &self.function, &self.deployment, &self.previous, self.since, self.until)
+        )
     }
 }
 
@@ -85,6 +90,7 @@ pub(super) async fn list(
     let filter = RunFilter {
         statuses: query.statuses()?,
         app: query.app.map(Into::into),
+        deployment: query.deployment.as_deref().map(|id| body::id::<DeploymentId>("deployment", id)).transpose()?,
         previous: query.previous.as_deref().map(|run| body::id::<RunId>("previous", run)).transpose()?,
         function: query.function.map(Into::into),
         since: query.since,

@@ -40,6 +40,7 @@ pub(super) fn routes() -> OpenApiRouter<Doors> {
         .routes(routes!(acts::kill))
         .routes(routes!(acts::pause))
         .routes(routes!(acts::resume))
+        .routes(routes!(acts::relocate))
         .routes(routes!(entries::settle))
         .routes(routes!(one::status))
         .routes(routes!(fork::fork))

@@ -5,7 +5,8 @@ use utoipa::ToSchema;
 
 use crate::catalog::Synced;
 use crate::model::{
-    App, CancelOn, Deployment, DeploymentId, FunctionConfig, FunctionId, RetryPolicy, Span, Text, Timestamp, Trigger,
+    App, CancelOn, Deployment, DeploymentId, DeploymentState, FunctionConfig, FunctionId, RetryPolicy, Span, Text,
+    Timestamp, Trigger,
 };
 
 /// A function as its app's newest deployment declares it.
@@ -107,20 +108,37 @@ pub struct DeploymentJson {
     pub url: String,
     /// Whether that address will always serve exactly this code.
     pub immutable: bool,
+    /// Whether it is its app's newest: new runs begin there.
+    pub current: bool,
+    /// What somebody wants to become of it: `active`, `draining` (retired as soon as its last run has ended) or `retired`.
+    #[schema(value_type = String)]
+    pub state: DeploymentState,
+    /// Runs that are pinned to it and have not ended; left out where an app is shown. Only immutable deployments have any:
+    /// other runs follow their app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_runs: Option<u64>,
     /// When it was first seen.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
+    /// When it was last found to be its app's newest, give or take a minute.
+    #[schema(value_type = String, format = DateTime)]
+    pub seen_at: Timestamp,
 }
 
-impl From<&Deployment> for DeploymentJson {
-    fn from(deployment: &Deployment) -> DeploymentJson {
+impl DeploymentJson {
+    /// A deployment without the number of its runs.
+    pub fn new(deployment: &Deployment, current: bool) -> DeploymentJson {
         DeploymentJson {
             id: deployment.id,
             version: deployment.manifest.version.clone(),
             sdk: deployment.manifest.sdk.clone(),
             url: deployment.url.clone(),
             immutable: deployment.manifest.immutable,
+            current,
+            state: deployment.state,
+            open_runs: None,
             created_at: deployment.created_at,
+            seen_at: deployment.seen_at,
         }
     }
 }
@@ -133,7 +151,7 @@ impl AppJson {
             name: app.name.clone(),
             url: app.url.clone(),
             headers: app.headers.iter().map(|(name, _)| name.clone()).collect(),
-            deployment: deployment.map(DeploymentJson::from),
+            deployment: deployment.map(|deployment| DeploymentJson::new(deployment, true)),
             functions: functions.iter().map(|function| function.id.clone()).collect(),
             created_at: app.created_at,
             synced_at: app.synced_at,

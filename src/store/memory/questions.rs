@@ -138,6 +138,7 @@ impl Tables {
             (filter.statuses.is_empty() || filter.statuses.contains(&run.status))
                 && filter.app.as_ref().is_none_or(|app| run.function.app == *app)
                 && filter.function.as_ref().is_none_or(|function| run.function.function == *function)
+                && filter.deployment.is_none_or(|deployment| run.deployment == Some(deployment))
                 && filter.previous.is_none_or(|previous| run.previous.is_some_and(|link| link.run == previous))
                 && filter.since.is_none_or(|since| run.created_at >= since)
                 && filter.until.is_none_or(|until| run.created_at < until)

@@ -84,6 +84,33 @@ impl Tables {
         Ok(())
     }
 
+    /// Writes a deployment.
+    pub(super) fn put_deployment(&mut self, deployment: Deployment) -> Result<()> {
+        text::name(&deployment.app)?;
+        self.deployments.insert(deployment.id, deployment);
+        Ok(())
+    }
+
+    /// Forgets deployments that nothing needs.
+    pub(super) fn prune_deployments(&mut self, keep: usize) -> Vec<DeploymentId> {
+        let mut ages: BTreeMap<Text, Vec<&Deployment>> = BTreeMap::new();
+        for deployment in self.deployments.values() {
+            ages.entry(deployment.app.clone()).or_default().push(deployment);
+        }
+        let needed = |id: DeploymentId| {
+            self.apps.values().any(|app| app.current == Some(id))
+                || self.runs.values().any(|run| run.deployment == Some(id) && !run.status.is_terminal())
+        };
+        let mut gone = Vec::new();
+        for mut deployments in ages.into_values() {
+            deployments.sort_by_key(|it| std::cmp::Reverse((it.seen_at, it.created_at, it.id.to_string())));
+            gone.extend(deployments.iter().skip(keep).map(|it| it.id).filter(|id| !needed(*id)));
+        }
+        gone.sort_unstable();
+        self.deployments.retain(|id, _| !gone.contains(id));
+        gone
+    }
+
     /// Writes a job, and forgets the oldest that ended.
     pub(super) fn put_job(&mut self, job: Job) -> Result<()> {
         self.jobs.insert(job.id, job);

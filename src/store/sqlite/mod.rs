@@ -29,8 +29,8 @@ use super::{
     StoreError, Timer, UpdateView,
 };
 use crate::model::{
-    App, Batch, Deployment, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded, RunHead, RunId, Text,
-    Timestamp, Wait,
+    App, Batch, Deployment, DeploymentId, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded, RunHead, RunId,
+    Text, Timestamp, Wait,
 };
 
 /// The file in a data directory that a running server holds a lock on.
@@ -162,6 +162,14 @@ impl Store for SqliteStore {
 
     fn put_app(&self, app: App, deployment: Option<Deployment>) -> BoxFuture<'_, Result<(), StoreError>> {
         self.writer.write(move |db| registry::put_app(db, &app, deployment.as_ref())).boxed()
+    }
+
+    fn put_deployment(&self, deployment: Deployment) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer.write(move |db| registry::put_deployment(db, &deployment)).boxed()
+    }
+
+    fn prune_deployments(&self, keep: usize) -> BoxFuture<'_, Result<Vec<DeploymentId>, StoreError>> {
+        self.writer.write(move |db| registry::prune_deployments(db, keep)).boxed()
     }
 
     fn delete_app(&self, app: Text) -> BoxFuture<'_, Result<bool, StoreError>> {

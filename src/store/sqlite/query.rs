@@ -36,6 +36,14 @@ pub(super) fn runs(connection: &Connection, filter: &RunFilter) -> Read<Vec<RunH
     let (from, before) = bounds(connection, filter)?;
     let (app, function, limit) = (&filter.app, &filter.function, count(filter.limit));
     let previous = filter.previous.map(|id| id.to_string());
+    if let Some(deployment) = filter.deployment.map(|id| id.to_string()) {
+        let mut found = Vec::new();
+        for status in statuses(filter) {
+            let row = params![before, app, function, from, limit, deployment, status.as_str(), previous];
+            found.extend(all(connection, sql::RUNS_NEWEST_OF_DEPLOYMENT, row, rows::run)?);
+        }
+        return Ok(newest(found, filter.limit));
+    }
     if filter.statuses.is_empty() {
         if let Some(previous) = &previous {
             let row = params![before, app, function, from, limit, previous, None::<&str>];
@@ -57,9 +65,13 @@ pub(super) fn runs(connection: &Connection, filter: &RunFilter) -> Read<Vec<RunH
         let row = params![before, app, function, from, limit, status.as_str()];
         found.extend(all(connection, sql::RUNS_NEWEST_OF_STATUS, row, rows::run)?);
     }
-    found.sort_unstable_by_key(|run: &RunHead| std::cmp::Reverse(run.run_no));
-    found.truncate(filter.limit);
-    Ok(found)
+    Ok(newest(found, filter.limit))
+}
+
+fn newest(mut found: Vec<RunHead>, limit: usize) -> Vec<RunHead> {
+    found.sort_unstable_by_key(|run| std::cmp::Reverse(run.run_no));
+    found.truncate(limit);
+    found
 }
 
 /// How many runs match, status by status.
@@ -76,6 +88,14 @@ pub(super) fn count_runs(connection: &Connection, filter: &RunFilter) -> Read<u6
         };
         Ok(counted.unwrap_or(0))
     };
+    if let Some(deployment) = filter.deployment.map(|id| id.to_string()) {
+        let of = |status: RunStatus| -> Read<u64> {
+            let row = params![before, app, function, from, previous, deployment, status.as_str()];
+            let counted = first(connection, sql::RUNS_COUNT_OF_DEPLOYMENT, row, |row| row.next())?;
+            Ok(counted.unwrap_or(0))
+        };
+        return statuses(filter).into_iter().map(of).sum();
+    }
     if filter.statuses.is_empty() {
         return of(sql::RUNS_COUNT, None);
     }
@@ -87,6 +107,11 @@ fn bounds(connection: &Connection, filter: &RunFilter) -> Read<(i64, i64)> {
     let bound = |time: Option<Timestamp>| time.map(|time| first_run_at(connection, time)).transpose();
     let from = bound(filter.since)?.unwrap_or(i64::MIN);
     Ok((from, bound(filter.until)?.unwrap_or(i64::MAX).min(filter.before_run_no.unwrap_or(i64::MAX))))
+}
+
+/// The statuses that a filter names, or all.
+fn statuses(filter: &RunFilter) -> Vec<RunStatus> {
+    if filter.statuses.is_empty() { RunStatus::ALL.to_vec() } else { distinct(&filter.statuses) }
 }
 
 fn distinct(statuses: &[RunStatus]) -> Vec<RunStatus> {

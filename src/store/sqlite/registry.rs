@@ -7,7 +7,7 @@ use super::error::sorted;
 use super::rows::{Columns, Read, all, first};
 use super::sql;
 use crate::limits::JOBS_KEPT_MAX;
-use crate::model::{App, Deployment, Job, Payload};
+use crate::model::{App, Deployment, DeploymentId, Job, Payload};
 use crate::store::{Ownership, RegistryRows, StoreError, text};
 
 fn execute(connection: &Connection, statement: &str, row: &[&dyn rusqlite::ToSql]) -> Result<usize, StoreError> {
@@ -37,9 +37,7 @@ pub(super) fn secret(connection: &Connection, fresh: [u8; 32]) -> Result<[u8; 32
 /// Writes an app and the deployment that its sync found.
 pub(super) fn put_app(connection: &Connection, app: &App, deployment: Option<&Deployment>) -> Result<(), StoreError> {
     if let Some(deployment) = deployment {
-        let Deployment { id, app, manifest, url, created_at } = deployment;
-        let row = params![id.to_string(), text::name(app)?, text::prose(url), json(manifest)?, created_at.0];
-        execute(connection, sql::DEPLOYMENT_PUT, row)?;
+        put_deployment(connection, deployment)?;
     }
     let row = params![
         text::name(&app.name)?,
@@ -52,6 +50,22 @@ pub(super) fn put_app(connection: &Connection, app: &App, deployment: Option<&De
         (!app.paused.is_empty()).then(|| json(&app.paused)).transpose()?
     ];
     execute(connection, sql::APP_PUT, row).map(drop)
+}
+
+/// Writes a deployment.
+pub(super) fn put_deployment(connection: &Connection, deployment: &Deployment) -> Result<(), StoreError> {
+    let Deployment { id, app, manifest, url, created_at, seen_at, state } = deployment;
+    let (id, app, url, manifest) = (id.to_string(), text::name(app)?, text::prose(url), json(manifest)?);
+    let row = params![id, app, url, manifest, created_at.0, seen_at.0, state.as_str()];
+    execute(connection, sql::DEPLOYMENT_PUT, row).map(drop)
+}
+
+/// Forgets deployments that nothing needs.
+pub(super) fn prune_deployments(connection: &Connection, keep: usize) -> Result<Vec<DeploymentId>, StoreError> {
+    let keep = i64::try_from(keep).unwrap_or(i64::MAX);
+    let mut gone: Vec<DeploymentId> = all(connection, sql::DEPLOYMENTS_PRUNE, [keep], |row| row.next())?;
+    gone.sort_unstable();
+    Ok(gone)
 }
 
 /// Removes an app.
@@ -123,7 +137,7 @@ fn app(row: &mut Columns<'_>) -> Read<App> {
 fn deployment(row: &mut Columns<'_>) -> Read<Deployment> {
     let (id, app, url) = (row.next()?, row.next()?, row.next()?);
     let manifest = row.json()?.ok_or_else(|| StoreError::Corrupt(format!("the deployment {id} has no manifest")))?;
-    Ok(Deployment { id, app, manifest, url, created_at: row.next()? })
+    Ok(Deployment { id, app, manifest, url, created_at: row.next()?, seen_at: row.next()?, state: row.next()? })
 }
 
 fn json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, StoreError> {

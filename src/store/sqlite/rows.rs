@@ -7,9 +7,9 @@ use rusqlite::{Connection, Params, Row};
 
 use super::error::sorted;
 use crate::model::{
-    Attempt, DeploymentId, Entry, EntryKind, EntryStatus, Event, EventId, FunctionId, JobAction, JobId, JobStatus,
-    Origin, Outcome, ParentLink, Payload, Previous, QueuePlace, RunHead, RunId, RunStatus, Signal, StateKey, StateRow,
-    Text, Timestamp, Token, TriggerKind, Verdict, Wait, WaitIndex,
+    Attempt, DeploymentId, DeploymentState, Entry, EntryKind, EntryStatus, Event, EventId, FunctionId, JobAction,
+    JobId, JobStatus, Origin, Outcome, ParentLink, Payload, Previous, QueuePlace, RunHead, RunId, RunStatus, Signal,
+    StateKey, StateRow, Text, Timestamp, Token, TriggerKind, Verdict, Wait, WaitIndex,
 };
 use crate::store::{StoreError, UpdateView};
 
@@ -136,6 +136,7 @@ columns! {
     RunId: value => value.as_str().ok()?.parse().ok(),
     EventId: value => value.as_str().ok()?.parse().ok(),
     DeploymentId: value => value.as_str().ok()?.parse().ok(),
+    DeploymentState: value => DeploymentState::parse(value.as_str().ok()?),
     RunStatus: value => RunStatus::parse(value.as_str().ok()?),
     JobId: value => value.as_str().ok()?.parse().ok(),
     JobAction: value => JobAction::parse(value.as_str().ok()?),

@@ -13,7 +13,7 @@ async fn start(world: &World, body: Value) -> Value {
     ended(world, answer.json()["id"].as_str().unwrap()).await
 }
 
-async fn ended(world: &World, id: &str) -> Value {
+pub(super) async fn ended(world: &World, id: &str) -> Value {
     for _ in 0..1_000 {
         let job = world.get(&format!("/v1/jobs/{id}")).await.json();
         if job["status"] != "running" {
@@ -97,7 +97,7 @@ async fn a_job_is_stopped_and_what_is_wrong_is_said() {
         (json!({"action": "cancel"}), ""),
         (json!({"action": "cancel", "filter": {"name": "x"}}), "/filter/name"),
         (json!({"action": "cancel", "filter": {"status": ["odd"]}}), "/filter/status/0"),
-        (json!({"action": "cancel", "filter": {}, "options": {"at": "x"}}), "/options"),
+        (json!({"action": "cancel", "filter": {}, "options": {"at": "x"}}), "/options/at"),
     ] {
         world.post("/v1/jobs", body.to_string()).await.is_problem(422, "invalid", place);
     }

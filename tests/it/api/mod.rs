@@ -4,6 +4,7 @@
 mod apps;
 mod around;
 mod connections;
+mod deployments;
 mod description;
 mod events;
 mod forks;

@@ -1,6 +1,7 @@
 //! The command line, as people and scripts meet it: the real binary, a real server, exit codes, and what is printed where.
 
 mod asking;
+mod deployments;
 mod developing;
 mod offline;
 mod serving;

@@ -194,6 +194,19 @@ pub(super) async fn shop() -> Peer {
     Peer::start(answer).await
 }
 
+/// The same app on a host that keeps this version at an address of its own.
+pub(super) async fn pinned_shop(version: &'static str) -> Peer {
+    Peer::start(move |request| {
+        if request.method != "GET" {
+            return answer(request);
+        }
+        let mut manifest = manifest();
+        manifest["deployment"] = json!({"id": version, "immutable": true});
+        response(200, &SDK, &manifest.to_string())
+    })
+    .await
+}
+
 pub(super) fn manifest() -> Value {
     json!({
         "protocol": {"min": 1, "max": 1}, "sdk": "test/1.0", "app": "shop",

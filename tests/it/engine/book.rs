@@ -250,7 +250,8 @@ impl Book {
         }
         let retried = old.status == EntryStatus::Backoff && entry.status == EntryStatus::Runnable;
         // A compensation that was given up is tried again when somebody says so.
-        let asked = old.due_at.is_none() && matches!(command, Command::Resume { .. } | Command::SettleEntry { .. });
+        let asked = old.due_at.is_none()
+            && matches!(command, Command::Resume { .. } | Command::Move { .. } | Command::SettleEntry { .. });
         assert!(!retried || due || asked, "a step was to run before its pause was over: {old:?} at {now}");
         let failed = matches!(command, Command::Returned { .. }) && entry.failures > 0 && !retried;
         if entry.kind == EntryKind::Step && failed && matches!(entry.outcome, None | Some(Outcome::Err(_))) {

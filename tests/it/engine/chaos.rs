@@ -3,8 +3,8 @@
 
 use backstitch_server::engine::{Command, Fork, ForkFrom, Start, awakeable_signal};
 use backstitch_server::model::{
-    Answer, EntryKind, EventDraft, Failure, HandlerOp, Key, Mismatch, Note, Outcome, Payload, Problem, ProblemCode,
-    RunId, RunStatus, Span, StateKey, Terminal, Undelivered,
+    Answer, DeploymentId, EntryKind, EventDraft, Failure, HandlerOp, Key, Mismatch, MoveTo, Note, Outcome, Payload,
+    Problem, ProblemCode, RunId, RunStatus, Span, StateKey, Terminal, Undelivered,
 };
 use proptest::prelude::*;
 
@@ -27,6 +27,7 @@ pub(super) enum Act {
     SettleUndo { run: u8, skip: bool },
     PauseFunction(u8, bool),
     Resume(u8),
+    Move { run: u8, to: Option<u8> },
     Explain(u8),
     Quarantine(u8),
     Fork { run: u8, from: From, edit: Option<(u8, bool)>, cause: Option<u8>, dry_run: bool },
@@ -174,6 +175,7 @@ fn act() -> impl Strategy<Value = Act> {
         2 => (any::<u8>(), any::<bool>()).prop_map(|(run, skip)| Act::SettleUndo { run, skip }),
         1 => (0..FUNCTIONS, any::<bool>()).prop_map(|(function, paused)| Act::PauseFunction(function, paused)),
         2 => any::<u8>().prop_map(Act::Resume),
+        3 => (any::<u8>(), proptest::option::of(any::<u8>())).prop_map(|(run, to)| Act::Move { run, to }),
         1 => any::<u8>().prop_map(Act::Explain),
         1 => any::<u8>().prop_map(Act::Quarantine),
         3 => fork(),
@@ -296,6 +298,12 @@ impl Chaos {
                 }
             }
             Act::Resume(run) => self.world.submit(Command::Resume { run: self.run_at(run) }),
+            Act::Move { run, to } => {
+                let run = self.run_at(run);
+                let number = |to: u8| DeploymentId(u128::from(to) % (self.deployments + 2));
+                let to = to.map_or(MoveTo::Current, |to| MoveTo::Deployment(number(to)));
+                self.world.submit(Command::Move { run, to });
+            }
             Act::Explain(run) => self.world.submit(Command::Explain { run: self.run_at(run) }),
             Act::Quarantine(run) => {
                 self.world.submit(Command::Quarantine { run: self.run_at(run), detail: "planted".to_owned() });

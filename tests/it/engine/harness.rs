@@ -281,7 +281,15 @@ impl World {
         let mut any = false;
         for _ in 0..n {
             match self.partition.poll(self.now, &self.registry) {
-                Poll::Invoke(snapshot, _) => {
+                Poll::Invoke(snapshot, asked) => {
+                    let head = &snapshot.head;
+                    let home = self.registry.deployment_of(&head.function, head.deployment).map(|found| found.id);
+                    assert_eq!(
+                        home,
+                        Some(asked.id),
+                        "another deployment is asked than the one that run {} is on",
+                        head.id
+                    );
                     let batch = self.partition.batch_of(snapshot.token.run).unwrap_or(self.durable);
                     self.gate.push((batch, Outgoing::Invoke(snapshot)));
                 }

@@ -12,6 +12,7 @@ mod harness;
 mod house;
 mod lifecycle;
 mod limits;
+mod moving;
 mod program;
 mod registry;
 mod regressions;

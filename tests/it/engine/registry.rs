@@ -1,8 +1,8 @@
 //! What is registered in the engine's tests: one app, `shop`, whose functions `f0` to `f3` execute random programs.
 
 use backstitch_server::model::{
-    App, CancelOn, Deployment, DeploymentId, DeploymentLimits, FunctionConfig, FunctionId, Home, Manifest, Registry,
-    RetryPolicy, Span, Timestamp, Trigger,
+    App, CancelOn, Deployment, DeploymentId, DeploymentLimits, DeploymentState, FunctionConfig, FunctionId, Home,
+    Manifest, Registry, RetryPolicy, Span, Timestamp, Trigger,
 };
 
 /// How many functions there are. One invokes only later ones, so that families end.
@@ -77,7 +77,8 @@ fn deployment(number: u128, immutable: bool) -> Deployment {
         functions: (0..FUNCTIONS).map(config).collect(),
     };
     let (app, url) = ("shop".into(), "http://127.0.0.1:1/".to_owned());
-    Deployment { id: DeploymentId(number), app, manifest, url, created_at: Timestamp(0) }
+    let (created_at, seen_at, state) = (Timestamp(0), Timestamp(0), DeploymentState::Active);
+    Deployment { id: DeploymentId(number), app, manifest, url, created_at, seen_at, state }
 }
 
 /// `e0` starts `f3` by either of two triggers; `e1` starts `f2` when its key is great enough; the filter on `e2` cannot

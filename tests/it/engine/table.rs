@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use backstitch_server::engine::{Command, Fork, ForkFrom, Reply, Start};
 use backstitch_server::model::{
-    Answer, Change, Checkpoint, EventId, Key, MarkKey, MarkScope, Outcome, Payload, Problem, ProblemCode, RunId,
-    RunStatus, Span, StateKey, Token, Undelivered,
+    Answer, Change, Checkpoint, DeploymentId, EventId, Key, MarkKey, MarkScope, MoveTo, Outcome, Payload, Problem,
+    ProblemCode, RunId, RunStatus, Span, StateKey, Token, Undelivered,
 };
 
 use super::harness::World;
@@ -97,6 +97,8 @@ fn commands(run: RunId, index: u8) -> Vec<(&'static str, Command)> {
         ("stale report", Command::Checkpoint { token, checkpoint: Checkpoint { n: 1, seen: 0, ops: Vec::new() } }),
         ("stale note", Command::Note { token }),
         ("resume", Command::Resume { run }),
+        ("move", Command::Move { run, to: MoveTo::Current }),
+        ("move nowhere", Command::Move { run, to: MoveTo::Deployment(DeploymentId(99)) }),
         ("fork", fork(ForkFrom::Edits)),
         ("retry", fork(ForkFrom::Failure)),
         ("settle an undo", Command::SettleEntry { run, entry: "$undo/0".into(), value: None }),

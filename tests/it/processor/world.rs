@@ -7,9 +7,9 @@ use backstitch_server::clock::SystemClock;
 use backstitch_server::dispatch::Invoker;
 use backstitch_server::engine::{Command, Reply, Start};
 use backstitch_server::model::{
-    Answer, App, Deployment, DeploymentId, DeploymentLimits, EntryId, FunctionConfig, FunctionId, HandlerOp, Manifest,
-    Outcome, Payload, Registry, RetryPolicy, RunId, RunStatus, Snapshot, Span, StepReport, StepResult, Terminal,
-    Timestamp, Trigger, WaitSignalOp,
+    Answer, App, Deployment, DeploymentId, DeploymentLimits, DeploymentState, EntryId, FunctionConfig, FunctionId,
+    HandlerOp, Manifest, Outcome, Payload, Registry, RetryPolicy, RunId, RunStatus, Snapshot, Span, StepReport,
+    StepResult, Terminal, Timestamp, Trigger, WaitSignalOp,
 };
 use backstitch_server::processor::{self, Declined, Halted, Parts, Processor};
 use backstitch_server::store::{Store, StoreError};
@@ -139,6 +139,8 @@ fn registry() -> Registry {
         manifest,
         url: "http://127.0.0.1:1/".to_owned(),
         created_at: Timestamp(0),
+        seen_at: Timestamp(0),
+        state: DeploymentState::Active,
     };
     let app = App {
         name: "shop".into(),

@@ -140,6 +140,10 @@ impl Pair {
             let name = World::app_name(dice);
             both!(self, delete_app(name)).unwrap();
         }
+        if dice.below(4) == 0 {
+            let keep = dice.below(3);
+            both!(self, prune_deployments(keep)).unwrap();
+        }
         both!(self, registry()).unwrap();
         let job = self.world.job(dice);
         both!(self, put_job(job)).unwrap();

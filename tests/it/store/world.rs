@@ -3,10 +3,11 @@
 
 use backstitch_server::limits::PAYLOAD_INLINE_BYTES_MAX;
 use backstitch_server::model::{
-    App, Attempt, Change, Deployment, DeploymentId, DeploymentLimits, Entry, EntryKind, EntryStatus, Event, EventId,
-    FunctionConfig, FunctionId, Hold, HoldKind, Job, JobAction, JobFilter, JobId, JobOptions, JobStatus, Key, Manifest,
-    MarkKey, MarkScope, Origin, Outcome, ParentLink, Payload, Previous, QueuePlace, RetryPolicy, RunHead, RunId,
-    RunStatus, Signal, Span, StateKey, StateRow, Text, Timestamp, Token, TriggerKind, Verdict, Wait, WaitIndex,
+    App, Attempt, Change, Deployment, DeploymentId, DeploymentLimits, DeploymentState, Entry, EntryKind, EntryStatus,
+    Event, EventId, FunctionConfig, FunctionId, Hold, HoldKind, Job, JobAction, JobFilter, JobId, JobOptions,
+    JobStatus, Key, Manifest, MarkKey, MarkScope, MoveTo, Origin, Outcome, ParentLink, Payload, Previous, QueuePlace,
+    RetryPolicy, RunHead, RunId, RunStatus, Signal, Span, StateKey, StateRow, Text, Timestamp, Token, TriggerKind,
+    Verdict, Wait, WaitIndex,
 };
 use backstitch_server::store::{EventFilter, RunFilter, Timer, TimerKey};
 
@@ -450,6 +451,7 @@ impl World {
             statuses,
             app: dice.some(|dice| dice.text(&APPS)),
             function: dice.some(|dice| dice.text(&FUNCTIONS)),
+            deployment: dice.some(World::deployment).filter(|_| dice.coin()),
             previous: dice.some(|dice| self.run_id(dice)).filter(|_| dice.coin()),
             since: dice.some(some_time).filter(|_| dice.coin()),
             until: dice.some(some_time).filter(|_| dice.coin()),
@@ -476,6 +478,8 @@ impl World {
             manifest: manifest(&name, dice),
             url: "https://shop.example/api".to_owned(),
             created_at: self.now(),
+            seen_at: Timestamp(dice.below(3) as i64),
+            state: *dice.pick(&[DeploymentState::Active, DeploymentState::Draining, DeploymentState::Retired]),
         });
         let app = App {
             name,
@@ -496,7 +500,7 @@ impl World {
             id: JobId::new(Timestamp(5), dice.below(4) as u64, 0),
             action: JobAction::Retry,
             filter: JobFilter { app: Some("shop".into()), status: vec![RunStatus::Failed], ..JobFilter::default() },
-            options: JobOptions { at: Some("a".into()) },
+            options: JobOptions { at: Some("a".into()), to: Some(MoveTo::Current) },
             status: *dice.pick(&[JobStatus::Running, JobStatus::Done, JobStatus::Stopped]),
             total: 9,
             done: dice.below(5) as u64,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use backstitch_server::model::{
-    App, Batch, Deployment, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded, RunHead, RunId, Text,
-    Timestamp, Wait,
+    App, Batch, Deployment, DeploymentId, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded, RunHead, RunId,
+    Text, Timestamp, Wait,
 };
 use backstitch_server::store::{
     Commit, Dump, EventFilter, EventView, Journal, Ownership, RegistryRows, RunFilter, RunView, SettledPage, Store,
@@ -153,6 +153,14 @@ impl<S: Store> Store for FaultStore<S> {
 
     fn put_app(&self, app: App, deployment: Option<Deployment>) -> BoxFuture<'_, Result<(), StoreError>> {
         self.inner.put_app(app, deployment)
+    }
+
+    fn put_deployment(&self, deployment: Deployment) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.inner.put_deployment(deployment)
+    }
+
+    fn prune_deployments(&self, keep: usize) -> BoxFuture<'_, Result<Vec<DeploymentId>, StoreError>> {
+        self.inner.prune_deployments(keep)
     }
 
     fn delete_app(&self, app: Text) -> BoxFuture<'_, Result<bool, StoreError>> {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use backstitch_server::model::{
-    Deployment, DeploymentId, DeploymentLimits, Entry, EntryKind, EntryStatus, FunctionConfig, FunctionId, Manifest,
-    Outcome, Payload, RetryPolicy, RunHead, RunId, RunStatus, Snapshot, Span, Timestamp, Token, TriggerKind,
+    Deployment, DeploymentId, DeploymentLimits, DeploymentState, Entry, EntryKind, EntryStatus, FunctionConfig,
+    FunctionId, Manifest, Outcome, Payload, RetryPolicy, RunHead, RunId, RunStatus, Snapshot, Span, Timestamp, Token,
+    TriggerKind,
 };
 
 /// The run of the conformance corpus.
@@ -140,5 +141,7 @@ pub(crate) fn deployment(url: &str) -> Deployment {
         manifest,
         url: url.to_owned(),
         created_at: head().created_at,
+        seen_at: head().created_at,
+        state: DeploymentState::Active,
     }
 }

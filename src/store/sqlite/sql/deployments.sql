@@ -1,2 +1,2 @@
 -- Every deployment.
-select id, app, url, manifest, created_at from deployments order by id;
+select id, app, url, manifest, created_at, seen_at, state from deployments order by id;
