@@ -279,6 +279,12 @@ pub const SYNC_DEV_MS: u64 = 2_000;
 /// Apps that one server keeps: each is asked at every sync.
 pub const APPS_MAX: usize = 1_000;
 
+/// Runs that `backstitch verify` looks at in one read: a reader that takes long keeps the write-ahead log from starting over.
+pub const VERIFY_RUNS: i64 = 10_000;
+
+/// Findings of one check that `backstitch verify` shows.
+pub const VERIFY_EXAMPLES: usize = 5;
+
 /// Deployments of one app that are kept although nothing needs them: enough to see what there was, and for a rollback to find
 /// the one that it knows.
 pub const DEPLOYMENTS_KEPT_MAX: usize = 20;

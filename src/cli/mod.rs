@@ -41,6 +41,7 @@ mod style;
 mod table;
 mod target;
 mod update;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -57,7 +58,8 @@ pub use reference::reference;
     about = "Durable functions over plain HTTP",
     long_about = "Durable functions over plain HTTP.\n\n\
         `backstitch dev` runs a server on your machine and finds your app; `backstitch start` runs one where it matters. \
-        Every other command talks to a server.",
+        `backstitch verify` reads a data directory, and \
+        every other command talks to a server.",
     after_help = exit::HELP,
     disable_help_subcommand = true,
     styles = style::HELP
@@ -91,6 +93,7 @@ enum Command {
     Functions(functions::Functions),
     Keys(keys::Keys),
     Doctor(doctor::Doctor),
+    Verify(verify::Verify),
     Completions(completions::Completions),
     #[command(hide = true)]
     Guard(guard::Guard),
@@ -142,6 +145,7 @@ fn execute(command: Command) -> anyhow::Result<Exit> {
             Command::Functions(command) => command.execute().await,
             Command::Keys(command) => command.execute(),
             Command::Doctor(command) => command.execute().await,
+            Command::Verify(command) => command.execute().await,
             Command::Completions(command) => command.execute(),
             Command::Guard(command) => command.execute(),
         }

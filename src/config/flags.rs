@@ -3,7 +3,7 @@
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches};
 
 use super::Typed;
-use super::settings::{CLIENT, DOCTOR, SERVER, Setting};
+use super::settings::{CLIENT, DOCTOR, SERVER, Setting, VERIFY};
 
 /// The flags of `dev` and `start`.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +12,10 @@ pub struct ServerFlags(pub Typed);
 /// The flags of `doctor`, which looks at both ends.
 #[derive(Clone, Debug, Default)]
 pub struct DoctorFlags(pub Typed);
+
+/// The flags of `verify`, which reads a data directory.
+#[derive(Clone, Debug, Default)]
+pub struct VerifyFlags(pub Typed);
 
 /// The flags of commands that talk to a server.
 #[derive(Clone, Debug, Default)]
@@ -81,3 +85,4 @@ macro_rules! flags {
 flags!(ServerFlags, SERVER, "Settings");
 flags!(ClientFlags, CLIENT, "Settings");
 flags!(DoctorFlags, DOCTOR, "Settings");
+flags!(VerifyFlags, VERIFY, "Settings");

@@ -21,7 +21,7 @@ mod storage;
 pub use calls::Calls;
 pub use client::Client;
 pub use error::ConfigError;
-pub use flags::{ClientFlags, DoctorFlags, ServerFlags};
+pub use flags::{ClientFlags, DoctorFlags, ServerFlags, VerifyFlags};
 pub use layers::{Layers, Source, Typed};
 pub use listen::Listen;
 pub use log::Log;

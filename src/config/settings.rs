@@ -187,6 +187,9 @@ pub static SERVER: &[&Setting] = &[
 /// What commands that talk to a server take.
 pub static CLIENT: &[&Setting] = &[&CONFIG, &URL];
 
+/// What `verify` takes.
+pub static VERIFY: &[&Setting] = &[&CONFIG, &DATA_DIR];
+
 /// What `doctor` takes.
 pub static DOCTOR: &[&Setting] = &[&CONFIG, &URL, &LISTEN, &ALLOW_NETWORK, &DATA_DIR];
 

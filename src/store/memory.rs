@@ -87,6 +87,10 @@ impl Store for MemoryStore {
         self.ask(move |tables| Ok(tables.held_runs(&app, after_run_no, limit)))
     }
 
+    fn stuck_runs(&self, _partition: u16, from: i64, to: i64) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>> {
+        self.ask(move |tables| Ok(tables.stuck_runs(from, to)))
+    }
+
     fn secret(&self, fresh: [u8; 32]) -> BoxFuture<'_, Result<[u8; 32], StoreError>> {
         self.ask(move |tables| Ok(*tables.secret.get_or_insert(fresh)))
     }

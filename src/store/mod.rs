@@ -50,6 +50,10 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>>;
 
+    /// Runs from one number to another, both included, that have not ended and that nothing could make move: no timer, no place in
+    /// a line, no hold with its reason, no open wait, no child that lives. In no order; there should be none.
+    fn stuck_runs(&self, partition: u16, from: i64, to: i64) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>>;
+
     /// The database's own secret of 32 bytes, made at its first use: awakeable tokens follow from it.
     fn secret(&self, fresh: [u8; 32]) -> BoxFuture<'_, Result<[u8; 32], StoreError>>;
 

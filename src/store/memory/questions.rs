@@ -3,8 +3,8 @@
 use super::tables::Tables;
 use crate::limits;
 use crate::model::{
-    Entry, EntryId, EntryKind, Event, EventId, FunctionId, Key, Loaded, Outcome, Payload, RunHead, RunId, RunStatus,
-    Signal, StateKey, StoredRun, Text, Timestamp, Wait,
+    Entry, EntryId, EntryKind, EntryStatus, Event, EventId, FunctionId, Key, Loaded, Outcome, Payload, RunHead, RunId,
+    RunStatus, Signal, StateKey, StoredRun, Text, Timestamp, Wait,
 };
 use crate::store::{
     Dump, EventFilter, EventView, Journal, RunFilter, RunView, SettledPage, StoreError, Timer, TimerKey, UpdateView,
@@ -115,6 +115,32 @@ impl Tables {
     pub(super) fn held_runs(&self, app: &Text, after_run_no: i64, limit: usize) -> Vec<RunHead> {
         let held = |run: &RunHead| run.status == RunStatus::Paused && run.function.app == *app;
         self.runs_where(|run| held(run) && run.run_no > after_run_no).take(limit).collect()
+    }
+
+    /// Runs that nothing could make move.
+    pub(super) fn stuck_runs(&self, from: i64, to: i64) -> Vec<RunId> {
+        let moves = |run: &RunHead| {
+            run.ended_at.is_some()
+                || run.wake_at.is_some()
+                || run.queue.is_some()
+                || run.status == RunStatus::Paused && run.hold.is_some()
+                || run.status == RunStatus::Suspended && self.waits_for_something(run)
+        };
+        self.runs_where(|run| (from..=to).contains(&run.run_no) && !moves(run)).map(|run| run.id).collect()
+    }
+
+    fn waits_for_something(&self, run: &RunHead) -> bool {
+        let lives = |entry: &Entry| {
+            let of_entry = |child: &RunHead| child.parent.is_some_and(|to| to.run == run.id && to.idx == entry.idx);
+            self.runs_where(|child| of_entry(child) && child.ended_at.is_none()).next().is_some()
+        };
+        let open = self.entries_of(run.run_no).into_iter().filter(|entry| entry.status == EntryStatus::Waiting);
+        open.into_iter().any(|entry| match entry.kind {
+            EntryKind::WaitSignal => true,
+            EntryKind::WaitEvent => self.waits.contains_key(&(run.run_no, entry.idx)),
+            EntryKind::Invoke => lives(&entry),
+            _ => false,
+        })
     }
 
     /// A run, its first entry and its last.

@@ -13,6 +13,7 @@ mod registry;
 mod rows;
 mod schema;
 mod sql;
+mod verify;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -20,6 +21,8 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+
+pub use self::verify::{Checked, Example, Verified, verify};
 
 use self::files::DataDirectory;
 use self::readers::Lane;
@@ -150,6 +153,10 @@ impl Store for SqliteStore {
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>> {
         self.decisions.read(move |db| load::held_runs(db, &app, after_run_no, limit)).boxed()
+    }
+
+    fn stuck_runs(&self, _partition: u16, from: i64, to: i64) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>> {
+        self.people.read(move |db| verify::stuck(db, from, to)).boxed()
     }
 
     fn secret(&self, fresh: [u8; 32]) -> BoxFuture<'_, Result<[u8; 32], StoreError>> {

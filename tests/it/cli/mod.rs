@@ -6,6 +6,7 @@ mod developing;
 mod offline;
 mod serving;
 mod terminal;
+mod verifying;
 mod world;
 
 use backstitch_server::cli::reference;

@@ -1,6 +1,6 @@
 //! A directory to work in, the binary, servers, and an app that speaks the protocol by hand.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 use crate::support::peer::{Peer, Received, SDK, response};
+use crate::support::verified;
 
 /// How a command ended.
 #[derive(Debug)]
@@ -101,6 +102,7 @@ impl Following {
 pub(super) struct Server {
     pub(super) process: Child,
     pub(super) announcement: Value,
+    data: PathBuf,
     pub(super) out: Lines<BufReader<ChildStdout>>,
     pub(super) err: Lines<BufReader<ChildStderr>>,
 }
@@ -118,7 +120,9 @@ impl Server {
         let line =
             tokio::time::timeout(Duration::from_secs(30), out.next_line()).await.expect("it starts in time").unwrap();
         let Some(line) = line else { panic!("it did not start: {:?}", err.next_line().await) };
-        Server { process, announcement: serde_json::from_str(&line).expect("the first line is JSON"), out, err }
+        let announcement: Value = serde_json::from_str(&line).expect("the first line is JSON");
+        let data = dir.join(announcement["dataDir"].as_str().expect("it says where its data are"));
+        Server { process, announcement, data, out, err }
     }
 
     pub(super) fn url(&self) -> &str {
@@ -131,10 +135,12 @@ impl Server {
         assert!(Command::new("kill").args([signal, &pid]).status().await.unwrap().success());
     }
 
-    /// Asks it to stop, and returns its exit code.
+    /// Asks it to stop, and returns its exit code. What it leaves behind is in order.
     pub(super) async fn stop(&mut self) -> i32 {
         self.signal("-TERM").await;
-        self.ended().await
+        let code = self.ended().await;
+        verified::check(&self.data);
+        code
     }
 
     /// Waits for its end, and returns its exit code.

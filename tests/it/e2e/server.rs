@@ -10,6 +10,8 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use crate::support::verified;
+
 /// A data directory and a port that several servers use one after the other: handlers that are at work find the next one.
 pub(super) struct Place {
     dir: tempfile::TempDir,
@@ -43,6 +45,7 @@ fn free_port() -> u16 {
 /// A running server.
 pub(super) struct Server {
     child: Child,
+    data: PathBuf,
     pub(super) url: String,
     http: reqwest::Client,
 }
@@ -103,13 +106,14 @@ impl Server {
             }
         });
         let http = reqwest::Client::builder().timeout(Duration::from_secs(40)).build().expect("a client can be built");
-        Ok(Server { child, url, http })
+        Ok(Server { child, data: data.to_owned(), url, http })
     }
 
-    /// SIGKILL, at once.
+    /// SIGKILL, at once. What it leaves behind is in order.
     pub(super) async fn kill(mut self) {
         // It may be dead already; either way it is gone afterwards.
         drop(self.child.kill().await);
+        verified::check(&self.data);
     }
 
     /// SIGTERM; how long it took to end, in order.
@@ -120,6 +124,7 @@ impl Server {
         assert!(status.success());
         let ended = tokio::time::timeout(Duration::from_secs(40), self.child.wait()).await;
         assert!(ended.expect("it ends").expect("it can be waited for").success(), "it does not end in order");
+        verified::check(&self.data);
         Duration::from_millis(clock.monotonic_ms() - begun)
     }
 

@@ -21,6 +21,7 @@ use super::book::Book;
 use super::handlers::Call;
 use super::program::Program;
 use super::registry::registry;
+use crate::support::verified;
 
 /// When the clock of these tests starts.
 pub(super) const START: Timestamp = Timestamp(1_700_000_000_000);
@@ -489,6 +490,9 @@ impl World {
         if !self.filling.is_empty() || self.committing.is_some() {
             return;
         }
+        let stuck = now_or_never(self.store.stuck_runs(0, 0, i64::MAX)).expect("reads");
+        let stuck: Vec<_> = stuck.into_iter().map(|run| self.safe.head(run)).collect();
+        assert!(stuck.is_empty(), "nothing will wake {stuck:#?}");
         for (key, resident) in self.partition.resident() {
             let loaded = now_or_never(self.store.load(0, vec![key.clone()])).expect("loads");
             if let Loaded::Run(Some(run)) = &resident {
@@ -505,6 +509,7 @@ impl World {
         }
         let dump = now_or_never(self.store.dump(0)).expect("dumps");
         assert_eq!(dump, self.safe.dump(self.durable), "the tables and the book differ");
+        verified::check_tables(&dump, &self.registry);
         let last_event = self.safe.events.last_key_value().map_or(0, |(seq, _)| *seq);
         let last_run = self.safe.runs.last_key_value().map_or(0, |(no, _)| *no);
         let mut fresh = Partition::new(self.epoch, last_run, last_event);

@@ -20,3 +20,4 @@ mod residence;
 mod starts;
 mod steps;
 mod table;
+mod verify;

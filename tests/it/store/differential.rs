@@ -107,6 +107,8 @@ impl Pair {
         both!(self, held_runs(0, app, after, 3)).unwrap();
         let run = self.world.run_id(dice);
         both!(self, children(run, 3)).unwrap();
+        let (from, to) = (dice.below(4) as i64, dice.below(99) as i64);
+        both!(self, stuck_runs(0, from, to)).unwrap();
     }
 
     async fn one(&mut self, dice: &mut Dice) {

@@ -143,6 +143,10 @@ impl<S: Store> Store for FaultStore<S> {
         self.inner.held_runs(partition, app, after, limit)
     }
 
+    fn stuck_runs(&self, partition: u16, from: i64, to: i64) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>> {
+        self.inner.stuck_runs(partition, from, to)
+    }
+
     fn secret(&self, fresh: [u8; 32]) -> BoxFuture<'_, Result<[u8; 32], StoreError>> {
         self.inner.secret(fresh)
     }
