@@ -6,7 +6,6 @@
 
 // Ring 0: words.
 pub mod clock;
-pub mod jobs;
 pub mod limits;
 pub mod model;
 
@@ -22,8 +21,10 @@ pub mod telemetry;
 
 // Ring 3: loops and doors.
 pub mod api;
+pub mod auditor;
 pub mod catalog;
 pub mod cluster;
+pub mod jobs;
 pub mod processor;
 
 // Ring 4: assembly.

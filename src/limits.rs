@@ -279,6 +279,18 @@ pub const SYNC_DEV_MS: u64 = 2_000;
 /// Apps that one server keeps: each is asked at every sync.
 pub const APPS_MAX: usize = 1_000;
 
+/// Pause between two looks of the auditor, in milliseconds.
+pub const AUDIT_MS: u64 = 30_000;
+
+/// Runs that the auditor looks at in one look: 120,000 an hour for less than a thousandth of a core.
+pub const AUDIT_RUNS: i64 = 1_000;
+
+/// Overdue timers that the auditor reads in one look.
+pub const AUDIT_PAGE: usize = 100;
+
+/// How long a timer is overdue before that is odd, in milliseconds: longer than a busy server is behind.
+pub const AUDIT_LATE_MS: u64 = 300_000;
+
 /// Runs that `backstitch verify` looks at in one read: a reader that takes long keeps the write-ahead log from starting over.
 pub const VERIFY_RUNS: i64 = 10_000;
 

@@ -10,17 +10,19 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::api::{self, Doors, Guard, Places};
+use crate::auditor;
 use crate::auth::{RunSecrets, Signer, SigningKey};
 use crate::catalog::{self, Catalog};
 use crate::clock::{Clock, SystemClock};
 use crate::cluster::Cluster;
 use crate::dispatch::{ClientError, Discovery, Drift, Egress, HttpClient, HttpInvoker};
 use crate::jobs;
-use crate::limits::{POLLS_MAX, SYNC_DEV_MS, SYNC_MS, WATCHES_MAX};
+use crate::limits::{AUDIT_MS, POLLS_MAX, SYNC_DEV_MS, SYNC_MS, WATCHES_MAX};
 use crate::model::{Home, Span, Text};
 use crate::processor::{self, Halted};
 use crate::store::sqlite::{Durability, SqliteConfig, SqliteStore};
 use crate::store::{Store, StoreError};
+use crate::telemetry::Metrics;
 
 /// The one partition of an embedded server.
 const PARTITION: u16 = 0;
@@ -84,6 +86,7 @@ pub struct Node {
     api: JoinHandle<()>,
     keeper: JoinHandle<()>,
     runner: JoinHandle<()>,
+    auditor: JoinHandle<()>,
     partition: Option<JoinHandle<Result<(), Halted>>>,
 }
 
@@ -139,6 +142,16 @@ impl Node {
             clock: clock.clone(),
             stop: loops_stop.clone(),
         });
+        let metrics = Arc::new(Metrics::default());
+        let auditor = auditor::open(auditor::Parts {
+            store: store.clone(),
+            cluster: cluster.clone(),
+            partitions: vec![PARTITION],
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+            every: Span(AUDIT_MS),
+            stop: loops_stop.clone(),
+        });
         let public_url = settings.public_url.as_deref();
         let local = address.ip().is_loopback();
         let router = api::router(Doors {
@@ -154,9 +167,10 @@ impl Node {
             draining: loops_stop,
             watching: Places::of(WATCHES_MAX),
             polling: Places::of(POLLS_MAX),
+            metrics,
         });
         let api = tokio::spawn(api::serve(listener, router, doors_stop));
-        Ok(Node { address, catalog, stop_doors, stop_loops, api, keeper, runner, partition: Some(partition) })
+        Ok(Node { address, catalog, stop_doors, stop_loops, api, keeper, runner, auditor, partition: Some(partition) })
     }
 
     /// Where the server listens.
@@ -197,6 +211,7 @@ impl Node {
         self.api.await.map_err(|_| NodeError::Ended("api"))?;
         self.keeper.await.map_err(|_| NodeError::Ended("catalog"))?;
         self.runner.await.map_err(|_| NodeError::Ended("jobs"))?;
+        self.auditor.await.map_err(|_| NodeError::Ended("auditor"))?;
         partition?.map_err(NodeError::Halted)
     }
 }

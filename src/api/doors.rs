@@ -17,6 +17,7 @@ use crate::jobs::Jobs;
 use crate::model::{RunId, Text};
 use crate::processor::Declined;
 use crate::store::Store;
+use crate::telemetry::Metrics;
 
 /// Everything that requests may use.
 #[derive(Clone)]
@@ -45,6 +46,8 @@ pub struct Doors {
     pub watching: Places,
     /// The handlers that wait for news right now.
     pub polling: Places,
+    /// What the server counts.
+    pub metrics: Arc<Metrics>,
 }
 
 impl Doors {
@@ -105,6 +108,11 @@ impl Places {
     /// For so many at once.
     pub fn of(max: usize) -> Places {
         Places { taken: Arc::default(), max }
+    }
+
+    /// How many wait right now.
+    pub(super) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Acquire)
     }
 
     /// Takes a place, if there is one.

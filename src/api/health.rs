@@ -1,7 +1,9 @@
-//! Whether the server lives, and whether it can work.
+//! Whether the server lives, whether it can work, and what it counts.
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::IntoResponse;
+use http::header;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -9,10 +11,11 @@ use utoipa_axum::routes;
 
 use super::doors::Doors;
 use super::error::Problem;
+use crate::processor::Processor;
 
 /// The addresses of health.
 pub(super) fn routes() -> OpenApiRouter<Doors> {
-    OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz))
+    OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz)).routes(routes!(metrics))
 }
 
 /// What a server says of itself.
@@ -64,4 +67,26 @@ async fn readyz(State(doors): State<Doors>) -> Result<Json<HealthJson>, Problem>
         return Err(Problem::unavailable("failed to be ready: a partition is down; the server's log says why"));
     }
     Ok(HealthJson::of(&doors))
+}
+
+/// What Prometheus calls the format.
+const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What the server counts, in the text format of Prometheus.
+#[utoipa::path(
+    get, path = "/metrics", tag = "health", operation_id = "metrics",
+    responses((status = 200, description = "Names and numbers", content_type = "text/plain", body = String))
+)]
+async fn metrics(State(doors): State<Doors>) -> impl IntoResponse {
+    let registry = doors.catalog.registry();
+    let waiting: usize = doors.cluster.local().map(Processor::waiting).sum();
+    let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    let gauges = [
+        ("backstitch_requests_waiting", "Requests that wait for a partition.", number(waiting)),
+        ("backstitch_watches", "Clients that watch runs.", number(doors.watching.taken())),
+        ("backstitch_polls", "Handlers that wait for news.", number(doors.polling.taken())),
+        ("backstitch_apps", "Apps that are registered.", number(registry.apps.len())),
+        ("backstitch_deployments", "Deployments that are known.", number(registry.deployments.len())),
+    ];
+    ([(header::CONTENT_TYPE, EXPOSITION)], doors.metrics.print(&gauges))
 }

@@ -65,6 +65,11 @@ impl Processor {
         answer.await.unwrap_or_else(|_| Err(Declined::Unavailable("the server is stopping".to_owned())))
     }
 
+    /// How many requests wait for the loop.
+    pub fn waiting(&self) -> usize {
+        self.outer.max_capacity() - self.outer.capacity()
+    }
+
     /// Whether the partition's loop runs: false once it has stopped or halted.
     pub fn is_open(&self) -> bool {
         !self.outer.is_closed()

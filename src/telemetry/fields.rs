@@ -24,6 +24,7 @@ pub const FIELDS: &[LogField] = &[
     field("connections.open", "Connections that are open."),
     field("deployment", "A deployment's id."),
     field("deployments", "How many deployments it is about."),
+    field("due_at", "When a timer should have fired."),
     field("duration_ms", "How long it took, in milliseconds."),
     field("error", "What went wrong, in a sentence."),
     field("errors", "The same, where there are several."),
@@ -47,5 +48,6 @@ pub const FIELDS: &[LogField] = &[
     field("state", "What somebody wants to become of a deployment."),
     field("variable", "The name of an environment variable; never its value."),
     field("version", "What a deployment calls itself."),
+    field("what", "Whose timer it is."),
     field("warning", "What a manifest asks for in vain."),
 ];

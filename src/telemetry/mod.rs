@@ -1,9 +1,10 @@
 //! How the house speaks of itself: log lines on the standard error, as text for people or as JSON for programs, and the
 //! one table of the names of their fields. It is started once by whoever runs the process; every other room logs through
-//! `tracing` and knows nothing of this one.
+//! `tracing` and knows nothing of this one. What is counted is one struct, which whoever counts is given.
 
 pub mod fields;
 mod levels;
+mod metrics;
 mod text;
 
 use std::str::FromStr;
@@ -12,6 +13,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{Layer as _, Registry, fmt};
 
 pub use levels::{Levels, LevelsError};
+pub use metrics::{Counter, Metrics};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod api;
+mod auditor;
 mod auth;
 mod catalog;
 mod cli;

@@ -86,3 +86,22 @@ async fn health_says_who_it_is() {
         assert_eq!(json["version"], env!("CARGO_PKG_VERSION"));
     }
 }
+
+#[tokio::test]
+async fn numbers_are_in_the_format_of_prometheus() {
+    let world = World::open().await;
+    let answer = world.get("/metrics").await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/plain; version=0.0.4; charset=utf-8")));
+    let page = String::from_utf8(answer.body.to_vec()).unwrap();
+    let lines: Vec<&str> = page.lines().collect();
+    for three in lines.chunks(3) {
+        let name = three[2].split(' ').next().unwrap();
+        assert!(three[0].starts_with(&format!("# HELP {name} ")) && three[0].ends_with('.'), "{page}");
+        let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
+        assert_eq!(three[1], format!("# TYPE {name} {kind}"));
+        assert!(three[2].split(' ').nth(1).unwrap().parse::<u64>().is_ok(), "{page}");
+    }
+    for line in ["backstitch_audit_stuck_runs_total 0", "backstitch_audit_late_timers_total 0", "backstitch_apps 1"] {
+        assert!(lines.contains(&line), "`{line}` is missing: {page}");
+    }
+}

@@ -101,6 +101,7 @@ impl World {
             draining: draining.clone(),
             watching: Places::of(WATCHES_MAX),
             polling: Places::of(POLLS_MAX),
+            metrics: Arc::default(),
         });
         let peer = Peer::start(shop).await;
         catalog.register("shop", &peer.url(), Vec::new()).await.unwrap();

@@ -68,6 +68,10 @@ async fn nothing_acknowledged_is_lost_or_done_twice() {
             .until(&format!("/v1/runs?status={status}"), |page| page["items"].as_array().is_some_and(Vec::is_empty))
             .await;
     }
+    let (_, metrics) = server.get("/metrics").await;
+    for found in ["backstitch_audit_stuck_runs_total 0", "backstitch_audit_late_timers_total 0"] {
+        assert!(metrics.as_str().is_some_and(|page| page.contains(found)), "{metrics}");
+    }
     server.kill().await;
     eprintln!("kill test: {kills} kills, {ended} acknowledged orders, all ended");
 }
