@@ -35,6 +35,11 @@ impl Acks {
     /// The key of an acknowledged start leads to its run, as long as it is remembered.
     fn check_mark(&self, start: &Start, run: RunId, now: Timestamp, safe: &Book) {
         let Some(key) = start.idempotency_key.clone() else { return };
+        let created_at = safe.head(run).expect("an acknowledged run is durable").created_at;
+        if created_at.after(Span(MARK_MS)) <= now {
+            // While the reply waited at the gate, the key may have been used anew.
+            return;
+        }
         let mark = MarkKey { scope: MarkScope::Start(start.function.clone()), key };
         if let Some(row) = safe.state.get(&StateKey::Mark(mark)).filter(|row| row.wake_at > Some(now)) {
             let value: serde_json::Value = row.value.read().expect("JSON");

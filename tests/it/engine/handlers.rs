@@ -68,8 +68,11 @@ impl World {
             let told: Vec<&Entry> = news.settled.iter().map(|told| &*told.entry).collect();
             assert_eq!(told, settled, "a handler is told what has settled");
             for told in news.settled.iter().filter(|told| told.own) {
-                let reported = checkpoint.ops.iter().find(|op| op.id() == Some(&told.entry.id));
-                let Some(HandlerOp::Step(report)) = reported else { panic!("not its own: {:?}", told.entry) };
+                let reported = checkpoint.ops.iter().find_map(|op| match op {
+                    HandlerOp::Step(report) if report.id == told.entry.id => Some(report),
+                    _ => None,
+                });
+                let Some(report) = reported else { panic!("not its own: {:?}", told.entry) };
                 assert_eq!(told.entry.outcome, Some(report.result.outcome()), "its own is what it reported");
             }
         }
