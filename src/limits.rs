@@ -67,6 +67,9 @@ pub const MARK_MS: u64 = 86_400_000;
 /// How long settlements of one run are gathered before it is invoked again, in milliseconds.
 pub const COALESCE_MS: u64 = 20;
 
+/// How long a run waits before it begins, in milliseconds, when the one that it continues did nothing and ended within that time.
+pub const CONTINUE_PAUSE_MS: u64 = 1_000;
+
 /// How long a cancelled run may compensate before it is ended, in milliseconds.
 pub const CANCEL_GRACE_MS: u64 = 60_000;
 

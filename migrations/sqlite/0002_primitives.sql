@@ -17,11 +17,18 @@ alter table runs add column deadline integer;
 -- The run that this one goes on from, and how: 'continue' or 'fork'.
 alter table runs add column previous text;
 alter table runs add column origin text;
+-- The first run of the chain, of a run that another one ended itself for.
+alter table runs add column chain text;
 -- What the handler shows of the run to whoever asks.
 alter table runs add column value blob;
 
 create index runs_queue on runs (queue_key, queue_order) where queue_key is not null;
 create index runs_previous on runs (previous) where previous is not null;
+create index runs_chain on runs (chain, run_no) where chain is not null;
+
+-- A name stands for the newest run of a chain.
+drop index runs_name;
+create unique index runs_name on runs (app, function, name) where name is not null and status <> 'continued';
 
 -- Runs that are pinned to a deployment, by where they stand: how many are still on it is counted without the others.
 create index runs_deployment on runs (deployment, status) where deployment is not null;

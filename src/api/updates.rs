@@ -18,10 +18,11 @@ use super::doors::{Doors, unexpected};
 use super::error::{Code, FieldError, Problem};
 use super::events::idempotency_key;
 use super::runs::{self, WaitQuery};
-use super::view::there;
+use super::view::{continued_as, there};
 use crate::engine::{Command, Reply};
 use crate::limits::{CALL_WAIT_MS, OUTCOME_BYTES_MAX, START_BODY_BYTES_MAX, WATCH_POLL_MS};
-use crate::model::{Payload, RunId, Settle, Span, Text, update_outcome};
+use crate::model::{Payload, RunId, RunStatus, Settle, Span, Text, update_outcome};
+use crate::store::UpdateView;
 
 /// The addresses of updates.
 pub(super) fn routes() -> OpenApiRouter<Doors> {
@@ -103,7 +104,7 @@ async fn send(
         None => idempotency_key(&headers)?,
     };
     match doors.command(run, Command::Update { run, name: name.into(), id, data }).await? {
-        Reply::Updated { id, .. } => wait_for_reply(&doors, run, id, wait).await,
+        Reply::Updated { run, id, .. } => wait_for_reply(&doors, run, id, wait).await,
         reply => Err(unexpected(&reply)),
     }
 }
@@ -131,16 +132,24 @@ async fn show(
     wait_for_reply(&doors, run, id.into(), wait).await
 }
 
-/// 200 with the reply, or 202 when the time is over, or when the server begins to stop.
-async fn wait_for_reply(doors: &Doors, run: RunId, id: Text, wait: Span) -> Result<Response, Problem> {
+/// 200 with the reply, of the run that got the update or of one that its run went on in, or 202 when the time is over, or when the server begins to stop.
+async fn wait_for_reply(doors: &Doors, mut run: RunId, id: Text, wait: Span) -> Result<Response, Problem> {
     // Subscribe first, then read, then wait: what becomes durable in between is not missed.
     let mut changes = doors.cluster.owner_of(run).watch(run);
     let deadline = tokio::time::sleep(wait.std());
     tokio::pin!(deadline);
     let mut late = wait == Span(0);
     loop {
-        let Some(view) = doors.store.update(run, id.clone()).await? else {
-            runs::read(doors, run).await?;
+        let view = doors.store.update(run, id.clone()).await?;
+        let went_on = |view: &UpdateView| view.status == RunStatus::Continued && !view.consumed;
+        if view.as_ref().is_none_or(went_on)
+            && let Some(next) = continued_as(&runs::read(doors, run).await?)
+        {
+            run = next;
+            changes = doors.cluster.owner_of(run).watch(run);
+            continue;
+        }
+        let Some(view) = view else {
             let detail = format!("failed to find update `{id}` of run {run}: it was never sent");
             return Err(Problem::new(Code::UnknownUpdate, detail));
         };

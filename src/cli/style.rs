@@ -33,7 +33,7 @@ pub(super) fn styled(style: Style, text: impl std::fmt::Display) -> String {
 /// How a run's status looks.
 pub(super) fn of_status(status: RunStatus) -> Style {
     match status {
-        RunStatus::Completed => GOOD,
+        RunStatus::Completed | RunStatus::Continued => GOOD,
         RunStatus::Failed => BAD,
         RunStatus::Paused | RunStatus::Backoff | RunStatus::Cancelled => ODD,
         RunStatus::Queued | RunStatus::Ready | RunStatus::Suspended => MOVING,

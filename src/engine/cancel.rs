@@ -5,7 +5,7 @@ use super::command::{Command, Reply};
 use super::draft::{Draft, Part};
 use super::filter::wait_index;
 use super::run::fresh_entry;
-use super::{end, saga};
+use super::{chain, end, saga};
 use crate::limits::CANCEL_GRACE_MS;
 use crate::model::{CancelOn, Entry, EntryKind, Failure, Key, Outcome, Payload, RunId, RunStatus, Span, Wait, names};
 
@@ -15,6 +15,7 @@ pub(super) const CANCEL_ID: &str = "$cancel";
 /// Asks a run to stop. One that no handler has seen yet, or that is held, stops at once.
 pub(super) fn cancel(draft: &mut Draft<'_>, id: RunId) -> Part<Reply> {
     let now = draft.now();
+    let id = chain::newest(draft, id)?;
     let invoked = draft.turn(id).is_some();
     let run = draft.run(id)?;
     let invoked = invoked || run.head.open_token.is_some();
@@ -69,6 +70,7 @@ pub(super) fn listen(draft: &mut Draft<'_>, id: RunId, cancel_on: &[CancelOn]) -
 
 /// Ends a run at once: whoever kills does not want its handler to be asked.
 pub(super) fn kill(draft: &mut Draft<'_>, id: RunId) -> Part<Reply> {
+    let id = chain::newest(draft, id)?;
     let status = draft.run(id)?.head.status;
     if status.is_terminal() {
         return Ok(Reply::Status(status));

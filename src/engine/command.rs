@@ -271,8 +271,10 @@ pub enum Reply {
         /// Whether it was new.
         fresh: bool,
     },
-    /// The update is kept with its run.
+    /// The update is kept with a run.
     Updated {
+        /// The run: of a chain the one that was the newest.
+        run: RunId,
         /// Its id.
         id: Text,
         /// Whether it was new.

@@ -222,6 +222,11 @@ impl<'a> Draft<'a> {
         self.partition.tables.names.get(&(function.clone(), name.clone())).copied().flatten()
     }
 
+    /// The newest run of a chain; its [`Key::Chain`] must be resident.
+    pub(super) fn newest_of_chain(&self, first: RunId) -> Option<RunId> {
+        self.partition.tables.chains.get(&first).copied().flatten()
+    }
+
     /// An entity of the `state` table, with what this decision wrote.
     pub(super) fn state(&self, key: &StateKey) -> Option<&StateRow> {
         match self.states.get(key) {
@@ -513,6 +518,16 @@ impl<'a> RunDraft<'a> {
         self.waits.insert(wait.idx, wait);
     }
 
+    /// The waits of a run that begins in this decision take events from this number on, if they did not already.
+    pub(super) fn listen_from(&mut self, after_seq: i64) {
+        for change in &mut self.wait_changes {
+            if let Change::WaitOpened(wait) = change {
+                wait.after_seq = wait.after_seq.min(after_seq);
+                self.waits.insert(wait.idx, wait.clone());
+            }
+        }
+    }
+
     /// Closes a wait for an event. Its index keys must be resident.
     pub(super) fn close_wait(&mut self, idx: u32) {
         if let Some(wait) = self.waits.remove(&idx) {
@@ -563,25 +578,5 @@ impl<'a> RunDraft<'a> {
                 let entries = || group.iter().filter_map(|id| self.find(id)).map(|idx| self.entry(idx));
                 entries().all(Entry::is_settled) || entries().any(failed)
             })
-    }
-
-    /// The name of the event that started the run.
-    pub(super) fn trigger_name(&self) -> Option<String> {
-        let facts: serde_json::Value = self.entry(0).params.read().ok()?;
-        Some(facts.get("name")?.as_str()?.to_owned())
-    }
-
-    /// The trigger as filters see it: the event that started the run, or its input as an event's data.
-    pub(super) fn trigger_view(&self) -> serde_json::Value {
-        let input = self.entry(0);
-        let data: serde_json::Value = super::run::value_of(input).read().unwrap_or_default();
-        let mut view: serde_json::Value = input.params.read().unwrap_or_default();
-        match view.as_object_mut() {
-            Some(fields) => {
-                fields.insert("data".to_owned(), data);
-                view
-            }
-            None => serde_json::json!({ "data": data }),
-        }
     }
 }

@@ -13,7 +13,7 @@ use crate::model::{
 /// The id of the last entry.
 pub(super) const OUTCOME_ID: &str = "$outcome";
 
-/// Ends a run with its outcome.
+/// Ends a run with its outcome. One that goes on in another run is not over for its parent.
 pub(super) fn end(draft: &mut Draft<'_>, id: RunId, status: RunStatus, outcome: Outcome) -> Part<()> {
     let now = draft.now();
     let waits: Vec<_> = draft.run(id)?.waits.values().cloned().collect();
@@ -48,7 +48,7 @@ pub(super) fn end(draft: &mut Draft<'_>, id: RunId, status: RunStatus, outcome: 
         draft.follow_up(Command::Close { run: id, after: 0 });
     }
     aftermath::follow(draft, id, status, &outcome)?;
-    match parent {
+    match parent.filter(|_| status != RunStatus::Continued) {
         Some(link) => tell_parent(draft, id, link, status, outcome),
         None => Ok(()),
     }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use super::command::{Fork, ForkFrom, ForkPlan, Refusal, Reply};
 use super::draft::{Draft, Part, RunDraft};
-use super::saga;
+use super::run::is_update;
 use super::start::{Birth, caused_id, create};
+use super::{saga, update};
 use crate::model::{Entry, EntryId, EntryKind, Origin, Outcome, Payload, Previous, RunId, RunStatus, Text};
 
 /// Makes a run that goes on from a point of another one, or says what it would be made from.
@@ -98,10 +99,21 @@ fn copied(original: &RunDraft<'_>, end: u32, edits: &BTreeMap<&Text, &Outcome>) 
     let entries = (1..original.len()).map(|idx| original.entry(idx));
     let settled = entries.filter(|entry| entry.seq.is_some_and(|seq| seq < end));
     let copy = |entry: &Entry| {
-        let edit = edits.get(&entry.id).copied().cloned();
+        let edit = edits.get(&entry.id).map(|edit| edited(entry, edit));
         Entry { copied: true, details: None, outcome: edit.or_else(|| entry.outcome.clone()), ..entry.clone() }
     };
     settled.map(copy).collect()
+}
+
+/// What an entry settles with instead. Whoever edits an update says other data; that it is an update, and which, stays so.
+fn edited(entry: &Entry, edit: &Outcome) -> Outcome {
+    match edit {
+        Outcome::Ok(data) if is_update(entry) => {
+            let id = entry.outcome.as_ref().and_then(update::id_of).unwrap_or_else(|| "edited".into());
+            Outcome::Ok(update::told(&id, data))
+        }
+        other => other.clone(),
+    }
 }
 
 fn begin(draft: &mut Draft<'_>, fork: &Fork, copied: Vec<Entry>, edits: &BTreeMap<&EntryId, &Outcome>) -> Part<RunId> {

@@ -2,7 +2,7 @@
 
 use super::command::{Refusal, Reply};
 use super::draft::{Draft, Part, RunDraft};
-use super::saga;
+use super::{chain, saga};
 use crate::model::{DeploymentId, Hold, HoldKind, RunId, RunStatus};
 
 /// Parks a run. Its entries' timers still settle what is due.
@@ -24,6 +24,7 @@ pub(super) fn hold(
 
 /// Parks a run because somebody says so. What its handler is at, it is told to stop.
 pub(super) fn pause(draft: &mut Draft<'_>, id: RunId) -> Part<Reply> {
+    let id = chain::newest(draft, id)?;
     let status = draft.run(id)?.head.status;
     if status.is_terminal() {
         return Err(Refusal::Ended(id, status).into());
@@ -38,6 +39,7 @@ pub(super) fn pause(draft: &mut Draft<'_>, id: RunId) -> Part<Reply> {
 /// Lifts a run's hold: it is invoked again, with its counts of failures at zero.
 pub(super) fn resume(draft: &mut Draft<'_>, id: RunId) -> Part<Reply> {
     let now = draft.now();
+    let id = chain::newest(draft, id)?;
     let run = draft.run(id)?;
     if run.head.status.is_terminal() {
         return Err(Refusal::Ended(id, run.head.status).into());

@@ -7,6 +7,7 @@
 
 mod aftermath;
 mod cancel;
+mod chain;
 mod checkpoint;
 mod command;
 mod draft;
@@ -26,6 +27,7 @@ mod signal;
 mod start;
 mod state;
 mod step;
+mod trigger;
 mod turns;
 mod update;
 mod wait;
@@ -158,10 +160,13 @@ impl Partition {
             }
             Change::AttemptAdded(_) | Change::VerdictAdded(..) => {}
         }
-        if let Change::RunCreated(head) = change
-            && let Some(name) = &head.name
-        {
-            self.residence.touch(Key::RunName(head.function.clone(), name.clone()));
+        if let Change::RunCreated(head) = change {
+            if let Some(name) = &head.name {
+                self.residence.touch(Key::RunName(head.function.clone(), name.clone()));
+            }
+            if let Some(first) = head.chain {
+                self.residence.touch(Key::Chain(first));
+            }
         }
         if let Change::EventAdded(event) = change {
             self.residence.touch(Key::EventName(event.name.clone()));

@@ -271,6 +271,9 @@ impl Tables {
             Key::RunName(function, name) => {
                 self.names.remove(&(function.clone(), name.clone()));
             }
+            Key::Chain(run) => {
+                self.chains.remove(run);
+            }
             Key::Mark(mark) => {
                 self.states.remove(&StateKey::Mark(MarkKey { ..mark.clone() }));
             }

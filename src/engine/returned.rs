@@ -3,7 +3,7 @@
 use super::command::Reply;
 use super::draft::{Draft, Part, RunDraft};
 use super::turns::Turn;
-use super::{cancel, checkpoint, end, hold, invoke, saga, step, update, wait};
+use super::{cancel, chain, checkpoint, end, hold, invoke, saga, step, update, wait};
 use crate::limits::{ENTRIES_MAX, JOURNAL_BYTES_MAX, LOSSES_MAX, RETRY_AFTER_MS_MAX};
 use crate::model::{
     Answer, Attempt, Awaiting, EntryKind, EntryStatus, Failure, HandlerOp, HoldKind, Mismatch, Note, Outcome, Payload,
@@ -56,12 +56,13 @@ fn ops_answer(
         return Ok(());
     }
     match end {
-        Some(Terminal::Done(_)) if saga::has_failed(draft.run(run)?) => {
-            let detail = "the handler returned a value although its run had failed; it must end with `fail`";
+        Some(Terminal::Done(_) | Terminal::ContinueAsNew(_)) if saga::has_failed(draft.run(run)?) => {
+            let detail = "the handler did not end with `fail` although its run had failed";
             let failure = Failure::new(names::PROTOCOL, detail);
             failed(draft, turn, &failure, failure.payload(), turn.started_at, true)
         }
         Some(Terminal::Done(value)) => end::end(draft, run, RunStatus::Completed, Outcome::Ok(value.clone())),
+        Some(Terminal::ContinueAsNew(input)) => chain::continue_as_new(draft, turn, seen, input),
         Some(Terminal::Fail(failure, raw)) => handler_failed(draft, turn, failure, raw),
         Some(Terminal::Yield) => yielded(draft, turn, !ops.iter().any(HandlerOp::is_progress)),
         None => suspend(draft, turn, seen, awaiting),

@@ -156,22 +156,28 @@ impl Run {
     }
 }
 
+#[derive(Deserialize)]
+struct SignalParams {
+    #[serde(default)]
+    signal: Option<String>,
+    #[serde(default)]
+    awakeable: bool,
+    #[serde(default)]
+    update: bool,
+}
+
+/// Whether an entry, open or settled, is a wait for an update.
+pub(super) fn is_update(entry: &Entry) -> bool {
+    entry.kind == EntryKind::WaitSignal && entry.params.read::<SignalParams>().is_ok_and(|params| params.update)
+}
+
 /// The signal that an open entry waits for: its name, for an awakeable `$awakeable/` and the entry's id, for an update
 /// `$update/` and its name.
 pub(super) fn awaited_signal(entry: &Entry) -> Option<Text> {
-    #[derive(Deserialize)]
-    struct Params {
-        #[serde(default)]
-        signal: Option<String>,
-        #[serde(default)]
-        awakeable: bool,
-        #[serde(default)]
-        update: bool,
-    }
     if entry.kind != EntryKind::WaitSignal || entry.is_settled() {
         return None;
     }
-    let params: Params = entry.params.read().ok()?;
+    let params: SignalParams = entry.params.read().ok()?;
     match params.signal {
         _ if params.awakeable => Some(awakeable_signal(&entry.id)),
         Some(name) if params.update => Some(update_signal(&name)),

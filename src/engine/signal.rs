@@ -1,7 +1,8 @@
 //! Signals: each settles the first wait that wants it, or is kept in order with its run until one comes.
 
+use super::chain;
 use super::command::{Refusal, Reply};
-use super::draft::{Draft, Part};
+use super::draft::{Draft, Part, RunDraft};
 use super::run::AWAKEABLE;
 use crate::limits::EARLY_SIGNALS_MAX;
 use crate::model::{RunId, Settle, Signal, Text};
@@ -15,10 +16,18 @@ pub(super) fn signal(
     settle: &Settle,
 ) -> Part<Reply> {
     let now = draft.now();
-    let run = draft.run(id)?;
-    if client_id.is_some() && run.signals().any(|kept| !kept.wants_reply && kept.id.as_ref() == client_id) {
-        return Ok(Reply::Signalled { fresh: false });
+    let addressed = id;
+    // An awakeable belongs to an entry, and so to one run of a chain.
+    let id = if name.starts_with(AWAKEABLE) { id } else { chain::newest(draft, id)? };
+    if let Some(client_id) = client_id {
+        let known =
+            |run: &RunDraft<'_>| run.signals().any(|kept| !kept.wants_reply && kept.id.as_ref() == Some(client_id));
+        let known = known(draft.run(addressed)?) || known(draft.run(id)?);
+        if known || chain::delivered_to(draft, addressed, id, client_id.clone())?.is_some() {
+            return Ok(Reply::Signalled { fresh: false });
+        }
     }
+    let run = draft.run(id)?;
     if let Some(entry) = name.strip_prefix(AWAKEABLE) {
         let settled = run.find(entry).is_some_and(|idx| run.entry(idx).is_settled());
         if settled || run.signals().any(|kept| kept.name == *name) {

@@ -119,6 +119,10 @@ fn put_mark(draft: &mut Draft<'_>, mark: MarkKey, run: RunId) {
 /// The run that the same start made before, unless it is gone: then the start begins anew.
 fn same_start(draft: &mut Draft<'_>, start: &Start, run: RunId, what: &'static str, key: &Text) -> Part<Option<Reply>> {
     let Some(existing) = draft.find_run(run)? else { return Ok(None) };
+    if existing.head.chain.is_some() {
+        // Its input is its predecessor's, and not a client's.
+        return Ok(Some(Reply::Run { id: run, created: false }));
+    }
     let input = existing.entry(0).outcome.as_ref().and_then(Outcome::payload);
     if input.is_some_and(|input| digest_of(input) == digest_of(&start.input)) {
         return Ok(Some(Reply::Run { id: run, created: false }));
@@ -170,6 +174,7 @@ pub(super) fn create(draft: &mut Draft<'_>, birth: Birth) -> Part<RunId> {
         start_by: start_timeout.map(|timeout| started_at.after(timeout)),
         deadline: run_timeout.map(|timeout| started_at.after(timeout)),
         previous: None,
+        chain: None,
         value: None,
     };
     let mut input = fresh_entry(INPUT_ID.into(), EntryKind::Input, birth.facts, now, None);

@@ -25,6 +25,7 @@ pub(super) struct Tables {
     pub(super) last_event_seq: i64,
     pub(super) runs: BTreeMap<RunId, Option<Run>>,
     pub(super) names: BTreeMap<(FunctionId, Text), Option<RunId>>,
+    pub(super) chains: BTreeMap<RunId, Option<RunId>>,
     pub(super) states: BTreeMap<StateKey, Option<StateRow>>,
     pub(super) event_names: BTreeMap<Text, NameFacts>,
     pub(super) waits: BTreeMap<WaitIndex, BTreeMap<(i64, u32), Wait>>,
@@ -44,6 +45,7 @@ impl Tables {
         match key {
             Key::Run(id) => self.runs.contains_key(id),
             Key::RunName(function, name) => self.names.contains_key(&(function.clone(), name.clone())),
+            Key::Chain(run) => self.chains.contains_key(run),
             Key::Mark(mark) => self.states.contains_key(&StateKey::Mark(mark.clone())),
             Key::EventName(name) => self.event_names.contains_key(name),
             Key::Waits(index) => self.waits.contains_key(index),
@@ -67,6 +69,9 @@ impl Tables {
             }
             (Key::RunName(function, name), Loaded::RunName(id)) => {
                 self.names.insert((function, name), id);
+            }
+            (Key::Chain(run), Loaded::Chain(newest)) => {
+                self.chains.insert(run, newest);
             }
             (Key::Mark(mark), Loaded::State(row)) => {
                 self.states.insert(StateKey::Mark(mark), row);
@@ -115,6 +120,9 @@ impl Tables {
         self.last_run_no = self.last_run_no.max(head.run_no);
         if let Some(name) = &head.name {
             self.names.insert((head.function.clone(), name.clone()), Some(head.id));
+        }
+        if let Some(first) = head.chain {
+            self.chains.insert(first, Some(head.id));
         }
         self.by_no.insert(head.run_no, head.id);
         self.runs.insert(head.id, Some(Run::new(head.clone())));
@@ -187,6 +195,7 @@ impl Tables {
             .names
             .iter()
             .map(|((function, name), id)| (Key::RunName(function.clone(), name.clone()), Loaded::RunName(*id)));
+        let chains = self.chains.iter().map(|(first, newest)| (Key::Chain(*first), Loaded::Chain(*newest)));
         let marks = self.states.iter().filter_map(|(key, row)| match key {
             StateKey::Mark(mark) => Some((Key::Mark(mark.clone()), Loaded::State(row.clone()))),
             StateKey::Fanout(_) => None,
@@ -202,7 +211,7 @@ impl Tables {
         let events = self.events.iter().map(|(id, event)| {
             (Key::Event(*id), Loaded::Event(event.as_ref().map(|event| Box::new((**event).clone()))))
         });
-        runs.chain(names).chain(marks).chain(event_names).chain(waits).chain(events).collect()
+        runs.chain(names).chain(chains).chain(marks).chain(event_names).chain(waits).chain(events).collect()
     }
 
     /// Forgets a run that the tables have in full.

@@ -1,6 +1,7 @@
 //! Updates: signals whose sender waits for a reply. Each is kept with its run, settles the first wait for it, and gets
 //! one reply: the handler's first, or none if the run ends before.
 
+use super::chain;
 use super::command::{Refusal, Reply};
 use super::draft::{Draft, Part};
 use super::run::update_signal;
@@ -18,10 +19,17 @@ pub(super) fn update(
     let now = draft.now();
     let fresh_id = || Text::from(format!("upd_{:016x}", draft.chance_bits()));
     let update = client_id.cloned().unwrap_or_else(fresh_id);
-    let run = draft.run(id)?;
-    if find(run.signals(), &update).is_some() {
-        return Ok(Reply::Updated { id: update, fresh: false });
+    let newest = chain::newest(draft, id)?;
+    for run in [id, newest] {
+        if find(draft.run(run)?.signals(), &update).is_some() {
+            return Ok(Reply::Updated { run, id: update, fresh: false });
+        }
     }
+    if let Some(run) = chain::delivered_to(draft, id, newest, update_signal(&update))? {
+        return Ok(Reply::Updated { run, id: update, fresh: false });
+    }
+    let id = newest;
+    let run = draft.run(id)?;
     if run.head.status.is_terminal() {
         return Err(Refusal::Ended(id, run.head.status).into());
     }
@@ -45,7 +53,7 @@ pub(super) fn update(
     if let Some(idx) = waiting {
         draft.settle(id, idx, settle)?;
     }
-    Ok(Reply::Updated { id: update, fresh: true })
+    Ok(Reply::Updated { run: id, id: update, fresh: true })
 }
 
 /// Takes a handler's reply. A second one, and one to an update that the run never got, change nothing.
@@ -62,8 +70,17 @@ fn find<'a>(mut signals: impl Iterator<Item = &'a Signal>, update: &Text) -> Opt
     signals.find(|signal| signal.wants_reply && signal.id.as_ref() == Some(update))
 }
 
+/// The update that a wait settled with, if it did with one.
+pub(super) fn id_of(outcome: &Outcome) -> Option<Text> {
+    #[derive(serde::Deserialize)]
+    struct Update {
+        id: Text,
+    }
+    outcome.payload()?.read::<Update>().ok().map(|update| update.id)
+}
+
 /// What the wait settles with: the data stay the bytes that came.
-fn told(update: &Text, data: &Payload) -> Payload {
+pub(super) fn told(update: &Text, data: &Payload) -> Payload {
     let id = serde_json::Value::from(&**update).to_string();
     let mut bytes = format!(r#"{{"id":{id},"data":"#).into_bytes();
     bytes.extend_from_slice(data.bytes());

@@ -230,6 +230,8 @@ pub enum Terminal {
     Done(Payload),
     /// With a failure, and its JSON as the handler sent it.
     Fail(Box<Failure>, Payload),
+    /// By going on in a new run with this input.
+    ContinueAsNew(Payload),
     /// Not at all: the invocation ends, and the run is invoked again at once.
     Yield,
 }

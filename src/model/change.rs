@@ -11,7 +11,7 @@ use super::{
 /// One appended row or one after-image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// A run begins. Its `run_no`, `id` and `(function, name)` are new.
+    /// A run begins. Its `run_no` and `id` are new, and so is its `(function, name)` unless the run that has it went on to this one.
     RunCreated(RunHead),
     /// A run's row is replaced.
     RunChanged(RunHead),
@@ -63,6 +63,8 @@ pub enum Key {
     Run(RunId),
     /// The run that a client named so.
     RunName(FunctionId, Text),
+    /// The newest run of a chain, by its first run.
+    Chain(RunId),
     /// An idempotency key or an event's client-chosen id.
     Mark(MarkKey),
     /// What is known of an event name: its greatest event number, and the paths by which open waits are indexed.
@@ -127,6 +129,8 @@ pub enum Loaded {
     Run(Option<Box<StoredRun>>),
     /// The id of the run that a client named so; or nothing.
     RunName(Option<RunId>),
+    /// The id of the newest run of a chain; nothing when there is no such chain.
+    Chain(Option<RunId>),
     /// A mark; or nothing.
     State(Option<StateRow>),
     /// An event name's greatest number (0 = no event) and how many open waits each path has.
@@ -158,6 +162,8 @@ pub struct MarkKey {
 pub enum MarkScope {
     /// Client-chosen event ids.
     Event,
+    /// Ids of signals and updates that were addressed to an older run of the chain that begins with this run.
+    Signal(RunId),
     /// Idempotency keys of a function's starts.
     Start(FunctionId),
 }
@@ -180,6 +186,9 @@ impl StateKey {
             StateKey::Mark(MarkKey { scope: MarkScope::Start(function), key }) => {
                 ("mark.start", format!("{}\u{1f}{}\u{1f}{key}", function.app, function.function))
             }
+            StateKey::Mark(MarkKey { scope: MarkScope::Signal(run), key }) => {
+                ("mark.signal", format!("{run}\u{1f}{key}"))
+            }
             StateKey::Fanout(event) => ("fanout", event.to_string()),
         }
     }
@@ -188,6 +197,10 @@ impl StateKey {
     pub fn parse(kind: &str, key: &str) -> Option<StateKey> {
         match kind {
             "mark.event" => Some(StateKey::Mark(MarkKey { scope: MarkScope::Event, key: key.into() })),
+            "mark.signal" => {
+                let (run, key) = key.split_once('\u{1f}')?;
+                Some(StateKey::Mark(MarkKey { scope: MarkScope::Signal(run.parse().ok()?), key: key.into() }))
+            }
             "mark.start" => {
                 let mut parts = key.splitn(3, '\u{1f}');
                 let function = FunctionId::new(parts.next()?, parts.next()?);

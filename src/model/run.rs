@@ -27,11 +27,13 @@ pub enum RunStatus {
     Failed,
     /// Ended because it was cancelled.
     Cancelled,
+    /// Ended itself to go on in a new run with another input.
+    Continued,
 }
 
 impl RunStatus {
     /// Every status.
-    pub const ALL: [RunStatus; 8] = [
+    pub const ALL: [RunStatus; 9] = [
         RunStatus::Queued,
         RunStatus::Ready,
         RunStatus::Suspended,
@@ -40,11 +42,12 @@ impl RunStatus {
         RunStatus::Completed,
         RunStatus::Failed,
         RunStatus::Cancelled,
+        RunStatus::Continued,
     ];
 
     /// Whether status, outcome and entries can never change again.
     pub fn is_terminal(self) -> bool {
-        matches!(self, RunStatus::Completed | RunStatus::Failed | RunStatus::Cancelled)
+        matches!(self, RunStatus::Completed | RunStatus::Failed | RunStatus::Cancelled | RunStatus::Continued)
     }
 
     /// The word on the wire, in SQL and in messages.
@@ -58,6 +61,7 @@ impl RunStatus {
             RunStatus::Completed => "completed",
             RunStatus::Failed => "failed",
             RunStatus::Cancelled => "cancelled",
+            RunStatus::Continued => "continued",
         }
     }
 
@@ -216,6 +220,8 @@ pub struct RunHead {
     pub deadline: Option<Timestamp>,
     /// The run that this one goes on from.
     pub previous: Option<Previous>,
+    /// The first run of its chain, if its previous run ended itself to go on in this one.
+    pub chain: Option<RunId>,
     /// What the handler shows of the run to whoever asks, without being invoked.
     pub value: Option<super::Payload>,
 }

@@ -123,6 +123,10 @@ impl Store for MemoryStore {
         self.ask(move |tables| Ok(tables.run_named(&function, &name)))
     }
 
+    fn newest_of_chain(&self, first: RunId) -> BoxFuture<'_, Result<Option<RunId>, StoreError>> {
+        self.ask(move |tables| Ok(tables.newest_of_chain(first)))
+    }
+
     fn runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>> {
         self.ask(move |tables| Ok(tables.runs_page(&filter)))
     }

@@ -76,8 +76,11 @@ pub trait Store: Send + Sync + 'static {
     /// A run with its input and, when it has ended, its outcome.
     fn run(&self, id: RunId) -> BoxFuture<'_, Result<Option<RunView>, StoreError>>;
 
-    /// The run that a client named so.
+    /// The run that a client named so: of a chain the newest.
     fn run_named(&self, function: FunctionId, name: Text) -> BoxFuture<'_, Result<Option<RunId>, StoreError>>;
+
+    /// The newest run of the chain that begins with this run; nothing when it did not go on in another.
+    fn newest_of_chain(&self, first: RunId) -> BoxFuture<'_, Result<Option<RunId>, StoreError>>;
 
     /// Runs that match, newest first, one page.
     fn runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>>;
@@ -223,6 +226,8 @@ pub struct Journal {
 pub struct UpdateView {
     /// Where its run stands.
     pub status: RunStatus,
+    /// Whether the run's handler got it.
+    pub consumed: bool,
     /// What the handler replied.
     pub reply: Option<Settle>,
 }

@@ -115,6 +115,7 @@ fn run(run_no: i64) -> RunHead {
         start_by: None,
         deadline: None,
         previous: None,
+        chain: None,
         value: None,
     }
 }

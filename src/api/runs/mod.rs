@@ -24,7 +24,7 @@ pub use one::ShownJson;
 pub use result::ResultJson;
 
 pub(super) use list::page_size;
-pub(super) use one::read;
+pub(super) use one::{newest, read};
 pub(super) use result::{WaitQuery, finished, wait_for_end};
 
 /// The addresses of runs.

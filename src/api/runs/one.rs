@@ -18,6 +18,18 @@ pub(in crate::api) async fn read(doors: &Doors, id: RunId) -> Result<RunView, Pr
     doors.store.run(id).await?.ok_or_else(|| unknown(id))
 }
 
+/// Reads a run that must exist, or the newest run of its chain if it went on in others.
+pub(in crate::api) async fn newest(doors: &Doors, id: RunId) -> Result<RunView, Problem> {
+    let view = read(doors, id).await?;
+    if view.head.status != RunStatus::Continued {
+        return Ok(view);
+    }
+    match doors.store.newest_of_chain(view.head.chain.unwrap_or(id)).await? {
+        Some(newest) => read(doors, newest).await,
+        None => Ok(view),
+    }
+}
+
 /// Show a run with its input and, when it has ended, its outcome.
 #[utoipa::path(
     get, path = "/v1/runs/{run}", tag = "runs", operation_id = "showRun",
@@ -33,7 +45,7 @@ pub(super) async fn show(State(doors): State<Doors>, Params(run): Params<String>
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = Shown)]
 pub struct ShownJson {
-    /// The run.
+    /// The run; of a chain of runs that went on in one another, the newest.
     #[schema(value_type = String)]
     pub id: RunId,
     /// Where it stands.
@@ -54,7 +66,7 @@ pub(super) async fn status(
     State(doors): State<Doors>,
     Params(run): Params<String>,
 ) -> Result<Json<ShownJson>, Problem> {
-    let head = read(&doors, body::id("run", &run)?).await?.head;
+    let head = newest(&doors, body::id("run", &run)?).await?.head;
     Ok(Json(ShownJson { id: head.id, status: head.status, value: head.value }))
 }
 

@@ -49,7 +49,7 @@ impl WaitQuery {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = RunResult)]
 pub struct ResultJson {
-    /// The run.
+    /// The run; of a chain of runs that went on in one another, the newest.
     #[schema(value_type = String)]
     pub id: RunId,
     /// Where it stands: `completed`, `failed`, `cancelled`, or where it waits.
@@ -65,15 +65,20 @@ pub struct ResultJson {
     pub err: Option<Payload>,
 }
 
-/// Waits for a run's end. What it returns is the run as it stood then, or when the time was over, or when the server began
-/// to stop.
-pub(in crate::api) async fn wait_for_end(doors: &Doors, run: RunId, wait: Span) -> Result<RunView, Problem> {
+/// Waits for the end of a run, or of the newest run of its chain. What it returns is that run as it stood then, or when the
+/// time was over, or when the server began to stop.
+pub(in crate::api) async fn wait_for_end(doors: &Doors, mut run: RunId, wait: Span) -> Result<RunView, Problem> {
     // Subscribe first, then read, then wait: what becomes durable in between is not missed.
     let mut changes = doors.cluster.owner_of(run).watch(run);
     let deadline = tokio::time::sleep(wait.std());
     tokio::pin!(deadline);
     loop {
-        let view = super::read(doors, run).await?;
+        let view = super::newest(doors, run).await?;
+        if view.head.id != run {
+            run = view.head.id;
+            changes = doors.cluster.owner_of(run).watch(run);
+            continue;
+        }
         if view.head.status.is_terminal() || doors.stopping() {
             return Ok(view);
         }

@@ -16,6 +16,8 @@ pub use job::JobJson;
 pub use journal::{AttemptJson, EntryJson, JournalJson, SignalJson};
 pub use run::{HoldJson, ParentJson, RunJson};
 
+pub(super) use run::continued_as;
+
 use crate::model::Payload;
 
 /// One page of a list.

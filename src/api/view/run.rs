@@ -27,7 +27,7 @@ pub struct RunJson {
     /// The name that its client chose (`runId` at its start), unique for the function.
     #[schema(value_type = Option<String>)]
     pub name: Option<Text>,
-    /// Where it stands: `queued`, `ready`, `suspended`, `backoff`, `paused`, `completed`, `failed` or `cancelled`.
+    /// Where it stands: `queued`, `ready`, `suspended`, `backoff`, `paused`, `completed`, `failed`, `cancelled` or `continued`.
     #[schema(value_type = String)]
     pub status: RunStatus,
     /// What started it: `event`, `call`, `invoke` or `failure`.
@@ -73,6 +73,10 @@ pub struct RunJson {
     pub deadline: Option<Timestamp>,
     /// The run that this one goes on from.
     pub previous: Option<PreviousJson>,
+    /// The run that it went on in, of one that is `continued`; left out in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String)]
+    pub continued_as: Option<RunId>,
     /// What its handler shows of it: any JSON.
     #[schema(value_type = Value)]
     pub value: Option<Payload>,
@@ -88,6 +92,16 @@ pub struct RunJson {
     #[serde(default, deserialize_with = "there", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object)]
     pub err: Option<Payload>,
+}
+
+/// The run that a run ended itself for, if it did.
+pub(in crate::api) fn continued_as(view: &RunView) -> Option<RunId> {
+    #[derive(Deserialize)]
+    struct Next {
+        run: RunId,
+    }
+    let outcome = view.outcome.as_ref().filter(|_| view.head.status == RunStatus::Continued)?;
+    outcome.outcome.as_ref()?.payload()?.read::<Next>().ok().map(|next| next.run)
 }
 
 /// The run that another one goes on from.
@@ -168,6 +182,7 @@ impl From<&RunHead> for RunJson {
             key: head.key.clone(),
             deadline: head.deadline,
             previous: head.previous.map(PreviousJson::from),
+            continued_as: None,
             value: head.value.clone(),
             input: None,
             ok: None,
@@ -178,12 +193,15 @@ impl From<&RunHead> for RunJson {
 
 impl From<&RunView> for RunJson {
     fn from(view: &RunView) -> RunJson {
+        let input = view.input.outcome.as_ref().and_then(Outcome::payload).cloned();
+        if let Some(next) = continued_as(view) {
+            return RunJson { input, continued_as: Some(next), ..RunJson::from(&view.head) };
+        }
         let (ok, err) = match view.outcome.as_ref().and_then(|entry| entry.outcome.as_ref()) {
             Some(Outcome::Ok(value)) => (Some(value.clone()), None),
             Some(Outcome::Err(error)) => (None, Some(error.clone())),
             Some(Outcome::Timeout) | None => (None, None),
         };
-        let input = view.input.outcome.as_ref().and_then(Outcome::payload).cloned();
         RunJson { input, ok, err, ..RunJson::from(&view.head) }
     }
 }

@@ -57,7 +57,7 @@ impl Run {
 /// The way out that says how a run ended.
 pub(super) fn exit_of(status: RunStatus) -> Exit {
     match status {
-        RunStatus::Completed => Exit::Done,
+        RunStatus::Completed | RunStatus::Continued => Exit::Done,
         RunStatus::Failed | RunStatus::Cancelled => Exit::No,
         _ => Exit::Pending,
     }

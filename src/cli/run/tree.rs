@@ -26,7 +26,7 @@ pub(in crate::cli) fn lines(run: &RunJson, entries: &[EntryJson], now: Timestamp
         Some(entry) => entry_line(entry, name, now),
         None => styled(DIM, plain(&decoded(name), NAME_CHARS)),
     }));
-    lines.extend(outcome.map(|outcome| format!("└─ {}", end(outcome))));
+    lines.extend(outcome.map(|outcome| format!("└─ {}", end(run.status, outcome))));
     lines
 }
 
@@ -71,8 +71,8 @@ pub(super) fn single_line(entry: &EntryJson, now: Timestamp) -> Option<String> {
 }
 
 /// How a run ended, if this is the entry that says so.
-pub(super) fn outcome_line(entry: &EntryJson) -> Option<String> {
-    (entry.op == EntryKind::Outcome).then(|| end(entry))
+pub(super) fn outcome_line(status: RunStatus, entry: &EntryJson) -> Option<String> {
+    (entry.op == EntryKind::Outcome).then(|| end(status, entry))
 }
 
 /// The run's own line.
@@ -196,8 +196,15 @@ fn until(at: Timestamp, now: Timestamp) -> String {
 }
 
 /// The last line.
-fn end(outcome: &EntryJson) -> String {
+fn end(status: RunStatus, outcome: &EntryJson) -> String {
     match (&outcome.ok, &outcome.err) {
+        (Some(next), None) if status == RunStatus::Continued => {
+            format!(
+                "{} goes on in a new run {}",
+                styled(GOOD, "→"),
+                plain(&String::from_utf8_lossy(next.bytes()), VALUE_CHARS)
+            )
+        }
         (_, Some(error)) => format!("{} {}", styled(BAD, "✗"), styled(BAD, failure_line(error))),
         (Some(value), None) => {
             format!("{} {}", styled(GOOD, "✓"), plain(&String::from_utf8_lossy(value.bytes()), VALUE_CHARS))

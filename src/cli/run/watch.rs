@@ -17,8 +17,8 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::limits::{PICTURE_MS, WATCH_RETRIES_MAX, WATCH_RETRY_MS};
 use crate::model::{EntryStatus, RunId, RunStatus};
 
-/// Follows a run until it ends.
-pub(super) async fn follow(client: &Client, run: RunId, json: bool) -> Result<Exit> {
+/// Follows a run until it ends, and those that it goes on in.
+pub(super) async fn follow(client: &Client, mut run: RunId, json: bool) -> Result<Exit> {
     let mut shown = Shown::new(json);
     let mut failures = 0;
     loop {
@@ -27,8 +27,16 @@ pub(super) async fn follow(client: &Client, run: RunId, json: bool) -> Result<Ex
             Err(error) if failures < WATCH_RETRIES_MAX && may_pass(&error) && shown.run.is_some() => failures += 1,
             Err(error) => return Err(error),
         }
-        if let Some(status) = shown.run.as_ref().map(|run| run.status).filter(|status| status.is_terminal()) {
-            return Ok(super::exit_of(status));
+        match shown.run.as_ref().map(|run| run.status).filter(|status| status.is_terminal()) {
+            Some(RunStatus::Continued) => {
+                let ended: RunJson = client.read(&["v1", "runs", &run.to_string()], &[]).await?;
+                let Some(next) = ended.continued_as else { return Ok(Exit::Done) };
+                run = next;
+                shown = Shown::new(json);
+                continue;
+            }
+            Some(status) => return Ok(super::exit_of(status)),
+            None => {}
         }
         tokio::time::sleep(Duration::from_millis(WATCH_RETRY_MS)).await;
     }
@@ -148,7 +156,8 @@ impl Shown {
             let now = SystemClock::new().wall();
             let entries: &[EntryJson] = if run.status.is_terminal() { &self.entries } else { &[] };
             let of_the_run = tree::top(&run, now);
-            let end = entries.iter().filter(|_| known.is_some()).filter_map(tree::outcome_line);
+            let end =
+                entries.iter().filter(|_| known.is_some()).filter_map(|entry| tree::outcome_line(run.status, entry));
             for line in of_the_run.into_iter().chain(end) {
                 screen::line(format!("{}  {line}", styled(DIM, now)))?;
             }

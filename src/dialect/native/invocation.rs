@@ -3,7 +3,9 @@
 
 use bytes::Bytes;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
+use super::reader::present;
 use super::writer::{Body, Form, is_shown, outcome_bytes, sizes};
 use crate::limits::{BIGGEST_ENTRIES_SHOWN, REFERENCE_BYTES_MIN};
 use crate::model::{Entry, EntryKind, Outcome, Payload, Snapshot, Text, TriggerKind};
@@ -188,14 +190,22 @@ impl Draft<'_> {
             return Ok(());
         }
         #[derive(Deserialize)]
-        struct Facts {
+        struct Facts<'a> {
             id: String,
             name: String,
             at: String,
+            #[serde(borrow, default, deserialize_with = "present")]
+            data: Option<&'a RawValue>,
         }
-        let facts: Facts = self.input.params.read().map_err(|error| EncodeError::Corrupt(error.to_string()))?;
+        let facts: Facts<'_> = self.input.params.read().map_err(|error| EncodeError::Corrupt(error.to_string()))?;
         body.raw("{\"kind\":\"event\",\"events\":[{\"id\":").string(&facts.id).raw(",\"name\":").string(&facts.name);
-        body.raw(",\"data\":").payload(outcome_payload(self.input)).raw(",\"at\":").string(&facts.at).raw("}]}");
+        body.raw(",\"data\":");
+        match facts.data {
+            // What started the chain that this run belongs to; its own input is another.
+            Some(data) => body.raw(data.get()),
+            None => body.payload(outcome_payload(self.input)),
+        };
+        body.raw(",\"at\":").string(&facts.at).raw("}]}");
         Ok(())
     }
 }

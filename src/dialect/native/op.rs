@@ -21,7 +21,7 @@ pub enum OpError {
     /// The protocol has no such op.
     #[error(
         "there is no op `{0}`; this server knows step, heartbeat, sleep, waitSignal, waitEvent, invoke, send, marker, status, reply, done, \
-         fail, yield and mismatch. Is the SDK newer than the server?"
+         fail, yield, continueAsNew and mismatch. Is the SDK newer than the server?"
     )]
     UnknownKind(String),
     /// An entry's id cannot be used.
@@ -68,6 +68,8 @@ pub(super) struct WireOp<'a> {
     pub(super) err: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     value: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    input: Option<&'a RawValue>,
     #[serde(default)]
     update: Option<Text>,
     #[serde(borrow, default, deserialize_with = "present")]
@@ -227,6 +229,17 @@ impl WireOp<'_> {
         Ok(Note::Reply { update, reply })
     }
 
+    fn next_input(&self, keep: &Keep<'_>) -> Result<Terminal, OpError> {
+        match self.input {
+            Some(input) if input.get().len() > OUTCOME_BYTES_MAX => {
+                let (failure, raw) = value_too_large("the input of the next run", input.get().len());
+                Ok(Terminal::Fail(failure, raw))
+            }
+            Some(input) => Ok(Terminal::ContinueAsNew(keep(input))),
+            None => Err(FieldProblem::new("input", "is missing; write null for none").into()),
+        }
+    }
+
     /// How the run or the invocation ends, if the op says so.
     pub(super) fn terminal(&self, keep: &Keep<'_>) -> Result<Option<Terminal>, OpError> {
         match (&*self.op, self.ok, self.err) {
@@ -242,6 +255,7 @@ impl WireOp<'_> {
             }
             ("fail", _, None) => Err(FieldProblem::new("err", "is missing").into()),
             ("yield", ..) => Ok(Some(Terminal::Yield)),
+            ("continueAsNew", ..) => self.next_input(keep).map(Some),
             _ => Ok(None),
         }
     }

@@ -57,11 +57,17 @@ impl Tables {
         self.events.values().filter(move |event| wanted(event)).map(|event| (**event).clone())
     }
 
+    /// The newest run of the chain that begins with this run.
+    pub(super) fn newest_of_chain(&self, first: RunId) -> Option<RunId> {
+        self.runs_where(|run| run.chain == Some(first)).next_back().map(|run| run.id)
+    }
+
     /// What is under a key.
     pub(super) fn loaded(&self, key: &Key) -> Loaded {
         match key {
             Key::Run(id) => Loaded::Run(self.stored_run(*id).map(Box::new)),
             Key::RunName(function, name) => Loaded::RunName(self.run_named(function, name)),
+            Key::Chain(run) => Loaded::Chain(self.newest_of_chain(*run)),
             Key::Mark(mark) => Loaded::State(self.state.get(&StateKey::Mark(mark.clone())).cloned()),
             Key::EventName(name) => self.event_name(name),
             Key::Waits(index) => Loaded::Waits(self.waits_where(|wait| wait.index == *index)),
@@ -155,7 +161,8 @@ impl Tables {
 
     /// The run of a name.
     pub(super) fn run_named(&self, function: &FunctionId, name: &Text) -> Option<RunId> {
-        self.run_names.get(&(function.clone(), name.clone())).copied()
+        let id = self.run_names.get(&(function.clone(), name.clone())).copied()?;
+        self.head(id).filter(|run| run.status != RunStatus::Continued).map(|run| run.id)
     }
 
     /// Runs, newest first.
@@ -190,7 +197,7 @@ impl Tables {
         let head = self.head(run)?;
         let wanted = |signal: &Signal| signal.wants_reply && signal.id.as_ref() == Some(id);
         let signal = self.signals_of(head.run_no).into_iter().find(wanted)?;
-        Some(UpdateView { status: head.status, reply: signal.reply })
+        Some(UpdateView { status: head.status, consumed: signal.consumed_by.is_some(), reply: signal.reply })
     }
 
     /// Runs whose parent is this one, in order of creation.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::limits;
 use crate::model::{
     App, Attempt, Batch, Change, Deployment, DeploymentId, Entry, Event, EventId, FunctionId, Job, JobId, JobStatus,
-    RunHead, RunId, Signal, StateKey, StateRow, Text, Timestamp, Verdict, Wait,
+    RunHead, RunId, RunStatus, Signal, StateKey, StateRow, Text, Timestamp, Verdict, Wait,
 };
 use crate::store::{Ownership, StoreError, text};
 
@@ -165,7 +165,9 @@ impl Tables {
         }
         if let Some(name) = &head.name {
             text::name(name)?;
-            if self.run_names.insert((head.function.clone(), name.clone()), head.id).is_some() {
+            let other = self.run_names.insert((head.function.clone(), name.clone()), head.id);
+            let other = other.and_then(|id| self.runs.get(self.run_ids.get(&id)?));
+            if other.is_some_and(|run| run.status != RunStatus::Continued) {
                 return refused(format!("{} has a run named `{name}` already", head.function));
             }
         }
@@ -184,7 +186,7 @@ impl Tables {
         }
         let identity = |run: &RunHead| {
             let born = (run.id, run.function.clone(), run.name.clone(), run.trigger, run.event, run.born_seq);
-            (born, run.parent, run.root, run.created_at, run.key.clone(), run.previous)
+            (born, run.parent, run.root, run.created_at, run.key.clone(), (run.previous, run.chain))
         };
         if identity(old) != identity(head) {
             return refused(format!("the run {} cannot become another one", old.id));

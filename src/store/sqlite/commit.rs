@@ -184,6 +184,7 @@ impl<'c> Committer<'c> {
             deadline,
             run.previous.map(|previous| previous.run.to_string()),
             run.previous.map(|previous| previous.origin.as_str()),
+            run.chain.map(|first| first.to_string()),
             value
         ]);
         inserted.map(drop).map_err(sorted)

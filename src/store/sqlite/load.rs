@@ -20,6 +20,7 @@ fn loaded(connection: &Connection, key: &Key) -> Read<Loaded> {
             let row = params![function.app, function.function, name];
             Loaded::RunName(first(connection, sql::RUN_BY_NAME, row, |row| row.next())?)
         }
+        Key::Chain(run) => Loaded::Chain(super::query::newest_of_chain(connection, *run)?),
         Key::Mark(mark) => {
             let (kind, key) = StateKey::Mark(mark.clone()).columns();
             Loaded::State(first(connection, sql::STATE_BY_KEY, params![kind, key], rows::state)?)

@@ -191,6 +191,10 @@ impl Store for SqliteStore {
         self.people.read(move |db| query::run_named(db, &function, &name)).boxed()
     }
 
+    fn newest_of_chain(&self, first: RunId) -> BoxFuture<'_, Result<Option<RunId>, StoreError>> {
+        self.people.read(move |db| query::newest_of_chain(db, first)).boxed()
+    }
+
     fn runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>> {
         self.people.read(move |db| query::runs(db, &filter)).boxed()
     }

@@ -31,6 +31,11 @@ pub(super) fn run_named(connection: &Connection, function: &FunctionId, name: &T
     first(connection, sql::RUN_BY_NAME, params![function.app, function.function, name], |row| row.next())
 }
 
+/// The newest run of a chain, by its first.
+pub(super) fn newest_of_chain(connection: &Connection, chain: RunId) -> Read<Option<RunId>> {
+    first(connection, sql::RUN_OF_CHAIN, [chain.to_string()], |row| row.next())
+}
+
 /// Runs that match, newest first. Statuses are asked for one by one, because each has its own stretch of an index.
 pub(super) fn runs(connection: &Connection, filter: &RunFilter) -> Read<Vec<RunHead>> {
     let (from, before) = bounds(connection, filter)?;

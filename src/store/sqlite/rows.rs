@@ -196,6 +196,7 @@ pub(super) fn run(row: &mut Columns<'_>) -> Read<RunHead> {
             (None, None) => None,
             _ => return Err(row.strange("half a link to a previous run")),
         },
+        chain: row.next()?,
         value: row.next()?,
     })
 }
@@ -276,7 +277,7 @@ pub(super) fn wait(row: &mut Columns<'_>) -> Read<Wait> {
 
 /// Where an update's run stands, and the reply.
 pub(super) fn update(row: &mut Columns<'_>) -> Read<UpdateView> {
-    Ok(UpdateView { status: row.next()?, reply: row.outcome()? })
+    Ok(UpdateView { status: row.next()?, consumed: row.next::<i64>()? != 0, reply: row.outcome()? })
 }
 
 /// A row of `signals`.

@@ -56,6 +56,7 @@ statements! {
     RUN_GREATEST = "run_greatest",
     RUN_INSERT = "run_insert",
     RUN_NEAREST = "run_nearest",
+    RUN_OF_CHAIN = "run_of_chain",
     RUN_UPDATE = "run_update",
     RUNS_COUNT = "runs_count",
     RUNS_COUNT_OF_DEPLOYMENT = "runs_count_of_deployment",

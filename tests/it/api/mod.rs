@@ -3,6 +3,7 @@
 
 mod apps;
 mod around;
+mod chains;
 mod connections;
 mod deployments;
 mod description;

@@ -232,6 +232,11 @@ pub(super) fn shop(received: &Received) -> Vec<Say> {
         "form" => wait("form", wait_form),
         "desk" => desk(journal),
         "trip" => trip(journal),
+        "ticker" => match find("tick") {
+            None => json!([{"op": "waitSignal", "id": "tick", "params": {"signal": "tick"}}]),
+            Some(entry) if entry["pending"] == true => json!([]),
+            Some(_) => ticked(&invocation["input"]),
+        },
         function => panic!("the server invoked {function}"),
     };
     let answer = json!({"token": invocation["token"], "seen": seen, "ops": ops});
@@ -253,6 +258,14 @@ fn desk(journal: &[Value]) -> Value {
         ops.push(json!({"op": "waitSignal", "id": id, "params": {"signal": "change", "update": true}}));
     }
     json!(ops)
+}
+
+/// Goes on in a new run after each tick but the third.
+fn ticked(input: &Value) -> Value {
+    match input["n"].as_u64().unwrap_or(0) {
+        n if n < 2 => json!([{"op": "continueAsNew", "input": {"n": n + 1}}]),
+        n => json!([{"op": "done", "ok": {"ticks": n + 1}}]),
+    }
 }
 
 /// Books a hotel, gets no seat, and cannot give the room back.
@@ -304,6 +317,7 @@ pub(super) fn manifest(app: &str) -> Value {
     functions.push(json!({"id": "on-paid", "triggers": [{"event": "order/paid", "if": "event.data.cents > 100"}]}));
     functions.push(function("desk"));
     functions.push(function("trip"));
+    functions.push(function("ticker"));
     json!({
         "protocol": {"min": 1, "max": 1}, "sdk": "test/1.0", "app": app,
         "deployment": {"id": "v1", "immutable": false},

@@ -60,7 +60,8 @@ impl Acks {
                 if let Some(name) = &start.name {
                     assert_eq!(head.name.as_ref(), Some(name), "a start by name is answered with a run of that name");
                     let known = self.names.insert((start.function.clone(), name.clone()), *id);
-                    assert!(known.is_none_or(|known| known == *id), "a name leads to two runs: {name}");
+                    let known = known.map(|known| chain_of(safe, known));
+                    assert!(known.is_none_or(|known| known == chain_of(safe, *id)), "a name leads to two runs: {name}");
                 }
                 if let (Some(key), None) = (&start.idempotency_key, &start.name) {
                     let slot = (start.function.clone(), key.clone());
@@ -107,10 +108,10 @@ impl Acks {
                     }
                 }
             }
-            (Command::Signal { settle, .. }, Ok(Reply::Signalled { .. })) => {
+            (Command::Signal { settle, .. }, Ok(Reply::Signalled { fresh: true })) => {
                 self.signals.extend(settle.payload().cloned());
             }
-            (Command::Update { run, .. }, Ok(Reply::Updated { id, .. })) => {
+            (Command::Update { .. }, Ok(Reply::Updated { run, id, .. })) => {
                 self.updates.entry((*run, id.clone())).or_default();
             }
             (Command::Returned { token, answer: Answer::Ops { ops, .. }, .. }, Ok(Reply::Status(status))) => {
@@ -213,4 +214,9 @@ impl Acks {
             _ => {}
         }
     }
+}
+
+/// The first run of the chain that a run belongs to.
+fn chain_of(safe: &Book, run: RunId) -> RunId {
+    safe.head(run).and_then(|head| head.chain).unwrap_or(run)
 }

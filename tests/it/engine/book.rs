@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use backstitch_server::engine::{Command, Fork, Transition};
 use backstitch_server::model::{
-    Attempt, Change, Entry, EntryKind, EntryStatus, Event, EventId, Failure, FunctionId, Outcome, Payload, Registry,
-    RunHead, RunId, RunStatus, Signal, StateKey, StateRow, StoredRun, Timestamp, TriggerKind, Verdict, Wait, names,
+    Attempt, Change, Entry, EntryKind, EntryStatus, Event, EventId, Failure, FunctionId, Origin, Outcome, Payload,
+    Registry, RunHead, RunId, RunStatus, Signal, StateKey, StateRow, StoredRun, Timestamp, TriggerKind, Verdict, Wait,
+    names,
 };
 use backstitch_server::store::Dump;
 
-use super::program::WaitFilter;
+use super::program::{WaitFilter, params_of};
 use super::registry::ATTEMPTS;
 use super::steps::{check_step, check_undo, check_undone};
 
@@ -113,6 +114,14 @@ impl Book {
         }
         if let (Command::Update { data, .. }, false) = (command, transition.changes.is_empty()) {
             self.take_update(data, &transition.changes);
+        }
+        for change in &transition.changes {
+            if let Change::RunChanged(old) = change
+                && old.status == RunStatus::Continued
+                && touched[&old.run_no].head.as_ref().is_some_and(|before| before.status != old.status)
+            {
+                self.check_chain(old);
+            }
         }
         if let Command::Fork(fork) = command {
             self.check_fork(fork, transition);
@@ -273,7 +282,7 @@ impl Book {
         assert_eq!((&own[0].params, &own[0].outcome), (&original[0].params, &original[0].outcome));
         for copy in &own[1..] {
             let from = original.iter().find(|entry| entry.id == copy.id).expect("a copy is of an entry");
-            let edit = fork.edits.iter().find(|(id, _)| *id == copy.id).map(|(_, outcome)| outcome.clone());
+            let edit = fork.edits.iter().find(|(id, _)| *id == copy.id).map(|(_, outcome)| edited(from, outcome));
             let (idx, run_no) = (copy.idx, copy.run_no);
             let expected = Entry { idx, run_no, copied: true, details: None, ..from.clone() };
             let expected = Entry { outcome: edit.or(expected.outcome), ..expected };
@@ -284,6 +293,30 @@ impl Book {
         let before = |entry: &&Entry| entry.seq.is_some_and(|seq| seq <= greatest);
         assert_eq!(original.iter().filter(before).count(), own.len() - 1, "something was left out: {own:#?}");
         assert!(head.seen <= greatest);
+    }
+
+    /// Who goes on in a new run takes along everything that others know it by.
+    fn check_chain(&self, old: &RunHead) {
+        let continues =
+            |head: &&RunHead| head.previous.is_some_and(|it| it.run == old.id && it.origin == Origin::Continue);
+        let mut next = self.runs.values().filter(continues);
+        let (Some(new), None) = (next.next(), next.next()) else { panic!("{} goes on in no run, or in two", old.id) };
+        let known = |head: &RunHead| {
+            (head.function.clone(), head.name.clone(), head.parent, head.root, head.trigger, head.event)
+        };
+        assert_eq!(known(new), known(old));
+        assert_eq!(new.chain, Some(old.chain.unwrap_or(old.id)));
+        assert_eq!(trigger_key(&self.entries[&new.run_no][0]), trigger_key(&self.entries[&old.run_no][0]));
+        assert!(!self.entries[&old.run_no].iter().any(|entry| entry.kind == EntryKind::Cancel), "it was told to stop");
+        if let Some(link) = old.parent.filter(|link| !self.head(link.run).expect("exists").status.is_terminal()) {
+            let entry = &self.entries_of(link.run)[link.idx as usize];
+            assert!(entry.is_settled() || entry.child == Some(new.id), "the parent waits for another: {entry:?}");
+        }
+        let kept = |run_no: i64| self.signals.range((run_no, 0)..=(run_no, u32::MAX)).map(|(_, signal)| signal);
+        let moved = kept(old.run_no).filter(|it| it.consumed_by.is_none() && !it.name.starts_with("$awakeable/"));
+        let told =
+            |signal: &Signal| (signal.name.clone(), signal.id.clone(), signal.settle.clone(), signal.wants_reply);
+        assert!(moved.map(told).eq(kept(new.run_no).map(told)), "kept signals of {} did not come along", old.id);
     }
 
     fn check_events(&self, transition: &Transition, registry: &Registry) {
@@ -363,6 +396,10 @@ impl Book {
                 let event = self.events.values().find(|event| event.id == id).expect("the event is kept");
                 let params: serde_json::Value = entry.params.read().expect("JSON");
                 assert_eq!(params["event"].as_str(), Some(&*event.name), "the wait is for another event");
+                assert!(
+                    event.seq > head.born_seq,
+                    "an event of before the run, or of one that it continues, came again"
+                );
             }
         }
     }
@@ -414,7 +451,7 @@ impl Book {
         };
         for wait in self.waits.values().filter(still_open) {
             let source: Option<String> = wait.filter.as_ref().map(|filter| filter.read().expect("a string"));
-            let run_key = key_of(self.entries[&wait.run_no][0].outcome.as_ref().and_then(Outcome::payload));
+            let run_key = trigger_key(&self.entries[&wait.run_no][0]);
             let missed = self.events.range(wait.after_seq + 1..).map(|(_, event)| event).find(|event| {
                 let key = key_of(Some(&event.data));
                 // A run that a failure started has no key to compare with: such a filter cannot be evaluated.
@@ -454,8 +491,30 @@ impl Book {
     }
 }
 
+/// What an entry of a fork settles with: of an update another says the data only.
+fn edited(from: &Entry, edit: &Outcome) -> Outcome {
+    match (edit, params_of(from)["update"].as_bool()) {
+        (Outcome::Ok(data), Some(true)) => {
+            let settled: serde_json::Value =
+                from.outcome.as_ref().and_then(Outcome::payload).and_then(|it| it.read().ok()).unwrap_or_default();
+            let id = settled["id"].as_str().unwrap_or("edited");
+            let data = String::from_utf8_lossy(data.bytes());
+            Outcome::Ok(Payload::trusted(format!(r#"{{"id":"{id}","data":{data}}}"#)))
+        }
+        _ => edit.clone(),
+    }
+}
+
 fn awakeable_of(entry: &Entry) -> Option<&str> {
     entry.params.bytes().windows(9).any(|text| text == b"awakeable").then_some(&*entry.id)
+}
+
+/// The key of what started a run, or the first of its chain.
+fn trigger_key(input: &Entry) -> i64 {
+    match &params_of(input)["data"] {
+        serde_json::Value::Null => key_of(input.outcome.as_ref().and_then(Outcome::payload)),
+        data => data["key"].as_i64().unwrap_or(-1),
+    }
 }
 
 fn key_of(payload: Option<&Payload>) -> i64 {

@@ -2,6 +2,7 @@
 //! must end or say why not. `BACKSTITCH_CASES` sets how many cases there are.
 
 use backstitch_server::engine::{Command, Fork, ForkFrom, Start, awakeable_signal};
+use backstitch_server::limits::MARK_MS;
 use backstitch_server::model::{
     Answer, DeploymentId, EntryKind, EventDraft, Failure, HandlerOp, Key, Mismatch, MoveTo, Note, Outcome, Payload,
     Problem, ProblemCode, RunId, RunStatus, Span, StateKey, Terminal, Undelivered,
@@ -137,8 +138,12 @@ fn node(index: u8) -> impl Strategy<Value = Node> {
 fn program(index: u8) -> impl Strategy<Value = Program> {
     let on_cancel = prop_oneof![Just(OnCancel::Stop), Just(OnCancel::Compensate), Just(OnCancel::Ignore)];
     let flaky = prop_oneof![6 => Just(0u32), 1 => 1u32..4];
-    (proptest::collection::vec(node(index), 0..6), flaky, on_cancel, any::<bool>(), any::<bool>())
-        .prop_map(|(nodes, flaky, on_cancel, catches, hints)| Program { nodes, flaky, on_cancel, catches, hints })
+    // Of those in the middle each round would start all their children again.
+    let most = if index == 0 || index + 1 == FUNCTIONS { 3u32 } else { 1 };
+    let rounds = prop_oneof![3 => Just(0), 1 => 0..most];
+    (proptest::collection::vec(node(index), 0..6), flaky, on_cancel, any::<bool>(), any::<bool>(), rounds).prop_map(
+        |(nodes, flaky, on_cancel, catches, hints, rounds)| Program { nodes, flaky, on_cancel, catches, hints, rounds },
+    )
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -253,7 +258,8 @@ impl Chaos {
                 let id = id.map(|id| format!("i{id}").into());
                 self.signals += 1;
                 let payload = match &id {
-                    Some(id) => format!("\"{run} {id}\""),
+                    // What came to an older run of a chain is remembered for a day.
+                    Some(id) => format!("\"{run} {id} {}\"", self.world.now.0 / MARK_MS as i64),
                     None => self.signals.to_string(),
                 };
                 let settle = Outcome::Ok(Payload::trusted(payload));

@@ -8,7 +8,7 @@ use super::harness::Fate;
 use super::program::{Node, OnCancel, Program};
 
 fn program(nodes: Vec<Node>) -> Program {
-    Program { nodes, flaky: 0, on_cancel: OnCancel::Stop, catches: false, hints: false }
+    Program { nodes, flaky: 0, on_cancel: OnCancel::Stop, catches: false, hints: false, rounds: 0 }
 }
 
 /// `f0` does this; the other functions do nothing.

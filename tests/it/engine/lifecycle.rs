@@ -14,7 +14,8 @@ use super::registry::{RUN_TIMEOUT_MS, START_TIMEOUT_MS, function};
 
 /// A world whose functions `f0` to `f3` do these.
 fn world(programs: [Vec<Node>; 4]) -> World {
-    let program = |nodes| Program { nodes, flaky: 0, on_cancel: OnCancel::Stop, catches: false, hints: false };
+    let program =
+        |nodes| Program { nodes, flaky: 0, on_cancel: OnCancel::Stop, catches: false, hints: false, rounds: 0 };
     World::new(programs.map(program).to_vec(), 9)
 }
 

@@ -3,6 +3,7 @@
 mod acks;
 mod adoption;
 mod book;
+mod chains;
 mod chaos;
 mod fanout;
 mod filters;

@@ -102,6 +102,8 @@ pub(super) struct Program {
     pub(super) catches: bool,
     /// Whether it says what it awaits.
     pub(super) hints: bool,
+    /// How often it goes on in a new run when it is done.
+    pub(super) rounds: u32,
 }
 
 /// What came of one invocation.
@@ -121,12 +123,20 @@ pub(super) fn handle(program: &Program, snapshot: &Snapshot) -> Handled {
     let mut walk = Walk { program, snapshot, ..Walk::new(program, snapshot) };
     let state = walk.replay();
     let end = match state {
-        State::Done => Some(Terminal::Done(Payload::trusted("\"done\""))),
+        State::Done => Some(next_round(program, snapshot).unwrap_or(Terminal::Done(Payload::trusted("\"done\"")))),
         State::Failed(name) => Some(fail(name, Some(false))),
         State::Blocked => None,
     };
     let awaiting = if program.hints && end.is_none() { walk.groups.clone() } else { Vec::new() };
     Handled { answer: Answer::Ops { seen, ops: walk.ops, end, awaiting }, ran: walk.ran }
+}
+
+/// The program once more in a new run, with another key, if there is a round left.
+fn next_round(program: &Program, snapshot: &Snapshot) -> Option<Terminal> {
+    let input: serde_json::Value = snapshot.entries[0].outcome.as_ref()?.payload()?.read().ok()?;
+    let (key, round) = (input["key"].as_i64().unwrap_or(0), input["round"].as_u64().unwrap_or(0));
+    let next = format!(r#"{{"key":{},"round":{}}}"#, key + 1, round + 1);
+    (round < u64::from(program.rounds)).then(|| Terminal::ContinueAsNew(Payload::trusted(next)))
 }
 
 /// The greatest `seq` that an invocation shows.

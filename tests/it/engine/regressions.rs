@@ -9,7 +9,7 @@ use super::program::{Node, OnCancel, Program, WaitFilter};
 use super::registry::RUN_TIMEOUT_MS;
 
 fn program(nodes: Vec<Node>) -> Program {
-    Program { nodes, flaky: 0, on_cancel: OnCancel::Stop, catches: true, hints: false }
+    Program { nodes, flaky: 0, on_cancel: OnCancel::Stop, catches: true, hints: false, rounds: 0 }
 }
 
 /// `f0` does this; the other functions do nothing.

@@ -10,7 +10,8 @@ use super::program::{OnCancel, Program};
 use super::registry::function;
 
 fn world() -> World {
-    let idle = || Program { nodes: Vec::new(), flaky: 0, on_cancel: OnCancel::Stop, catches: true, hints: false };
+    let idle =
+        || Program { nodes: Vec::new(), flaky: 0, on_cancel: OnCancel::Stop, catches: true, hints: false, rounds: 0 };
     World::new(vec![idle(), idle(), idle(), idle()], 9)
 }
 

@@ -16,7 +16,7 @@ const STATES: [&str; 9] =
     ["queued", "ready", "running", "suspended", "backoff", "paused", "completed", "failed", "cancelled"];
 
 fn program(nodes: Vec<Node>) -> Program {
-    Program { nodes, flaky: 0, on_cancel: OnCancel::Stop, catches: false, hints: false }
+    Program { nodes, flaky: 0, on_cancel: OnCancel::Stop, catches: false, hints: false, rounds: 0 }
 }
 
 /// The function whose runs come into this state.

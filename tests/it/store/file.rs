@@ -123,7 +123,7 @@ async fn a_strange_row_is_named_and_does_not_stop_the_rest() {
     let (store, world) = filled(dir.path()).await;
     let run = world.run_id(&mut Dice(1));
     for (damage, column) in [
-        ("update runs set status = 'flying'", "status"),
+        ("update runs set name = null, status = 'flying'", "status"),
         ("update runs set status = 'ready', hold = x'7b'", "hold"),
         ("update runs set hold = null, failures = -1", "failures"),
         ("update runs set failures = 0, root = 'run_x'", "root"),

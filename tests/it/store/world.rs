@@ -122,6 +122,15 @@ impl World {
         }
     }
 
+    /// A name that a run may take over, because whoever has it went on in another run.
+    fn continued(&self) -> Option<(FunctionId, Option<Text>)> {
+        let holds = |run: &&RunHead, other: &RunHead| other.function == run.function && other.name == run.name;
+        let free =
+            |run: &&RunHead| !self.runs.iter().any(|other| holds(run, other) && other.status != RunStatus::Continued);
+        let run = self.runs.iter().filter(|run| run.name.is_some() && run.status == RunStatus::Continued).find(free)?;
+        Some((run.function.clone(), run.name.clone()))
+    }
+
     fn create_run(&mut self, dice: &mut Dice) -> Vec<Change> {
         let now = self.now();
         let run_no = self.runs.len() as i64 + 1;
@@ -129,11 +138,15 @@ impl World {
         let of_event = if self.events.is_empty() { None } else { dice.some(|dice| dice.pick(&self.events).clone()) };
         let mother = if self.runs.is_empty() { None } else { dice.some(|dice| dice.pick(&self.runs).clone()) };
         let mother = mother.filter(|_| of_event.is_none());
+        let (function, name) = match self.continued() {
+            Some(continued) if dice.coin() => continued,
+            _ => (dice.function(), dice.some(|_| Text::from(format!("order-{run_no}")))),
+        };
         let run = RunHead {
             run_no,
             id,
-            function: dice.function(),
-            name: dice.some(|_| Text::from(format!("order-{run_no}"))),
+            function,
+            name,
             status: *dice.pick(&[RunStatus::Queued, RunStatus::Ready]),
             trigger: *dice.pick(&TriggerKind::ALL),
             event: of_event.as_ref().map(|event| event.id),
@@ -158,6 +171,7 @@ impl World {
             queue: None,
             start_by: None,
             deadline: None,
+            chain: dice.some(|dice| self.run_id(dice)),
             previous: dice
                 .some(|dice| Previous { run: RunId(7), origin: *dice.pick(&[Origin::Continue, Origin::Fork]) }),
             value: None,
@@ -393,9 +407,13 @@ impl World {
     }
 
     fn state_key(&mut self, dice: &mut Dice) -> StateKey {
-        match dice.below(3) {
+        match dice.below(4) {
             0 => StateKey::Fanout(EventId::new(Timestamp(5), dice.below(9) as u64, 0)),
             1 => StateKey::Mark(World::mark(dice, MarkScope::Event)),
+            2 => {
+                let run = RunId::new(Timestamp(7), dice.below(3) as u64, 0);
+                StateKey::Mark(World::mark(dice, MarkScope::Signal(run)))
+            }
             _ => {
                 let scope = MarkScope::Start(dice.function());
                 StateKey::Mark(World::mark(dice, scope))
@@ -409,8 +427,9 @@ impl World {
 
     /// A key to ask for: mostly one that is there.
     pub(super) fn key(&mut self, dice: &mut Dice) -> Key {
-        match dice.below(8) {
+        match dice.below(9) {
             0 | 1 => Key::Run(self.run_id(dice)),
+            8 => Key::Chain(self.runs.iter().find_map(|run| run.chain).unwrap_or(RunId::new(Timestamp(1), 1, 1))),
             2 => match self.runs.iter().find(|run| run.name.is_some()) {
                 Some(run) => Key::RunName(run.function.clone(), run.name.clone().unwrap()),
                 None => Key::RunName(dice.function(), Text::from("nobody")),

@@ -175,6 +175,10 @@ impl<S: Store> Store for FaultStore<S> {
         self.inner.run(id)
     }
 
+    fn newest_of_chain(&self, first: RunId) -> BoxFuture<'_, Result<Option<RunId>, StoreError>> {
+        self.inner.newest_of_chain(first)
+    }
+
     fn run_named(&self, function: FunctionId, name: Text) -> BoxFuture<'_, Result<Option<RunId>, StoreError>> {
         self.inner.run_named(function, name)
     }

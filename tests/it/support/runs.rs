@@ -55,6 +55,7 @@ pub(crate) fn head() -> RunHead {
         start_by: None,
         deadline: None,
         previous: None,
+        chain: None,
         value: None,
     }
 }
