@@ -3,12 +3,13 @@
 
 use super::command::{Refusal, Reply};
 use super::draft::{Draft, Part};
-use super::hold;
+use super::{chain, hold};
 use crate::model::{HoldKind, MoveTo, NoTarget, RunId, RunStatus};
 
 /// Moves a run. One that is held because of what its deployment is goes on, and so does one that would be tried again
 /// later.
 pub(super) fn move_to(draft: &mut Draft<'_>, id: RunId, to: MoveTo) -> Part<Reply> {
+    let id = chain::newest(draft, id)?;
     let registry = draft.registry;
     let run = draft.run(id)?;
     let function = &run.head.function;

@@ -18,6 +18,7 @@ fn world(runs: usize) -> (World, Vec<RunId>) {
         on_cancel: OnCancel::Stop,
         catches: false,
         hints: false,
+        rounds: 0,
     };
     let mut world = World::new(vec![waits; 4], 9);
     world.register(registry(1, true));

@@ -14,7 +14,7 @@ use super::registry::{function, redeployed, registry};
 use crate::support::verified;
 
 fn program(nodes: Vec<Node>) -> Program {
-    Program { nodes, flaky: 0, on_cancel: OnCancel::Stop, catches: false, hints: true }
+    Program { nodes, flaky: 0, on_cancel: OnCancel::Stop, catches: false, hints: true, rounds: 0 }
 }
 
 /// A world with a run for each reason that a run can have.

@@ -14,9 +14,12 @@ from (
                 then 'it is ' || runs.status || ', and an invocation is noted as open'
             when (runs.queue_key is null) <> (runs.queue_order is null)
                 then 'it has half a place in a line'
-            when runs.status in ('completed', 'failed', 'cancelled')
+            when runs.ended_at is not null
                 and not exists (select 1 from entries where entries.run_no = runs.run_no and entries.op = 'outcome')
                 then 'it is ' || runs.status || ', and has no outcome'
+            when runs.status = 'continued'
+                and 1 <> (select count(*) from runs next where next.previous = runs.id and next.origin = 'continue')
+                then 'it went on in a new run, and there is none, or two'
             when runs.ended_at is null
                 and exists (select 1 from entries where entries.run_no = runs.run_no and entries.op = 'outcome')
                 then 'it is ' || runs.status || ', and has an outcome'
