@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::function::{Function, FunctionOptions, IntoFunction};
 use crate::invocations::Invocations;
 use crate::manifest::{Abilities, Manifest};
+use crate::object::Object;
 use crate::port::{Outbound, Port};
 use crate::replay::call::Host;
 use crate::signature;
@@ -80,10 +81,55 @@ impl App {
         let id = function.id().to_owned();
         if id.is_empty() || id.contains('/') {
             self.defects.push(format!("the function id `{id}` is empty or contains a slash"));
-        } else if self.functions.insert(id.clone(), function).is_some() {
-            self.defects.push(format!("two functions have the id `{id}`"));
+            return self;
+        }
+        if let Some(handler) = function.failure_handler() {
+            self.add(handler.id().to_owned(), handler);
+        }
+        self.add(id, function);
+        self
+    }
+
+    /// Adds an object. An id that is taken, or that names nothing, makes the app answer every request with an error that
+    /// says so.
+    #[must_use]
+    pub fn object(mut self, object: Object) -> App {
+        let Object { id, handlers } = object;
+        if id.is_empty() || id.contains('/') {
+            self.defects.push(format!("the object id `{id}` is empty or contains a slash"));
+        } else if handlers.is_empty() {
+            self.defects.push(format!("the object `{id}` has no handlers"));
+        } else if self.objects().any(|(taken, _)| taken == id) {
+            self.defects.push(format!("two objects have the id `{id}`"));
+        }
+        for handler in handlers {
+            let own = handler.id();
+            let defect = if own.is_empty() || own.contains('/') {
+                Some("its id is empty or contains a slash")
+            } else if !handler.manifest.triggers.is_empty() {
+                Some("a handler of an object is called under a key, no event starts it")
+            } else if handler.on_failure.is_some() {
+                Some("handlers of objects have no `on_failure`: wait for the event `backstitch/run.failed`")
+            } else {
+                None
+            };
+            if let Some(defect) = defect {
+                self.defects.push(format!("the handler `{own}` of the object `{id}` is refused: {defect}"));
+            }
+            self.add(format!("{id}/{own}"), handler);
         }
         self
+    }
+
+    fn add(&mut self, id: String, function: Function) {
+        if self.functions.insert(id.clone(), function).is_some() {
+            self.defects.push(format!("two functions have the id `{id}`"));
+        }
+    }
+
+    /// The handlers of objects, with their object's id.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = (&str, &Function)> {
+        self.functions.iter().filter_map(|(id, handler)| Some((id.split_once('/')?.0, handler)))
     }
 
     /// Adds a function without the attribute: an id or [`FunctionOptions`], and a closure, which may capture what it needs.
@@ -195,8 +241,7 @@ impl App {
             tracing::error!(app = %self.id, %defect, "the app cannot serve");
         }
         let abilities = Abilities { streams, outbound: outbound.is_some(), limit: self.host_limit };
-        let functions = self.functions.values().map(|function| &function.manifest).collect();
-        let manifest = Manifest::new(&self.id, self.config.version.as_deref(), abilities, functions);
+        let manifest = Manifest::new(&self, abilities);
         let linger = self.linger.unwrap_or(linger);
         Arc::new(Served { app: self, manifest, outbound, linger })
     }

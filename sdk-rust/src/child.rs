@@ -7,12 +7,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Failure, StepError};
 use crate::event::{self, Outgoing};
 use crate::fan_out::Entered;
+use crate::function::Callable;
+use crate::object;
 use crate::raw::{ObjectWriter, Raw};
 use crate::replay::call::Call;
 use crate::replay::state::Arrived;
@@ -25,6 +26,7 @@ pub struct Invoke<T> {
     call: Call,
     child: Child,
     timeout: Option<Duration>,
+    parent_close: Option<ParentClose>,
     value: PhantomData<fn() -> T>,
 }
 
@@ -35,20 +37,49 @@ pub struct Start {
     child: Child,
 }
 
+/// What becomes of a child when the run that waits for it ends first: [`Invoke::parent_close`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParentClose {
+    /// It is cancelled. So it is, too, where nothing is said.
+    Cancel,
+    /// It is left alone.
+    Abandon,
+    /// The run does not end before the child has.
+    Wait,
+}
+
+impl ParentClose {
+    fn as_str(self) -> &'static str {
+        match self {
+            ParentClose::Cancel => "cancel",
+            ParentClose::Abandon => "abandon",
+            ParentClose::Wait => "wait",
+        }
+    }
+}
+
 /// Which function, with what.
 struct Child {
     target: String,
+    key: Option<String>,
     input: Option<Result<Raw, Error>>,
 }
 
 impl<T> Invoke<T> {
-    pub(crate) fn new<I: Serialize>(call: Call, target: &str, input: &I) -> Invoke<T> {
-        Invoke { call, child: Child::new(target, input), timeout: None, value: PhantomData }
+    pub(crate) fn new<C: Callable>(call: Call, function: &C, input: &C::Input) -> Invoke<T> {
+        Invoke { call, child: Child::new(function, input), timeout: None, parent_close: None, value: PhantomData }
     }
 
     /// Gives up after this time, with an error named `Timeout`; the child is cancelled.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// What becomes of the child when this run ends before it, as when the wait lost a `select!`.
+    pub fn parent_close(mut self, policy: ParentClose) -> Self {
+        self.parent_close = Some(policy);
+        self.call.hold_end(policy == ParentClose::Wait);
         self
     }
 }
@@ -58,8 +89,10 @@ impl<T: DeserializeOwned> Future for Invoke<T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let (child, timeout) = (&mut this.child, this.timeout);
-        let arrived = ready!(this.call.poll_outcome(cx, || child.params(timeout, false)));
+        let (child, timeout, parent_close) = (&mut this.child, this.timeout, this.parent_close);
+        let params =
+            || Ok(child.params(timeout)?.optional_text("parentClose", parent_close.map(ParentClose::as_str)).finish());
+        let arrived = ready!(this.call.poll_outcome(cx, params));
         Poll::Ready(match arrived {
             Ok(Arrived::Value(value)) => value.decode(&format!("the result of child `{}`", this.call.id)),
             Ok(Arrived::Timeout) => Err(child_timed_out(&this.call.id)),
@@ -69,8 +102,8 @@ impl<T: DeserializeOwned> Future for Invoke<T> {
 }
 
 impl Start {
-    pub(crate) fn new<I: Serialize>(call: Call, target: &str, input: &I) -> Start {
-        Start { call, child: Child::new(target, input) }
+    pub(crate) fn new<C: Callable>(call: Call, function: &C, input: &C::Input) -> Start {
+        Start { call, child: Child::new(function, input) }
     }
 }
 
@@ -80,29 +113,32 @@ impl Future for Start {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let child = &mut this.child;
-        let arrived = ready!(this.call.poll_outcome(cx, || child.params(None, true)));
+        let arrived = ready!(this.call.poll_outcome(cx, || Ok(child.params(None)?.yes("detached").finish())));
         Poll::Ready(arrived.and_then(|arrived| ids(&arrived)).and_then(first))
     }
 }
 
 impl Child {
-    fn new<I: Serialize>(target: &str, input: &I) -> Child {
-        Child { target: target.to_owned(), input: Some(Raw::encode(input, &format!("the input of `{target}`"))) }
+    fn new<C: Callable>(function: &C, input: &C::Input) -> Child {
+        let target = function.target().to_owned();
+        let input = Raw::encode(input, &format!("the input of `{target}`"));
+        Child { target, key: function.key().map(str::to_owned), input: Some(input) }
     }
 
     /// Asked for once: an entry's parameters stand from its registration on.
-    fn params(&mut self, timeout: Option<Duration>, detached: bool) -> Result<Raw, Error> {
+    fn params(&mut self, timeout: Option<Duration>) -> Result<ObjectWriter, Error> {
         let input = self.input.take().unwrap_or_else(|| Ok(Raw::null()))?;
-        let (app, function) = match self.target.split_once('/') {
-            Some((app, function)) => (Some(app), function),
-            None => (None, self.target.as_str()),
-        };
-        let params = ObjectWriter::new()
+        let key = self.key.as_deref();
+        if let Some(key) = key {
+            object::check_key(key)?;
+        }
+        let (app, function) = object::app_of(&self.target, key.is_some());
+        Ok(ObjectWriter::new()
             .optional_text("app", app)
             .text("function", function)
+            .optional_text("key", key)
             .raw("input", &input)
-            .duration("timeout", timeout.map(bounded).transpose()?);
-        Ok(if detached { params.yes("detached") } else { params }.finish())
+            .duration("timeout", timeout.map(bounded).transpose()?))
     }
 }
 

@@ -15,11 +15,14 @@ use crate::error::Error;
 use crate::event::{Event, Outgoing, Received};
 use crate::fan_out::{All, Durable, Map};
 use crate::function::Callable;
+use crate::next::ContinueAsNew;
+use crate::raw::Raw;
 use crate::replay::call::{Call, Replay};
 use crate::replay::ids;
 use crate::step::{Run, Step};
+use crate::update::UpdateWait;
 use crate::wait::{Awakeable, EventWait, Signal, Sleep};
-use crate::wire::OpKind;
+use crate::wire::{NOTE_BYTES_MAX, OpKind};
 
 /// A run as its handler sees it.
 ///
@@ -96,6 +99,32 @@ impl Ctx {
         Signal::new(self.entry(OpKind::WaitSignal, id), name)
     }
 
+    /// Waits for an update of this name: a signal whose sender waits for the handler's reply. Data that are no `T` are
+    /// rejected at once, and the wait goes on.
+    ///
+    /// ```
+    /// # use backstitch::{Ctx, DurationExt, Error};
+    /// async fn order(ctx: Ctx, mut street: String) -> Result<String, Error> {
+    ///     while let Some(change) = ctx.update::<String>("change-address").timeout(3.days()).await? {
+    ///         if change.data.is_empty() {
+    ///             change.reject(Error::terminal("NoAddress", "a street, please"))?;
+    ///             continue;
+    ///         }
+    ///         street = change.data.clone();
+    ///         change.reply(format!("it goes to {street}"))?;
+    ///     }
+    ///     Ok(street)
+    /// }
+    /// ```
+    pub fn update<T: DeserializeOwned>(&self, name: &str) -> UpdateWait<T> {
+        self.update_as(name, name)
+    }
+
+    /// As [`Ctx::update`], for an entry that is not named like its update.
+    pub fn update_as<T: DeserializeOwned>(&self, id: &str, name: &str) -> UpdateWait<T> {
+        UpdateWait::new(self.entry(OpKind::WaitSignal, id), &self.scope, name)
+    }
+
     /// Waits for an event of this type, also one that was accepted since the run was created.
     pub fn event<E: Event>(&self, id: &str) -> EventWait<Received<E>> {
         EventWait::new(self.entry(OpKind::WaitEvent, id), E::NAME)
@@ -131,7 +160,7 @@ impl Ctx {
 
     /// As [`Ctx::call`], for an entry that is not named like its function.
     pub fn call_as<C: Callable>(&self, id: &str, function: &C, input: C::Input) -> Invoke<C::Output> {
-        Invoke::new(self.entry(OpKind::Invoke, id), function.target(), &input)
+        Invoke::new(self.entry(OpKind::Invoke, id), function, &input)
     }
 
     /// Starts another function as a child of its own life and gives its run's id, without waiting for it.
@@ -141,7 +170,7 @@ impl Ctx {
 
     /// As [`Ctx::start`], for an entry that is not named like its function.
     pub fn start_as<C: Callable>(&self, id: &str, function: &C, input: C::Input) -> Start {
-        Start::new(self.entry(OpKind::Invoke, id), function.target(), &input)
+        Start::new(self.entry(OpKind::Invoke, id), function, &input)
     }
 
     /// Sends an event and gives its id.
@@ -152,6 +181,66 @@ impl Ctx {
     /// Sends events in one entry and gives their ids.
     pub fn send_all(&self, id: &str, events: impl IntoIterator<Item = impl Into<Outgoing>>) -> Sending<Vec<String>> {
         Sending::all(self.entry(OpKind::Send, id), events.into_iter().map(Into::into).collect())
+    }
+}
+
+/// The run itself.
+impl Ctx {
+    /// Shows how things stand to whoever asks for the run's status, at once and without waking the handler. Any JSON of at
+    /// most 64 KiB; the newest counts.
+    ///
+    /// ```
+    /// # use backstitch::{Ctx, Error};
+    /// # async fn handler(ctx: Ctx) -> Result<(), Error> {
+    /// ctx.set_status("awaiting approval")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn set_status(&self, value: impl Serialize) -> Result<(), Error> {
+        let advice = "show what people need to see, and keep the rest elsewhere";
+        let value = Raw::bounded(&value, "the status of the run", NOTE_BYTES_MAX, advice)?;
+        self.replay.core().set_status(value);
+        Ok(())
+    }
+
+    /// Whether the code goes the new way, for changing a function while it has runs: true for runs that come here after the
+    /// change, and from then on; false for those that have been here with the old code. The journal remembers the answer.
+    ///
+    /// ```
+    /// # use backstitch::{Ctx, Error};
+    /// # async fn handler(ctx: Ctx) -> Result<(), Error> {
+    /// if ctx.patched("check-fraud")? {
+    ///     ctx.run("fraud", |_| async { backstitch::Ok(()) }).await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn patched(&self, id: &str) -> Result<bool, Error> {
+        self.replay.check_place(id)?;
+        let entry = ids::patch(id)?;
+        Ok(self.replay.core().patched(entry, id))
+    }
+
+    /// Keeps the id of a patch taken when the old way is gone from the code: runs that remember it go on.
+    pub fn deprecate_patch(&self, id: &str) -> Result<(), Error> {
+        ids::patch(id).map(drop)
+    }
+
+    /// Ends this run and goes on in a new one with an empty journal: for functions that never end. Name, object, waiting
+    /// updates and early signals go over to it, and so does whoever waits for the result. What it gives never comes, so
+    /// nothing after it is reached.
+    ///
+    /// ```
+    /// # use backstitch::{Ctx, DurationExt, Error};
+    /// async fn meter(ctx: Ctx, total: u64) -> Result<u64, Error> {
+    ///     match ctx.signal::<u64>("reading").timeout(1.days()).await? {
+    ///         Some(reading) => ctx.continue_as_new(total + reading).await,
+    ///         None => Ok(total),
+    ///     }
+    /// }
+    /// ```
+    pub fn continue_as_new<T>(&self, input: impl Serialize) -> ContinueAsNew<T> {
+        ContinueAsNew::new(&self.replay, Raw::encode(&input, "the input to continue with"))
     }
 }
 
@@ -169,7 +258,19 @@ impl Ctx {
         Ctx { replay: Arc::clone(&self.replay), scope: Arc::from(scope), shielded: self.shielded }
     }
 
-    /// A context whose entries a cancellation does not reject.
+    /// A context whose entries a cancellation does not reject: for what must come to its end once it has begun, such as
+    /// cleaning up. The handler hears of the cancellation at its next call outside the shield; the server's grace for a
+    /// cancelled run goes on meanwhile.
+    ///
+    /// ```
+    /// # use backstitch::{Ctx, Error};
+    /// # async fn close(account: &str) -> Result<(), Error> { Ok(()) }
+    /// async fn leave(ctx: Ctx, account: String) -> Result<(), Error> {
+    ///     let shield = ctx.shield();
+    ///     shield.run("close", |_| close(&account)).await?;
+    ///     shield.run("archive", |_| async { backstitch::Ok(()) }).await
+    /// }
+    /// ```
     #[must_use]
     pub fn shield(&self) -> Ctx {
         Ctx { shielded: true, ..self.clone() }
@@ -251,7 +352,7 @@ impl Ctx {
         &self.replay.run.app
     }
 
-    /// What started the run: `event`, `call` or `invoke`.
+    /// What started the run: `event`, `call`, `invoke` or `failure`.
     pub fn trigger(&self) -> &str {
         &self.replay.trigger.kind
     }
@@ -268,6 +369,12 @@ impl Ctx {
     /// When the run was started.
     pub fn started_at(&self) -> SystemTime {
         self.replay.run.started_at
+    }
+
+    /// When the run fails if it has not ended by then ([`Timeouts::run`](crate::Timeouts::run)); `None` if it may take as
+    /// long as it does.
+    pub fn deadline(&self) -> Option<SystemTime> {
+        self.replay.run.deadline
     }
 
     /// The time of the last outcome that the handler was given, else of the run's start.
@@ -303,6 +410,10 @@ impl Ctx {
     /// replay.
     pub fn is_replaying(&self) -> bool {
         self.replay.core().is_replaying()
+    }
+
+    pub(crate) fn replay(&self) -> &Arc<Replay> {
+        &self.replay
     }
 
     fn draw(&self) -> [u8; 32] {

@@ -14,9 +14,6 @@ use serde_json::Value;
 
 use crate::duration;
 
-/// The name of the error that a cancelled run's waits and steps end with.
-const CANCELLED: &str = "CancelledError";
-
 /// Causes kept of one error: enough to see where it came from, bounded because chains can be loops.
 const CAUSES_MAX: usize = 8;
 
@@ -60,6 +57,9 @@ pub struct StepError {
 }
 
 impl Error {
+    /// The name of the error that a cancelled run's waits and steps end with.
+    pub(crate) const CANCELLED: &str = "CancelledError";
+
     /// A retryable error: the policy of the step or function decides how often.
     pub fn new(name: impl Into<String>, message: impl Into<String>) -> Error {
         Error::own(Failure::new(name.into(), message.into(), true))
@@ -132,7 +132,7 @@ impl Error {
     /// Whether this is the run's cancellation. Entries that are created afterwards run normally until the grace ends, so
     /// that what was done can be undone.
     pub fn is_cancelled(&self) -> bool {
-        self.step().is_some() && self.name() == CANCELLED
+        self.step().is_some() && self.name() == Error::CANCELLED
     }
 
     /// The entry whose recorded failure this is; `None` for errors of the handler's own.
@@ -157,7 +157,7 @@ impl Error {
     /// What an entry ends with that was open when the run was cancelled.
     pub(crate) fn cancelled(step: StepError) -> Error {
         let message = format!("the run was cancelled while `{}` was open", step.id);
-        Error::recorded(Failure::new(CANCELLED.to_owned(), message, false), step)
+        Error::recorded(Failure::new(Error::CANCELLED.to_owned(), message, false), step)
     }
 
     /// What a panic with this payload becomes: retryable, since a deployment may heal it.

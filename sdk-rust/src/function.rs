@@ -3,15 +3,16 @@
 use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::FutureExt;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use crate::context::Ctx;
 use crate::error::Error;
 use crate::event::Event;
+use crate::failed::Failed;
+use crate::policy::{Retry, Timeouts};
 use crate::raw::Raw;
 use crate::replay::drive::Handler;
 
@@ -35,11 +36,26 @@ pub(crate) type ErasedHandler = Arc<dyn Fn(Ctx, Raw) -> Handler + Send + Sync>;
 pub struct Function {
     pub(crate) manifest: FunctionManifest,
     pub(crate) handler: ErasedHandler,
+    /// What is started for each run that fails for good.
+    pub(crate) on_failure: Option<ErasedHandler>,
 }
 
 /// A function's id and all that the server is told about it. An id alone will do: [`Function::new`] takes that, too.
 #[derive(Clone)]
-pub struct FunctionOptions(FunctionManifest);
+pub struct FunctionOptions {
+    manifest: FunctionManifest,
+    on_failure: Option<ErasedHandler>,
+}
+
+/// How a handler works on its object.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Mode {
+    /// One at a time.
+    Exclusive,
+    /// At once beside others, and without changing it.
+    Shared,
+}
 
 /// What the server is told about a function.
 #[derive(Clone, Serialize)]
@@ -52,14 +68,35 @@ pub(crate) struct FunctionManifest {
     pub(crate) retry: Option<Retry>,
     #[serde(skip_serializing_if = "Timeouts::is_empty")]
     pub(crate) timeouts: Timeouts,
+    #[serde(rename = "cancelOn", skip_serializing_if = "Vec::is_empty")]
+    pub(crate) cancel_on: Vec<Canceller>,
+    /// Of a handler of an object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mode: Option<Mode>,
 }
 
 /// What starts a function.
 #[derive(Clone, Serialize)]
-pub(crate) struct Trigger {
-    pub(crate) event: String,
-    #[serde(rename = "if", skip_serializing_if = "Option::is_none")]
-    pub(crate) when: Option<String>,
+#[serde(untagged)]
+pub(crate) enum Trigger {
+    Event {
+        event: String,
+        #[serde(rename = "if", skip_serializing_if = "Option::is_none")]
+        when: Option<String>,
+    },
+    /// The final failure of a run of this function.
+    Failure {
+        #[serde(rename = "failureOf")]
+        failure_of: String,
+    },
+}
+
+/// What cancels runs of a function.
+#[derive(Clone, Serialize)]
+pub(crate) struct Canceller {
+    event: String,
+    #[serde(rename = "if")]
+    when: String,
 }
 
 impl Function {
@@ -72,22 +109,47 @@ impl Function {
         O: Serialize,
         E: Into<Error>,
     {
-        let erased = move |ctx: Ctx, input: Raw| -> Handler {
-            // Called here, inside the driver, so that what the handler does before it returns its future is marked too.
-            match input.decode::<I>("the input") {
-                Ok(input) => handler(ctx, input)
-                    .map(|result| result.map_err(Into::into).and_then(|value| Raw::encode(&value, "the result")))
-                    .boxed(),
-                Err(error) => std::future::ready(Err(error)).boxed(),
-            }
-        };
-        Function { manifest: options.into().0, handler: Arc::new(erased) }
+        let FunctionOptions { manifest, on_failure } = options.into();
+        Function { manifest, handler: erase(handler), on_failure }
+    }
+
+    pub(crate) fn with_mode(mut self, mode: Mode) -> Function {
+        self.manifest.mode = Some(mode);
+        self
+    }
+
+    /// The function that is started for each run of this one that fails for good, if there is one.
+    pub(crate) fn failure_handler(&self) -> Option<Function> {
+        let handler = Arc::clone(self.on_failure.as_ref()?);
+        let mut manifest = FunctionOptions::new(format!("{}.onFailure", self.id())).manifest;
+        manifest.triggers.push(Trigger::Failure { failure_of: self.id().to_owned() });
+        Some(Function { manifest, handler, on_failure: None })
     }
 
     /// The function's id.
     pub fn id(&self) -> &str {
         &self.manifest.id
     }
+}
+
+fn erase<I, O, E, F, Fut>(handler: F) -> ErasedHandler
+where
+    F: Fn(Ctx, I) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<O, E>> + Send + 'static,
+    I: DeserializeOwned + Send + 'static,
+    O: Serialize,
+    E: Into<Error>,
+{
+    let erased = move |ctx: Ctx, input: Raw| -> Handler {
+        // Called here, inside the driver, so that what the handler does before it returns its future is marked too.
+        match input.decode::<I>("the input") {
+            Ok(input) => handler(ctx, input)
+                .map(|result| result.map_err(Into::into).and_then(|value| Raw::encode(&value, "the result")))
+                .boxed(),
+            Err(error) => std::future::ready(Err(error)).boxed(),
+        }
+    };
+    Arc::new(erased)
 }
 
 impl<T: Into<String>> From<T> for FunctionOptions {
@@ -99,19 +161,22 @@ impl<T: Into<String>> From<T> for FunctionOptions {
 impl FunctionOptions {
     /// A function of this id that nothing starts but a call, under the server's default policy.
     pub fn new(id: impl Into<String>) -> FunctionOptions {
-        FunctionOptions(FunctionManifest {
+        let manifest = FunctionManifest {
             id: id.into(),
             name: None,
             triggers: Vec::new(),
             retry: None,
             timeouts: Timeouts::default(),
-        })
+            cancel_on: Vec::new(),
+            mode: None,
+        };
+        FunctionOptions { manifest, on_failure: None }
     }
 
     /// The name that people see.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> FunctionOptions {
-        self.0.name = Some(name.into());
+        self.manifest.name = Some(name.into());
         self
     }
 
@@ -130,161 +195,56 @@ impl FunctionOptions {
     /// How often a failing handler is tried again; progress resets the count.
     #[must_use]
     pub fn retry(mut self, retry: Retry) -> FunctionOptions {
-        self.0.retry = Some(retry);
+        self.manifest.retry = Some(retry);
         self
     }
 
     /// How long the run and its invocations may take.
     #[must_use]
     pub fn timeouts(mut self, timeouts: Timeouts) -> FunctionOptions {
-        self.0.timeouts = timeouts;
+        self.manifest.timeouts = timeouts;
+        self
+    }
+
+    /// Cancels runs by events of this type. Which runs, a CEL expression says over `event` (what triggered the run) and
+    /// `async` (the event that may cancel it), with an equality to look the runs up by, such as
+    /// `async.data.orderId == event.data.orderId`.
+    #[must_use]
+    pub fn cancel_on<E: Event>(mut self, when: impl Into<String>) -> FunctionOptions {
+        self.manifest.cancel_on.push(Canceller { event: E::NAME.to_owned(), when: when.into() });
+        self
+    }
+
+    /// Starts a function of its own, `<id>.onFailure`, for each run that fails for good: to tell somebody, to clean up.
+    ///
+    /// ```
+    /// use backstitch::{App, Ctx, Error, Failed, FunctionOptions};
+    ///
+    /// async fn tell(ctx: Ctx, failed: Failed<u64>) -> Result<(), Error> {
+    ///     let text = format!("order {} failed: {}", failed.input, failed.error);
+    ///     ctx.run("mail", |_| async { backstitch::Ok(println!("{text}")) }).await
+    /// }
+    ///
+    /// let options = FunctionOptions::new("order").on_failure(tell);
+    /// let app = App::new("shop").function_fn(options, |_: Ctx, order: u64| async move { backstitch::Ok(order) });
+    /// # drop(app);
+    /// ```
+    #[must_use]
+    pub fn on_failure<I, O, E, F, Fut>(mut self, handler: F) -> FunctionOptions
+    where
+        F: Fn(Ctx, Failed<I>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<O, E>> + Send + 'static,
+        I: DeserializeOwned + Send + 'static,
+        O: Serialize,
+        E: Into<Error>,
+    {
+        self.on_failure = Some(erase(handler));
         self
     }
 
     fn trigger(mut self, event: &str, when: Option<String>) -> FunctionOptions {
-        self.0.triggers.push(Trigger { event: event.to_owned(), when });
+        self.manifest.triggers.push(Trigger::Event { event: event.to_owned(), when });
         self
-    }
-}
-
-/// A retry policy. What is not said is the server's default: 5 attempts, 1 s, doubling, at most 1 h, 20 % jitter.
-#[derive(Clone, Default, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Retry {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    attempts: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none", with = "written")]
-    initial_interval: Option<Duration>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    factor: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none", with = "written")]
-    max_interval: Option<Duration>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    jitter: Option<f64>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    non_retryable: Vec<String>,
-}
-
-impl Retry {
-    /// So many attempts in all; 1 means no retry.
-    pub fn attempts(attempts: u32) -> Retry {
-        Retry { attempts: Some(attempts), ..Retry::default() }
-    }
-
-    /// The wait before the second attempt.
-    #[must_use]
-    pub fn initial_interval(mut self, interval: Duration) -> Retry {
-        self.initial_interval = Some(interval);
-        self
-    }
-
-    /// By how much each wait is longer than the one before; at least 1.
-    #[must_use]
-    pub fn factor(mut self, factor: f64) -> Retry {
-        self.factor = Some(factor);
-        self
-    }
-
-    /// The longest wait.
-    #[must_use]
-    pub fn max_interval(mut self, interval: Duration) -> Retry {
-        self.max_interval = Some(interval);
-        self
-    }
-
-    /// By which share, from 0 to 1, waits vary, so that many runs do not come back at once.
-    #[must_use]
-    pub fn jitter(mut self, share: f64) -> Retry {
-        self.jitter = Some(share);
-        self
-    }
-
-    /// Names of errors that no retry will help.
-    #[must_use]
-    pub fn non_retryable<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Retry {
-        self.non_retryable = names.into_iter().map(Into::into).collect();
-        self
-    }
-
-    pub(crate) fn to_raw(&self) -> Raw {
-        Raw::written(serde_json::to_vec(self).expect("numbers and text are JSON"))
-    }
-
-    /// The wait after the failure of this attempt, without jitter; `None` when it was the last.
-    pub(crate) fn wait_after(&self, attempt: u32) -> Option<Duration> {
-        if attempt >= self.attempts.unwrap_or(5) {
-            return None;
-        }
-        let initial = self.initial_interval.unwrap_or(Duration::from_secs(1));
-        let longest = self.max_interval.unwrap_or(Duration::from_secs(3600));
-        let times = self.factor.unwrap_or(2.0).powi(i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX));
-        Some(Duration::try_from_secs_f64(initial.as_secs_f64() * times).unwrap_or(longest).min(longest))
-    }
-
-    /// Whether an error of this name is final.
-    pub(crate) fn is_final(&self, name: &str) -> bool {
-        self.non_retryable.iter().any(|known| known == name)
-    }
-}
-
-/// Time-outs of a function; all optional.
-#[derive(Clone, Copy, Default, Debug, PartialEq, Serialize)]
-pub struct Timeouts {
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "written::serialize")]
-    start: Option<Duration>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "written::serialize")]
-    run: Option<Duration>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "written::serialize")]
-    pub(crate) invocation: Option<Duration>,
-}
-
-impl Timeouts {
-    /// How long a run may be queued before it starts.
-    #[must_use]
-    pub fn start(mut self, timeout: Duration) -> Timeouts {
-        self.start = Some(timeout);
-        self
-    }
-
-    /// How long a run may take in all, waits included.
-    #[must_use]
-    pub fn run(mut self, timeout: Duration) -> Timeouts {
-        self.run = Some(timeout);
-        self
-    }
-
-    /// How long one HTTP call of the handler may take; 15 minutes without it.
-    #[must_use]
-    pub fn invocation(mut self, timeout: Duration) -> Timeouts {
-        self.invocation = Some(timeout);
-        self
-    }
-
-    fn is_empty(&self) -> bool {
-        *self == Timeouts::default()
-    }
-}
-
-/// Durations of options, as the wire writes them.
-mod written {
-    use std::time::Duration;
-
-    use serde::de::{Deserialize, Deserializer, Error};
-    use serde::ser::Serializer;
-
-    use crate::duration;
-
-    #[expect(clippy::ref_option, reason = "the signature is serde's")]
-    pub(super) fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-        match duration {
-            Some(duration) => serializer.serialize_str(&duration::format(*duration)),
-            None => serializer.serialize_none(),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        duration::parse(&text).map(Some).map_err(D::Error::custom)
     }
 }
 
@@ -330,8 +290,14 @@ pub trait Callable {
     /// What it returns.
     type Output: DeserializeOwned;
 
-    /// `function` in the caller's own app, or `app/function`.
+    /// `function` in the caller's own app, or `app/function`; of a handler of an object `object/handler`, or
+    /// `app/object/handler`.
     fn target(&self) -> &str;
+
+    /// The key of the object, for a handler of one.
+    fn key(&self) -> Option<&str> {
+        None
+    }
 }
 
 impl<F, I, O> Callable for F

@@ -42,8 +42,8 @@
 //! # }
 //! ```
 //!
-//! Reading order: `app` and `function` are what is served, `context` is what a handler is given, `step`, `wait`, `child`
-//! and `fan_out` are the futures it makes, `replay` is the core that they meet in, `wire` and `signature` are the protocol,
+//! Reading order: `app` and `function` are what is served, `object` are those with a key and state, `context` is
+//! what a handler is given, `step`, `wait`, `update`, `child`, `next` and `fan_out` are the futures it makes, `replay` is the core that they meet in, `wire` and `signature` are the protocol,
 //! `port` is the way back to the server, `endpoint` puts all of it behind HTTP and `serve` behind a host, `invocations` are
 //! those under way.
 
@@ -57,11 +57,17 @@ mod duration;
 mod endpoint;
 mod error;
 mod event;
+mod failed;
 mod fan_out;
 mod function;
+#[cfg(all(doctest, feature = "client"))]
+mod guides;
 mod invocations;
 mod join;
 mod manifest;
+mod next;
+mod object;
+mod policy;
 mod port;
 pub mod prelude;
 mod raw;
@@ -72,6 +78,7 @@ mod signature;
 mod step;
 pub mod testing;
 mod time;
+mod update;
 #[cfg(test)]
 mod vectors;
 mod wait;
@@ -80,16 +87,23 @@ mod wire;
 // What is served.
 pub use app::App;
 pub use endpoint::Endpoint;
-pub use function::{Callable, Defined, Function, FunctionOptions, FunctionRef, IntoFunction, Retry, Timeouts};
+pub use failed::{Failed, FailedRun};
+pub use function::{Callable, Defined, Function, FunctionOptions, FunctionRef, IntoFunction};
 pub use invocations::Invocations;
+#[cfg(feature = "client")]
+pub use object::ObjectKey;
+pub use object::{HandlerRef, Keyed, Object, ObjectCtx, ObjectRef, SharedCtx};
+pub use policy::{Retry, Timeouts};
 #[cfg(feature = "axum")]
 pub use serve::Service;
 
 // What a handler is given, and the futures that it makes.
-pub use child::{Invoke, Sending, Start};
+pub use child::{Invoke, ParentClose, Sending, Start};
 pub use context::Ctx;
 pub use fan_out::{All, Durable, Map};
+pub use next::ContinueAsNew;
 pub use step::{Body, Run, Step};
+pub use update::{TimedUpdate, Update, UpdateWait};
 pub use wait::{Awakeable, EventWait, Signal, Sleep};
 
 // Values.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use crate::app::App;
 use crate::endpoint::{REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX};
 use crate::function::FunctionManifest;
 use crate::wire::{PROTOCOL, hex};
@@ -29,6 +30,14 @@ struct Body<'a> {
     deployment: Option<Deployment<'a>>,
     limits: Limits,
     functions: Vec<&'a FunctionManifest>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    objects: Vec<ObjectManifest<'a>>,
+}
+
+#[derive(Serialize)]
+struct ObjectManifest<'a> {
+    id: &'a str,
+    handlers: Vec<&'a FunctionManifest>,
 }
 
 #[derive(Serialize)]
@@ -67,17 +76,20 @@ pub(crate) struct Abilities {
 }
 
 impl Manifest {
-    /// `version` names the deployment; without it the manifest's own hash does.
-    pub(crate) fn new(
-        app: &str,
-        version: Option<&str>,
-        abilities: Abilities,
-        functions: Vec<&FunctionManifest>,
-    ) -> Manifest {
+    /// The app's version names the deployment; without it the manifest's own hash does.
+    pub(crate) fn new(app: &App, abilities: Abilities) -> Manifest {
+        let functions = app.functions.values().map(|function| &function.manifest);
+        let mut objects: Vec<ObjectManifest<'_>> = Vec::new();
+        for (id, handler) in app.objects() {
+            match objects.last_mut().filter(|object| object.id == id) {
+                Some(object) => object.handlers.push(&handler.manifest),
+                None => objects.push(ObjectManifest { id, handlers: vec![&handler.manifest] }),
+            }
+        }
         let mut body = Body {
             protocol: Versions { min: PROTOCOL, max: PROTOCOL },
             sdk: SDK,
-            app,
+            app: &app.id,
             deployment: None,
             limits: Limits {
                 request_bytes: REQUEST_BYTES_MAX,
@@ -86,10 +98,11 @@ impl Manifest {
                 streams: abilities.streams,
                 outbound: abilities.outbound,
             },
-            functions,
+            functions: functions.filter(|function| function.mode.is_none()).collect(),
+            objects,
         };
         let hash = hex(&Sha256::digest(write(&body))[..8]);
-        let id = version.unwrap_or(&hash);
+        let id = app.config.version.as_deref().unwrap_or(&hash);
         body.deployment = Some(Deployment { id, immutable: false });
         Manifest { json: write(&body), deployment: format!("{id};{hash}") }
     }

@@ -31,6 +31,11 @@ impl Raw {
         Raw(body.slice_ref(value.get().as_bytes()))
     }
 
+    /// The slice of this value that `part` was parsed from; copies nothing.
+    pub(crate) fn part(&self, part: &RawValue) -> Raw {
+        Raw::slice_of(&self.0, part)
+    }
+
     /// What a writer of JSON has written. The caller vouches for it being one whole value.
     pub(crate) fn written(bytes: Vec<u8>) -> Raw {
         Raw(Bytes::from(bytes))
@@ -62,6 +67,21 @@ impl Raw {
             Ok(value) => return Ok(value),
         };
         Err(Error::terminal("DeserializationError", message))
+    }
+
+    /// As [`Raw::encode`], with an error named `TooLarge` for more than `bytes_max`; `advice` says what to do then.
+    pub(crate) fn bounded<T: Serialize + ?Sized>(
+        value: &T,
+        what: &str,
+        bytes_max: usize,
+        advice: &str,
+    ) -> Result<Raw, Error> {
+        let written = Raw::encode(value, what)?;
+        if written.len() <= bytes_max {
+            return Ok(written);
+        }
+        let message = format!("{what} has {} bytes, and may have {bytes_max}: {advice}", written.len());
+        Err(Error::terminal("TooLarge", message))
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {

@@ -15,6 +15,8 @@ use proc_macro::TokenStream;
 ///     id = "order",                       // else the function's name
 ///     name = "Order",                     // for people
 ///     on = OrderCreated,                  // also on = [A, B], and on(A, when = "event.data.total > 0")
+///     cancel_on(OrderCancelled, when = "async.data.id == event.data.id"),
+///     on_failure = tell_support,          // an async fn of a context and a `Failed`
 ///     retry(attempts = 5, initial_interval = "1s", factor = 2, max_interval = "1h", jitter = 0.2,
 ///           non_retryable = ["CardDeclined"]),
 ///     timeouts(start = "1h", run = "30d", invocation = "15m"),

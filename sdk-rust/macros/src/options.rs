@@ -36,10 +36,17 @@ impl Options {
                 self.calls.push(quote!(.name(#name)));
             }
             "on" => self.calls.push(on(input)?),
+            "cancel_on" => self.calls.push(cancel_on(input)?),
+            "on_failure" => {
+                input.parse::<Token![=]>()?;
+                let handler: Path = input.parse()?;
+                self.calls.push(quote!(.on_failure(#handler)));
+            }
             "retry" => self.calls.push(retry(input)?),
             "timeouts" => self.calls.push(timeouts(input)?),
             _ => {
-                let message = format!("`{key}` is no option: there are id, name, on, retry and timeouts");
+                let message =
+                    format!("`{key}` is no option: there are id, name, on, cancel_on, on_failure, retry and timeouts");
                 return Err(Error::new_spanned(key, message));
             }
         }
@@ -80,13 +87,35 @@ fn on(input: ParseStream<'_>) -> Result<TokenStream> {
     if inner.is_empty() {
         return Ok(quote!(.on::<#event>()));
     }
+    let when = when(&inner)?;
+    Ok(quote!(.on_when::<#event>(#when)))
+}
+
+/// `(Event, when = "…")`.
+fn cancel_on(input: ParseStream<'_>) -> Result<TokenStream> {
+    let inner;
+    parenthesized!(inner in input);
+    let event: Path = inner.parse()?;
+    if inner.is_empty() {
+        let message = "which runs does it cancel? add when = \"async.data.id == event.data.id\", or the like";
+        return Err(Error::new_spanned(event, message));
+    }
+    let when = when(&inner)?;
+    Ok(quote!(.cancel_on::<#event>(#when)))
+}
+
+/// `, when = "…"`, at the end of a list.
+fn when(inner: ParseStream<'_>) -> Result<LitStr> {
     inner.parse::<Token![,]>()?;
     let key: Ident = inner.parse()?;
     if key != "when" {
         return Err(Error::new_spanned(key, "after the event comes when = \"…\""));
     }
-    let when = text(&inner)?;
-    Ok(quote!(.on_when::<#event>(#when)))
+    let when = text(inner)?;
+    if inner.peek(Token![,]) {
+        inner.parse::<Token![,]>()?;
+    }
+    Ok(when)
 }
 
 fn retry(input: ParseStream<'_>) -> Result<TokenStream> {

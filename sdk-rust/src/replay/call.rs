@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::app::State;
 use crate::error::Error;
+use crate::object::Held;
 use crate::raw::Raw;
 use crate::replay::frame::{self, Frame};
 use crate::replay::ids::Numbers;
@@ -23,6 +24,8 @@ pub(crate) struct Replay {
     pub(crate) run: Run,
     pub(crate) trigger: Trigger,
     pub(crate) host: Host,
+    /// The state of the object that the run belongs to.
+    pub(crate) object: Held,
     core: Mutex<Core>,
     numbers: Mutex<Numbers>,
 }
@@ -41,8 +44,8 @@ impl Replay {
     /// Everything an invocation says but its input and its links.
     pub(crate) fn new(mut invocation: Invocation, host: Host) -> Arc<Replay> {
         let core = Mutex::new(Core::new(&mut invocation));
-        let Invocation { run, trigger, .. } = invocation;
-        Arc::new(Replay { run, trigger, host, core, numbers: Mutex::default() })
+        let Invocation { run, trigger, state, .. } = invocation;
+        Arc::new(Replay { run, trigger, host, object: Held::new(state), core, numbers: Mutex::default() })
     }
 
     /// The same invocation for a handler that begins anew. What is left of the handler before has no part in it: its calls
@@ -50,7 +53,7 @@ impl Replay {
     pub(crate) fn reborn(&self, now: Instant) -> Arc<Replay> {
         let core = Mutex::new(self.core().reborn(now));
         let (run, trigger, host) = (self.run.clone(), self.trigger.clone(), self.host.clone());
-        Arc::new(Replay { run, trigger, host, core, numbers: Mutex::default() })
+        Arc::new(Replay { run, trigger, host, object: self.object.reborn(), core, numbers: Mutex::default() })
     }
 
     /// The outcome that a test has given to this step.
@@ -78,7 +81,8 @@ impl Replay {
         frame::current() == Some(self.frame(false))
     }
 
-    fn check_place(&self, name: &str) -> Result<(), Error> {
+    /// Refuses what belongs into the handler itself: a body is one unit, and tasks are not replayed.
+    pub(crate) fn check_place(&self, name: &str) -> Result<(), Error> {
         if self.is_handler_here() {
             return Ok(());
         }
@@ -104,6 +108,7 @@ pub(crate) struct Call {
     pub(crate) name: String,
     kind: OpKind,
     shielded: bool,
+    holds_end: bool,
     /// The misuse that the first poll answers with.
     refused: Option<Error>,
     params: Option<Raw>,
@@ -119,17 +124,40 @@ impl Call {
             Ok(id) => (id, None),
             Err(error) => (String::new(), Some(error)),
         };
+        let mut call = Call::known(replay, kind, id, name.to_owned());
+        (call.shielded, call.refused) = (shielded, refused);
+        call
+    }
+
+    /// The call of an entry whose id is not the author's.
+    pub(crate) fn known(replay: &Arc<Replay>, kind: OpKind, id: String, name: String) -> Call {
         Call {
             replay: Arc::clone(replay),
             id,
-            name: name.to_owned(),
+            name,
             kind,
-            shielded,
-            refused,
+            shielded: false,
+            holds_end: false,
+            refused: None,
             params: None,
             slot: None,
             running: false,
         }
+    }
+
+    /// The run does not end before this has settled.
+    pub(crate) fn hold_end(&mut self, holds: bool) {
+        self.holds_end = holds;
+    }
+
+    /// Answers the first poll with this error, unless there is one already.
+    pub(crate) fn refuse(&mut self, error: Error) {
+        self.refused.get_or_insert(error);
+    }
+
+    /// Makes a call of the same name, under the next repeat of its id.
+    pub(crate) fn again(&self, scope: &str) -> Call {
+        Call::new(&self.replay, scope, self.shielded, self.kind, &self.name)
     }
 
     /// Registers the entry, once. The parameters are asked for at that moment and stand from then on.
@@ -148,8 +176,14 @@ impl Call {
             return Ok(slot);
         }
         let params = params()?;
-        let registration =
-            Registration { kind: self.kind, id: &self.id, name: &self.name, params: &params, shielded: self.shielded };
+        let registration = Registration {
+            kind: self.kind,
+            id: &self.id,
+            name: &self.name,
+            params: &params,
+            shielded: self.shielded,
+            holds_end: self.holds_end,
+        };
         let slot = self.replay.core().register(registration);
         self.params = Some(params);
         self.slot = Some(slot);
@@ -177,7 +211,7 @@ impl Call {
             Err(error) => return StepPoll::Outcome(Err(error)),
         };
         let poll = self.replay.core().poll_step(slot, cx);
-        self.running = matches!(poll, StepPoll::Start { .. });
+        self.running = matches!(poll, StepPoll::Start(_));
         poll
     }
 
@@ -192,6 +226,11 @@ impl Call {
     /// The entry's place, once it is registered.
     pub(crate) fn slot(&self) -> Option<SlotKey> {
         self.slot
+    }
+
+    /// The entry's place and parameters, once it is registered.
+    pub(crate) fn registered(&self) -> Option<(SlotKey, Raw)> {
+        self.slot.zip(self.params.clone())
     }
 
     /// The body that [`Call::poll_step`] asked for has ended.

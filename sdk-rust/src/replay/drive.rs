@@ -11,13 +11,11 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use futures_util::task::AtomicWaker;
 use tokio::time::Instant;
 
 use crate::context::Ctx;
@@ -29,7 +27,9 @@ use crate::replay::call::Replay;
 use crate::replay::frame;
 use crate::replay::link::{Heard, Linger, Link};
 use crate::replay::merge::Ripe;
+use crate::replay::signal::Signal;
 use crate::replay::state::Next;
+use crate::replay::undo;
 use crate::time;
 use crate::wire::checkpoint::{self, Reply};
 use crate::wire::{Answer, Op, Outcome, Terminal};
@@ -39,6 +39,10 @@ pub(crate) type Handler = BoxFuture<'static, Result<Raw, Error>>;
 
 /// With less than this left no body begins, unless the whole is short or bodies take long.
 const LEFT_MIN: Duration = Duration::from_secs(10);
+
+/// How long a branch that waits for something of its own may take to come to steps that must be undone, before the handler
+/// of a run that has failed is dropped.
+const UNDO_QUIET: Duration = Duration::from_secs(1);
 
 /// How an invocation is driven.
 pub(crate) struct Course {
@@ -69,6 +73,12 @@ pub(crate) struct Drive {
     handler: Option<Handler>,
     /// How the handler has ended, until the answer can go out.
     ended: Option<Terminal>,
+    /// What the run ends with when the handler that undoes is through.
+    undoing: Option<Failure>,
+    /// Nothing is left to undo.
+    undone: bool,
+    /// Until when a handler that has failed is left alone.
+    quiet: Option<Pin<Box<tokio::time::Sleep>>>,
     course: Course,
     deadline: Instant,
     draining: bool,
@@ -97,6 +107,9 @@ impl Drive {
             input,
             handler: None,
             ended: None,
+            undoing: None,
+            undone: false,
+            quiet: None,
             course,
             deadline,
             draining: false,
@@ -129,8 +142,10 @@ impl Drive {
     fn advance(&mut self, cx: &mut Context<'_>) -> Option<Answer> {
         loop {
             if let Some(end) = self.poll_handler() {
-                self.drop_handler();
-                self.ended = Some(end);
+                self.conclude(end);
+                if self.handler.is_some() {
+                    continue;
+                }
             }
             match self.turn(cx) {
                 Turn::Again => {}
@@ -138,6 +153,32 @@ impl Drive {
                 Turn::Answer(answer) => return Some(*answer),
             }
         }
+    }
+
+    /// The handler is over. If the run has failed for good, or ends with its cancellation, another one undoes what it did.
+    fn conclude(&mut self, end: Terminal) {
+        self.drop_handler();
+        self.quiet = None;
+        let mut core = self.replay.core();
+        core.seal();
+        if let Some(error) = self.undoing.take() {
+            self.undone = true;
+            self.ended = Some(core.undoes_after(&end).map_or(Terminal::Fail(error), Terminal::Fail));
+            return;
+        }
+        match core.undoes_after(&end) {
+            Some(error) => {
+                drop(core);
+                self.undoing = Some(error);
+                self.handler = Some(undo::handler(Arc::clone(&self.replay)));
+            }
+            None => self.ended = Some(end),
+        }
+    }
+
+    /// Whether the end can go out: no child holds it back.
+    fn is_over(&self) -> bool {
+        self.ended.is_some() && !self.replay.core().holds_end()
     }
 
     /// What follows when the handler is quiet.
@@ -152,35 +193,72 @@ impl Drive {
         if let Some(turn) = self.listen(cx) {
             return turn;
         }
+        if !self.undone
+            && self.replay.core().has_failed()
+            && let Some(end) = self.ended.take()
+        {
+            self.conclude(end);
+            return Turn::Again;
+        }
         let mut fetching = false;
         if self.ended.is_none() {
-            let next = self.replay.core().deliver_next();
-            match next {
-                Next::Wake(wakers) => {
-                    wakers.into_iter().for_each(Waker::wake);
-                    return Turn::Again;
-                }
-                Next::Fetch(id) => match self.poll_fetch(&id, cx) {
-                    Some(turn) => return turn,
-                    None => fetching = true,
-                },
-                Next::Nothing => {}
+            match self.deliver(cx) {
+                Some(Turn::Wait) => fetching = true,
+                Some(turn) => return turn,
+                None => {}
             }
+        }
+        if self.quiet.is_some() {
+            return Turn::Wait;
         }
         let held = self.must_hold();
         if self.ended.is_none() && !fetching && !held && self.start_bodies() {
             return Turn::Again;
         }
-        if self.ended.is_none() && !self.draining && self.report() {
+        if !self.is_over() && !self.draining && self.report(cx) {
             return Turn::Again;
         }
         if self.course.link.as_ref().is_some_and(Link::is_flying) {
             return Turn::Wait;
         }
-        if let Some(end) = self.ended.take() {
+        if self.is_over()
+            && let Some(end) = self.ended.take()
+        {
             return Turn::Answer(Box::new(self.close(Some(end))));
         }
         if fetching { Turn::Wait } else { self.rest(cx, held) }
+    }
+
+    /// Hands over what comes next. `None`: nothing does; `Wait`: it is on its way.
+    fn deliver(&mut self, cx: &mut Context<'_>) -> Option<Turn> {
+        let next = self.replay.core().deliver_next();
+        if !matches!(next, Next::Failure) {
+            self.quiet = None;
+        }
+        let wanted = match next {
+            Next::Wake(wakers) => {
+                wakers.into_iter().for_each(Waker::wake);
+                return Some(Turn::Again);
+            }
+            Next::Failure => return Some(self.fail(cx)),
+            Next::Fetch(id) => id,
+            Next::Nothing => self.replay.core().wanted()?.to_owned(),
+        };
+        Some(self.poll_fetch(&wanted, cx).unwrap_or(Turn::Wait))
+    }
+
+    /// The failure's turn: the handler is over, as soon as it has come to the steps that are to be undone.
+    fn fail(&mut self, cx: &mut Context<'_>) -> Turn {
+        if self.replay.core().lacks_steps() {
+            let quiet = self.quiet.get_or_insert_with(|| Box::pin(tokio::time::sleep(UNDO_QUIET)));
+            if quiet.as_mut().poll(cx).is_pending() {
+                return Turn::Wait;
+            }
+        }
+        self.quiet = None;
+        let end = self.replay.core().fail();
+        self.conclude(end);
+        Turn::Again
     }
 
     /// What follows when nothing is known that could move the handler on, and nothing is under way to the server.
@@ -220,7 +298,8 @@ impl Drive {
         }
         let link = self.course.link.as_mut()?;
         let seen = self.replay.core().seen();
-        match link.poll(cx, seen, self.ended.is_none())? {
+        let beats = self.ended.is_none() || self.replay.core().holds_end();
+        match link.poll(cx, seen, beats)? {
             Heard::Reply(reply, ops) => {
                 link.stop_lingering();
                 self.merge(reply, &ops);
@@ -257,11 +336,17 @@ impl Drive {
     }
 
     /// Sends what is to be reported, if nothing is under way. False: there is nothing, or nobody to tell it.
-    fn report(&mut self) -> bool {
+    fn report(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(link) = self.course.link.as_mut().filter(|link| !link.is_flying()) else { return false };
         let mut core = self.replay.core();
-        if !core.has_ops() {
+        let noted = core.has_notes();
+        let due = core.has_ops() || noted && link.poll_notes(cx).is_ready();
+        if !due {
             return false;
+        }
+        if noted {
+            core.gather_notes();
+            link.noted();
         }
         let seen = core.seen();
         let (body, count) = checkpoint::write(link.next_number(), seen, core.ops(), self.course.bytes_max);
@@ -302,7 +387,9 @@ impl Drive {
         {
             drop(core);
             self.drop_handler();
+            self.drop_undos();
             self.replay = self.replay.reborn(now);
+            (self.undoing, self.undone) = (None, false);
             self.begin();
             return true;
         }
@@ -345,7 +432,11 @@ impl Drive {
         let _frame = frame::enter(self.replay.frame(false));
         self.signal.reset();
         let mut cx = Context::from_waker(&self.waker);
-        match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(&mut cx))) {
+        let polled = catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(&mut cx)));
+        if let Some(input) = self.replay.core().takes_next() {
+            return Some(Terminal::ContinueAsNew(input));
+        }
+        match polled {
             Ok(Poll::Pending) => None,
             Ok(Poll::Ready(Ok(value))) => Some(Terminal::Done(value)),
             Ok(Poll::Ready(Err(error))) => Some(Terminal::Fail(error.into_failure())),
@@ -373,11 +464,28 @@ impl Drive {
 
     fn drop_handler(&mut self) {
         let handler = self.handler.take();
-        // A destructor of the user's that panics must not take the answer with it.
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(handler))) {
+        self.drop_safely(handler);
+    }
+
+    /// What undoes steps may hold on to the run's own context, which would then never go.
+    fn drop_undos(&mut self) {
+        let undos = self.replay.core().take_undos();
+        self.drop_safely(undos);
+    }
+
+    /// A destructor of the user's that panics must not take the answer with it.
+    fn drop_safely<T>(&self, of_the_user: T) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(of_the_user))) {
             let error = Error::panic(payload.as_ref(), "a destructor of the suspended handler");
             tracing::error!(run = %self.replay.run.id, %error, "a panic while a handler was dropped");
         }
+    }
+}
+
+impl Drop for Drive {
+    fn drop(&mut self) {
+        self.drop_handler();
+        self.drop_undos();
     }
 }
 
@@ -403,48 +511,4 @@ pub(crate) fn unavailable(why: &str) -> Terminal {
 
 fn panicked(payload: &(dyn Any + Send)) -> Terminal {
     Terminal::Fail(Error::panic(payload, "the handler").into_failure())
-}
-
-/// The handler's waker. While the driver itself polls, a wake-up is only noted: it polls again anyway.
-#[derive(Default)]
-struct Signal {
-    woken: AtomicBool,
-    polling: AtomicBool,
-    host: AtomicWaker,
-}
-
-impl Signal {
-    fn attach(&self, host: &Waker) {
-        self.host.register(host);
-        self.polling.store(true, Ordering::SeqCst);
-    }
-
-    /// Hands wake-ups to the host again, and those too that came meanwhile.
-    fn detach(&self) {
-        self.polling.store(false, Ordering::SeqCst);
-        if self.is_woken() {
-            self.host.wake();
-        }
-    }
-
-    fn reset(&self) {
-        self.woken.store(false, Ordering::SeqCst);
-    }
-
-    fn is_woken(&self) -> bool {
-        self.woken.load(Ordering::SeqCst)
-    }
-}
-
-impl Wake for Signal {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.woken.store(true, Ordering::SeqCst);
-        if !self.polling.load(Ordering::SeqCst) {
-            self.host.wake();
-        }
-    }
 }

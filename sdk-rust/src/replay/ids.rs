@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::Error;
-use crate::wire::hex;
+use crate::wire::{UNDO, hex};
 
 /// The longest entry id, in bytes.
 pub(crate) const ENTRY_ID_BYTES_MAX: usize = 256;
@@ -70,10 +70,6 @@ fn check(name: &str, id: &str) -> Result<(), Error> {
         let message = format!("the entry id `{}` contains control characters", id.escape_debug());
         return Err(Error::terminal("InvalidIdError", message));
     }
-    if id.contains(char::is_control) {
-        let message = format!("the entry id {id:?} has a control character: ids are text that people read");
-        return Err(Error::terminal("InvalidIdError", message));
-    }
     if id.len() > ENTRY_ID_BYTES_MAX {
         let message =
             format!("the entry id `{id}` is longer than {ENTRY_ID_BYTES_MAX} bytes, scopes and escapes included");
@@ -107,6 +103,33 @@ pub(crate) fn uuid(mut draw: [u8; 32]) -> String {
 pub(crate) fn awakeable_token(run: &str, secret: &str, entry: &str) -> String {
     let proof = hex(&Sha256::digest(format!("{secret}/{entry}"))[..16]);
     format!("awk_{}.{}.{proof}", run.trim_start_matches("run_"), URL_SAFE_NO_PAD.encode(entry))
+}
+
+/// The name that people see of an entry: what its author wrote, without scopes and repeat.
+pub(crate) fn name_of(id: &str) -> String {
+    let own = id.rsplit('/').next().unwrap_or(id);
+    let own = own.rsplit_once(':').map_or(own, |(name, _)| name);
+    // `%` last, or what it escapes would be taken for an escape.
+    own.replace("%2F", "/").replace("%3A", ":").replace("%24", "$").replace("%25", "%")
+}
+
+/// The id of the marker of a patch: one for the whole run, whichever scope asks.
+pub(crate) fn patch(name: &str) -> Result<String, Error> {
+    let id = join("patched", name);
+    check(name, &id)?;
+    Ok(id)
+}
+
+/// Whether the compensation of an entry has an id that the journal takes.
+pub(crate) fn check_undo(id: &str) -> Result<(), Error> {
+    if UNDO.len() + id.len() > ENTRY_ID_BYTES_MAX {
+        let message = format!(
+            "the entry id `{id}` is too long for a step that can be undone: its compensation is `{UNDO}` and that, \
+             {ENTRY_ID_BYTES_MAX} bytes at most"
+        );
+        return Err(Error::terminal("InvalidIdError", message));
+    }
+    Ok(())
 }
 
 /// `scope/name` with the name escaped; the root scope is empty.
@@ -147,6 +170,16 @@ mod tests {
         assert!(numbers.entry("", &"x".repeat(257)).is_err());
         let nameless = numbers.scope("", "");
         assert!(numbers.entry(&nameless, "x").is_err());
+    }
+
+    #[test]
+    fn an_id_tells_its_name() {
+        let mut numbers = Numbers::default();
+        for name in ["a", "a/b:1", "100%", "%2F", "$x"] {
+            for _ in 0..2 {
+                assert_eq!(name_of(&numbers.entry("s:1/t", name).unwrap()), name);
+            }
+        }
     }
 
     #[test]

@@ -27,6 +27,9 @@ const BEAT_AFTER: Duration = Duration::from_secs(1);
 /// How long a beat waits for something to tell.
 const BEAT: Duration = Duration::from_secs(10);
 
+/// Between two reports that only say how things stand.
+const NOTES: Duration = Duration::from_secs(1);
+
 /// The pause after a beat that brought nothing: a server that does not wait must not be asked without end.
 const BEAT_PAUSE: Duration = Duration::from_secs(1);
 
@@ -51,6 +54,10 @@ pub(crate) struct Link {
     n: u64,
     flight: Option<Flight>,
     beat: Beat,
+    /// From when on status and heartbeats are worth a report of their own.
+    notes_from: Instant,
+    /// Until then, while there are any.
+    notes: Option<Pin<Box<Sleep>>>,
     /// How long an invocation may wait with no body running.
     linger_max: Duration,
     linger: Option<Pin<Box<Sleep>>>,
@@ -89,7 +96,20 @@ enum Beat {
 impl Link {
     pub(crate) fn new(outbound: Arc<Outbound>, url: String, token: &str, linger_max: Duration) -> Link {
         let beat = Beat::Pausing(Box::pin(tokio::time::sleep(BEAT_AFTER)));
-        Link { outbound, url, token: Arc::from(token), n: 0, flight: None, beat, linger_max, linger: None, due: None }
+        let notes_from = soon(NOTES);
+        Link {
+            outbound,
+            url,
+            token: Arc::from(token),
+            n: 0,
+            flight: None,
+            beat,
+            notes_from,
+            notes: None,
+            linger_max,
+            linger: None,
+            due: None,
+        }
     }
 
     /// Whether a checkpoint is under way.
@@ -112,6 +132,17 @@ impl Link {
         self.linger = None;
         let way = Way::Sent(self.post(body.clone(), REQUEST));
         self.flight = Some(Flight { ops, body, begun: time::instant(), pause: PAUSE, way });
+    }
+
+    /// Ready when status and heartbeats may make a report of their own.
+    pub(crate) fn poll_notes(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let from = self.notes_from;
+        self.notes.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(from))).as_mut().poll(cx)
+    }
+
+    /// Status and heartbeats are going out.
+    pub(crate) fn noted(&mut self) {
+        (self.notes, self.notes_from) = (None, soon(NOTES));
     }
 
     /// What is under way and not confirmed.
@@ -261,7 +292,7 @@ impl Link {
     pub(crate) fn linger_end(&self) -> Instant {
         match &self.linger {
             Some(linger) => linger.deadline(),
-            None => time::instant().checked_add(self.linger_max).unwrap_or_else(time::instant),
+            None => soon(self.linger_max),
         }
     }
 
@@ -274,4 +305,10 @@ impl Link {
         let (url, token) = (self.url.clone(), Arc::clone(&self.token));
         self.outbound.port.send(Request { url, token, body: Some(body), timeout })
     }
+}
+
+/// So long from now.
+fn soon(duration: Duration) -> Instant {
+    let now = time::instant();
+    now.checked_add(duration).unwrap_or(now)
 }

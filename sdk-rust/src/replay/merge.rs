@@ -11,9 +11,10 @@ use tokio::time::Instant;
 
 use crate::duration;
 use crate::error::Failure;
+use crate::raw::Raw;
 use crate::replay::state::{Core, Delivered, Delivery, Known, Progress};
 use crate::wire::checkpoint::{Again, Reply, Settled};
-use crate::wire::{self, EntryState, Op, OpKind, Outcome};
+use crate::wire::{self, EntryOp, EntryState, Op, OpKind, Outcome};
 
 /// What has become of the steps that are to run again.
 pub(crate) enum Ripe {
@@ -54,7 +55,7 @@ impl Core {
     /// Takes in a reply, and what its request has made durable. Gives whether something has settled that was not
     /// known; an error if the reply makes no sense.
     pub(crate) fn merge(&mut self, reply: Reply, confirmed: &[Op], now: Instant) -> Result<bool, String> {
-        for op in confirmed {
+        for op in confirmed.iter().filter_map(Op::entry) {
             self.confirm(op, now);
         }
         let before = self.seen;
@@ -67,7 +68,7 @@ impl Core {
         Ok(self.seen > before)
     }
 
-    fn confirm(&mut self, op: &Op, now: Instant) {
+    fn confirm(&mut self, op: &EntryOp, now: Instant) {
         let Some(known) = self.entries.get_mut(&op.id) else { return };
         if known.digest.is_none() {
             known.digest = Some(wire::digest(op.params.as_bytes()));
@@ -85,8 +86,7 @@ impl Core {
     fn settle(&mut self, settled: Settled, confirmed: &[Op]) -> Result<(), String> {
         let Settled { id, op, digest, seq, at, outcome } = settled;
         self.seen = seq;
-        if id == wire::CANCEL_ID {
-            self.take_cancellation(seq, at);
+        if outcome.as_ref().is_some_and(|outcome| self.take_own(&id, seq, at, outcome)) {
             return Ok(());
         }
         let outcome = match outcome {
@@ -94,7 +94,7 @@ impl Core {
             None => reported(confirmed, &id)
                 .ok_or_else(|| format!("entry `{id}` came without an outcome, and none was reported with it"))?,
         };
-        let known = self.entries.entry(id).or_insert(Known { op, digest, state: None, slot: None, reported: 0 });
+        let known = self.entries.entry(id).or_insert_with(|| Known::new(op, digest, None));
         if let Some(slot) = known.slot {
             let what = Delivered::Outcome(slot, outcome.clone());
             self.deliverable.insert(seq, Delivery { at, what });
@@ -114,10 +114,10 @@ impl Core {
             let Some(known) = self.entries.get_mut(&again.id) else { continue };
             let settled = matches!(known.state, Some(EntryState::Settled { .. }));
             let runs = known.slot.is_some_and(|slot| !matches!(self.slots[slot].progress, Progress::Waiting));
-            if settled || runs || again.attempt <= known.reported {
+            if settled || runs || again.due.attempt <= known.reported {
                 continue;
             }
-            known.state = Some(EntryState::Run { attempt: again.attempt, error: again.error });
+            known.state = Some(EntryState::Run(again.due));
             self.retries.insert(again.id, now.checked_add(again.due_in).unwrap_or(now));
         }
     }
@@ -130,14 +130,12 @@ impl Core {
             let Some(known) = self.entries.get(&id) else { continue };
             let slot = known.slot.map(|slot| &mut self.slots[slot]);
             match (slot, &known.state) {
-                (Some(slot), Some(EntryState::Run { attempt, error }))
-                    if matches!(slot.progress, Progress::Waiting) =>
-                {
+                (Some(slot), Some(EntryState::Run(due))) if matches!(slot.progress, Progress::Waiting) => {
                     if slot.spent {
                         ripe = Ripe::Rebirth;
                         continue;
                     }
-                    slot.progress = Progress::Startable { attempt: *attempt, error: error.clone() };
+                    slot.progress = Progress::Startable(due.clone());
                     if matches!(ripe, Ripe::Nothing) {
                         ripe = Ripe::Startable;
                     }
@@ -157,18 +155,20 @@ impl Core {
 
     /// Whether something that the handler waits for may settle until `end`: what others settle may at any time.
     pub(crate) fn may_settle_until(&self, end: Instant) -> bool {
-        self.open().filter(|slot| matches!(slot.progress, Progress::Waiting)).any(|slot| match slot.kind {
-            OpKind::Invoke | OpKind::WaitSignal | OpKind::WaitEvent => true,
-            OpKind::Sleep => slot.due.is_some_and(|due| due <= end),
-            OpKind::Step => self.retries.get(&slot.id).is_some_and(|due| *due <= end),
-            OpKind::Send => false,
-        })
+        self.holds_end()
+            || self.open().filter(|slot| matches!(slot.progress, Progress::Waiting)).any(|slot| match slot.kind {
+                OpKind::Invoke | OpKind::WaitSignal | OpKind::WaitEvent => true,
+                OpKind::Sleep => slot.due.is_some_and(|due| due <= end),
+                OpKind::Step => self.retries.get(&slot.id).is_some_and(|due| *due <= end),
+                OpKind::Send | OpKind::Marker | OpKind::State => false,
+            })
     }
 
     /// The outcome of an entry that had to be fetched; an entry that is not there any more is nobody's.
     pub(crate) fn fetched(&mut self, id: &str, whole: Outcome) {
         let Some(known) = self.entries.get_mut(id) else { return };
         let slot = known.slot;
+        self.wanted = None;
         if let Some(EntryState::Settled { seq, outcome, .. }) = &mut known.state {
             *outcome = whole.clone();
             if let (Some(slot), Some(delivery)) = (slot, self.deliverable.get_mut(seq)) {
@@ -184,14 +184,17 @@ impl Core {
         core.seen = self.seen;
         core.handled = self.handled.max(self.delivered);
         for (id, known) in self.entries.drain().filter(|(_, known)| known.state.is_some()) {
-            core.entries.insert(id, Known { slot: None, ..known });
+            core.entries.insert(id, Known { slot: None, silent: false, ..known });
         }
         core.retries = std::mem::take(&mut self.retries);
         core.retries.retain(|_, due| *due > now);
         core.bodies = std::mem::take(&mut self.bodies);
         core.bodies.running = 0;
         if let Some((seq, at)) = self.cancelled {
-            core.take_cancellation(seq, at);
+            core.take_own(wire::CANCEL_ID, seq, at, &Outcome::Ok(Raw::null()));
+        }
+        if let Some((seq, at, failure)) = self.failure.take() {
+            core.take_failure(seq, at, failure);
         }
         core
     }
@@ -199,7 +202,7 @@ impl Core {
 
 /// What a step's op says it has come to.
 fn reported(confirmed: &[Op], id: &str) -> Option<Outcome> {
-    let op = confirmed.iter().find(|op| op.id == id)?;
+    let op = confirmed.iter().filter_map(Op::entry).find(|op| op.id == id)?;
     Some(match &op.report.as_ref()?.outcome {
         Ok(value) => Outcome::Ok(value.clone()),
         Err(failure) => Outcome::Err(Failure::clone(failure)),
@@ -207,7 +210,7 @@ fn reported(confirmed: &[Op], id: &str) -> Option<Outcome> {
 }
 
 /// How long a sleep lasts from the moment at which it is durable.
-fn nap(op: &Op) -> Option<Duration> {
+fn nap(op: &EntryOp) -> Option<Duration> {
     #[derive(Deserialize)]
     struct Nap {
         r#for: Option<String>,
@@ -223,7 +226,6 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::raw::Raw;
     use crate::replay::state::{Next, Registration, SlotKey, StepPoll};
     use crate::time;
     use crate::wire::{Invocation, Report};
@@ -236,7 +238,14 @@ mod tests {
 
     fn step(core: &mut Core, id: &str) -> SlotKey {
         let params = Raw::empty_object();
-        let slot = core.register(Registration { kind: OpKind::Step, id, name: id, params: &params, shielded: false });
+        let slot = core.register(Registration {
+            kind: OpKind::Step,
+            id,
+            name: id,
+            params: &params,
+            shielded: false,
+            holds_end: false,
+        });
         begin(core, slot);
         slot
     }
@@ -305,12 +314,19 @@ mod tests {
         let report = Report { outcome: Ok(Raw::null()), attempt: 1, started_at: at, ended_at: at };
         core.report(done, "done", &Raw::empty_object(), report);
         let params = Raw::empty_object();
-        core.register(Registration { kind: OpKind::WaitSignal, id: "s", name: "s", params: &params, shielded: false });
+        core.register(Registration {
+            kind: OpKind::WaitSignal,
+            id: "s",
+            name: "s",
+            params: &params,
+            shielded: false,
+            holds_end: false,
+        });
         let cancel =
             r#"{"settled": [{"id": "$cancel", "op": "cancel", "seq": 1, "at": "2026-03-01T12:00:01Z", "ok": null}]}"#;
         merge(&mut core, cancel, &[]).unwrap();
         assert!(matches!(core.deliver_next(), Next::Wake(_)));
-        let ids: Vec<String> = core.take_ops(1).into_iter().map(|op| op.id).collect();
+        let ids: Vec<String> = core.take_ops(1).iter().filter_map(Op::entry).map(|op| op.id.clone()).collect();
         assert_eq!((ids, core.has_ops()), (vec!["done".to_owned()], false));
     }
 }

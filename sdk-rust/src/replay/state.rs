@@ -11,7 +11,9 @@ use tokio::time::Instant;
 
 use crate::error::{Error, Failure, StepError};
 use crate::raw::Raw;
-use crate::wire::{self, Answer, EntryState, Invocation, Op, OpKind, Outcome, Report, Terminal};
+use crate::replay::notes::Notes;
+use crate::replay::undo::Undo;
+use crate::wire::{self, Answer, Due, EntryOp, EntryState, Invocation, Op, OpKind, Outcome, Report, Terminal};
 
 /// The state of one invocation.
 pub(crate) struct Core {
@@ -36,6 +38,19 @@ pub(crate) struct Core {
     /// The steps that the server wants to be run again in this invocation, and when.
     pub(super) retries: BTreeMap<String, Instant>,
     pub(super) cancelled: Option<(u64, SystemTime)>,
+    /// The cancellation has had its turn.
+    pub(super) was_cancelled: bool,
+    /// The run has failed for good, with this.
+    pub(super) failure: Option<(u64, SystemTime, Failure)>,
+    /// The handler is over: neither cancellation nor failure has a turn any more.
+    pub(super) sealed: bool,
+    /// The children that must have settled before the run ends.
+    pub(super) holding: Vec<usize>,
+    /// How the steps are undone that can be.
+    pub(super) undos: BTreeMap<usize, Undo>,
+    /// The entry whose outcome is needed to undo it, and has to be fetched first.
+    pub(super) wanted: Option<String>,
+    pub(super) notes: Notes,
     /// How many groups of entries are awaited together.
     groups: usize,
 }
@@ -48,6 +63,8 @@ pub(super) struct Known {
     pub(super) state: Option<EntryState>,
     /// Its place, once the handler has created it.
     pub(super) slot: Option<usize>,
+    /// The handler has created it, and nobody waits for it.
+    pub(super) silent: bool,
     /// The last attempt that was reported by this invocation.
     pub(super) reported: u32,
 }
@@ -61,21 +78,26 @@ pub(super) struct Delivery {
 #[derive(Clone)]
 pub(super) enum Delivered {
     Cancel,
+    Failure,
     Outcome(usize, Outcome),
 }
 
 /// The place of a created entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct SlotKey(usize);
+pub(crate) struct SlotKey(pub(super) usize);
 
 pub(super) struct Slot {
     pub(super) id: String,
     pub(super) kind: OpKind,
-    shielded: bool,
+    pub(super) shielded: bool,
     pub(super) progress: Progress,
     pub(super) waker: Option<Waker>,
     /// The body has begun: it is used up.
     pub(super) spent: bool,
+    /// The body has given a value, whether the server knows it or not.
+    pub(super) succeeded: bool,
+    /// When the body gave its last sign of life.
+    pub(super) alive_at: Option<Instant>,
     /// When the server settles it, where that is known.
     pub(super) due: Option<Instant>,
     group: Option<usize>,
@@ -84,8 +106,8 @@ pub(super) struct Slot {
 pub(super) enum Progress {
     /// Open at the server, or settled and not delivered.
     Waiting,
-    /// A body that may run: this attempt, after that failure.
-    Startable { attempt: u32, error: Option<Failure> },
+    /// A body that may run, as this attempt.
+    Startable(Due),
     /// The body is being polled.
     Running,
     /// Delivered, not yet taken by its future.
@@ -106,7 +128,7 @@ pub(crate) enum Arrived {
 /// What a step's future is told.
 pub(crate) enum StepPoll {
     Pending,
-    Start { attempt: u32, error: Option<Failure> },
+    Start(Due),
     Outcome(Result<Arrived, Error>),
 }
 
@@ -118,6 +140,8 @@ pub(crate) enum Next {
     Wake(Vec<Waker>),
     /// The outcome of this entry, which has to be fetched first.
     Fetch(String),
+    /// The handler is over: the run has failed.
+    Failure,
 }
 
 /// The bodies of one invocation.
@@ -140,6 +164,8 @@ pub(crate) struct Registration<'a> {
     pub(crate) name: &'a str,
     pub(crate) params: &'a Raw,
     pub(crate) shielded: bool,
+    /// A child that must have settled before the run ends.
+    pub(crate) holds_end: bool,
 }
 
 impl Core {
@@ -148,15 +174,13 @@ impl Core {
         let journal = std::mem::take(&mut invocation.journal);
         let mut core = Core::empty(std::mem::take(&mut invocation.token), invocation.run.started_at, journal.len());
         for entry in journal {
-            if let EntryState::Settled { seq, at, .. } = entry.state {
-                core.seen = core.seen.max(seq);
-                if entry.id == wire::CANCEL_ID {
-                    core.take_cancellation(seq, at);
+            if let EntryState::Settled { seq, at, outcome } = &entry.state {
+                core.seen = core.seen.max(*seq);
+                if core.take_own(&entry.id, *seq, *at, outcome) {
                     continue;
                 }
             }
-            let known = Known { op: entry.op, digest: entry.digest, state: Some(entry.state), slot: None, reported: 0 };
-            core.entries.insert(entry.id, known);
+            core.entries.insert(entry.id, Known::new(entry.op, entry.digest, Some(entry.state)));
         }
         core.handled = invocation.run.seen.unwrap_or(core.seen);
         core
@@ -179,13 +203,15 @@ impl Core {
             bodies: Bodies::default(),
             retries: BTreeMap::new(),
             cancelled: None,
+            was_cancelled: false,
+            failure: None,
+            sealed: false,
+            holding: Vec::new(),
+            undos: BTreeMap::new(),
+            wanted: None,
+            notes: Notes::default(),
             groups: 0,
         }
-    }
-
-    pub(super) fn take_cancellation(&mut self, seq: u64, at: SystemTime) {
-        self.cancelled = Some((seq, at));
-        self.deliverable.insert(seq, Delivery { at, what: Delivered::Cancel });
     }
 
     /// An entry comes into being. Its op goes out unless the journal has it already; a step's goes out when its body ends.
@@ -194,23 +220,18 @@ impl Core {
         let progress = match self.entries.get_mut(registration.id) {
             Some(known) => {
                 known.slot = Some(place);
+                // What the journal has was reported by an earlier invocation, and with it all replies that came before.
+                self.forget_replies();
                 self.replayed(place, &registration)
             }
             None => {
-                self.entries.insert(
-                    registration.id.to_owned(),
-                    Known {
-                        op: registration.kind.as_str().to_owned(),
-                        digest: None,
-                        state: None,
-                        slot: Some(place),
-                        reported: 0,
-                    },
-                );
+                let mut known = Known::new(registration.kind.as_str().to_owned(), None, None);
+                known.slot = Some(place);
+                self.entries.insert(registration.id.to_owned(), known);
                 if registration.kind == OpKind::Step {
-                    Progress::Startable { attempt: 1, error: None }
+                    Progress::Startable(Due { attempt: 1, error: None, details: None })
                 } else {
-                    self.ops.push(registration.op(None));
+                    self.ops.push(registration.op());
                     Progress::Waiting
                 }
             }
@@ -222,10 +243,15 @@ impl Core {
             progress,
             waker: None,
             spent: false,
+            succeeded: false,
+            alive_at: None,
             due: None,
             group: None,
         });
         self.open.insert(place);
+        if registration.holds_end {
+            self.holding.push(place);
+        }
         SlotKey(place)
     }
 
@@ -233,8 +259,8 @@ impl Core {
         let Some(known) = self.entries.get(registration.id) else { return Progress::Waiting };
         if known.op != registration.kind.as_str() {
             let id = registration.id.to_owned();
-            let mismatch = Terminal::Mismatch { id, journal: known.op.clone(), code: registration.kind };
-            self.mismatch.get_or_insert(mismatch);
+            let journal = known.op.clone();
+            self.contradict(id, journal, registration.kind);
             return Progress::Waiting;
         }
         if known.digest.as_ref().is_some_and(|digest| *digest != wire::digest(registration.params.as_bytes())) {
@@ -249,13 +275,18 @@ impl Core {
                 self.deliverable.insert(*seq, delivery);
                 Progress::Waiting
             }
-            Some(EntryState::Run { attempt, error })
+            Some(EntryState::Run(due))
                 if registration.kind == OpKind::Step && !self.retries.contains_key(registration.id) =>
             {
-                Progress::Startable { attempt: *attempt, error: error.clone() }
+                Progress::Startable(due.clone())
             }
             _ => Progress::Waiting,
         }
+    }
+
+    /// The code asks for another kind of entry than the journal has; the first such entry is told.
+    pub(super) fn contradict(&mut self, id: String, journal: String, code: OpKind) {
+        self.mismatch.get_or_insert(Terminal::Mismatch { id, journal, code });
     }
 
     /// The outcome of an entry without a body, or of one whose body runs and may be interrupted.
@@ -275,16 +306,16 @@ impl Core {
             return StepPoll::Outcome(outcome);
         }
         let slot = &mut self.slots[key.0];
-        if self.bodies.released
-            && let Progress::Startable { attempt, error } = &mut slot.progress
-        {
-            let (attempt, error) = (*attempt, error.take());
-            (slot.progress, slot.spent) = (Progress::Running, true);
+        if self.bodies.released && matches!(slot.progress, Progress::Startable(_)) {
+            slot.spent = true;
+            let started = std::mem::replace(&mut slot.progress, Progress::Running);
             self.bodies.running += 1;
             self.bodies.begun += 1;
             // What the server or a cancellation says meanwhile interrupts the body.
             self.park(key, cx);
-            return StepPoll::Start { attempt, error };
+            if let Progress::Startable(due) = started {
+                return StepPoll::Start(due);
+            }
         }
         self.park(key, cx);
         StepPoll::Pending
@@ -318,15 +349,21 @@ impl Core {
             return;
         }
         slot.progress = Progress::Waiting;
+        slot.succeeded = report.outcome.is_ok();
         self.bodies.running -= 1;
         let took = report.ended_at.duration_since(report.started_at).unwrap_or_default();
         self.bodies.longest = self.bodies.longest.max(took);
         if let Some(known) = self.entries.get_mut(&slot.id) {
             known.reported = report.attempt;
         }
-        let registration = Registration { kind: slot.kind, id: &slot.id, name, params, shielded: slot.shielded };
-        let op = registration.op(Some(report));
-        self.ops.push(op);
+        // How far a failed attempt had come must be known before its error.
+        if let Some(heartbeat) = self.notes.heartbeats.remove(&key.0)
+            && report.outcome.is_err()
+        {
+            self.ops.push(Op::Heartbeat(heartbeat));
+        }
+        let (id, name, params) = (slot.id.clone(), name.to_owned(), params.clone());
+        self.ops.push(Op::Entry(EntryOp { kind: slot.kind, id, name, params, report: Some(report) }));
     }
 
     /// The future of an entry is no more. If its body was running, that goes unreported.
@@ -334,6 +371,7 @@ impl Core {
         let slot = &mut self.slots[key.0];
         if matches!(std::mem::replace(&mut slot.progress, Progress::Gone), Progress::Running) {
             self.bodies.running -= 1;
+            self.notes.heartbeats.remove(&key.0);
         }
         slot.waker = None;
         self.open.remove(&key.0);
@@ -347,73 +385,12 @@ impl Core {
         }
     }
 
-    /// Delivers the outcome with the lowest `seq` of those that are created.
-    pub(crate) fn deliver_next(&mut self) -> Next {
-        let rejectable = self.open.iter().any(|place| self.slots[*place].is_rejectable());
-        let due = |delivery: &Delivery| !matches!(delivery.what, Delivered::Cancel) || rejectable;
-        let Some((&seq, delivery)) = self.deliverable.iter().find(|(_, delivery)| due(delivery)) else {
-            return Next::Nothing;
-        };
-        if let Delivered::Outcome(place, Outcome::Elsewhere) = &delivery.what
-            && self.slots[*place].is_awaited()
-        {
-            return Next::Fetch(self.slots[*place].id.clone());
-        }
-        let Some(delivery) = self.deliverable.remove(&seq) else { return Next::Nothing };
-        self.now = delivery.at;
-        self.delivered = self.delivered.max(seq);
-        Next::Wake(match delivery.what {
-            Delivered::Cancel => self.cancel(),
-            Delivered::Outcome(place, outcome) => self.arrive(place, outcome),
-        })
-    }
-
-    fn arrive(&mut self, place: usize, outcome: Outcome) -> Vec<Waker> {
-        let slot = &mut self.slots[place];
-        if !slot.is_awaited() {
-            return Vec::new();
-        }
-        let arrived = Progress::Arrived(match outcome {
-            Outcome::Ok(value) => Ok(Arrived::Value(value)),
-            // Nobody delivers what has not been fetched.
-            Outcome::Timeout | Outcome::Elsewhere => Ok(Arrived::Timeout),
-            Outcome::Err(failure) => Err(failure),
-        });
-        if matches!(std::mem::replace(&mut slot.progress, arrived), Progress::Running) {
-            self.bodies.running -= 1;
-        }
-        self.open.remove(&place);
-        slot.waker.take().into_iter().collect()
-    }
-
-    /// Everything created and undelivered at this moment ends, unless it is shielded; bodies that run are interrupted. What
-    /// has not begun never comes into being: bodies are not released before the cancellation's turn, and the ops are taken
-    /// back. Only what a body has come to already is still reported.
-    fn cancel(&mut self) -> Vec<Waker> {
-        let mut wakers = Vec::new();
-        let (slots, entries) = (&self.slots, &self.entries);
-        let place = |op: &Op| entries.get(&op.id).and_then(|known| known.slot);
-        self.ops.retain(|op| op.report.is_some() || place(op).is_some_and(|place| slots[place].shielded));
-        for place in std::mem::take(&mut self.open) {
-            let slot = &mut self.slots[place];
-            if !slot.is_rejectable() {
-                self.open.insert(place);
-                continue;
-            }
-            if matches!(std::mem::replace(&mut slot.progress, Progress::Cancelled), Progress::Running) {
-                self.bodies.running -= 1;
-            }
-            wakers.extend(slot.waker.take());
-        }
-        wakers
-    }
-
     /// Lets bodies start, in the next poll of the handler. Gives the wakers of those that wait for it; `None` if none does.
     pub(crate) fn release_bodies(&mut self) -> Option<Vec<Waker>> {
         let mut wakers = Vec::new();
         for place in &self.open {
             let slot = &mut self.slots[*place];
-            if matches!(slot.progress, Progress::Startable { .. }) {
+            if matches!(slot.progress, Progress::Startable(_)) {
                 wakers.extend(slot.waker.take());
             }
         }
@@ -428,7 +405,7 @@ impl Core {
 
     /// Whether a body would start if it might.
     pub(crate) fn has_startable(&self) -> bool {
-        self.open().any(|slot| matches!(slot.progress, Progress::Startable { .. }) && slot.waker.is_some())
+        self.open().any(|slot| matches!(slot.progress, Progress::Startable(_)) && slot.waker.is_some())
     }
 
     /// Whether a body has begun, and how long the longest has taken.
@@ -443,7 +420,21 @@ impl Core {
 
     /// Whether the handler waits for an entry that only the server can settle.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.open().any(|slot| matches!(slot.progress, Progress::Waiting))
+        self.open().any(|slot| matches!(slot.progress, Progress::Waiting)) || self.holds_end() || self.owes_undo()
+    }
+
+    /// Whether a child has not settled that must have before the run ends.
+    pub(crate) fn holds_end(&self) -> bool {
+        self.sealed && self.held().next().is_some()
+    }
+
+    /// The children that hold back the run's end.
+    fn held(&self) -> impl Iterator<Item = &Slot> {
+        let settled = |slot: &Slot| {
+            let known = self.entries.get(&slot.id);
+            known.is_some_and(|known| matches!(known.state, Some(EntryState::Settled { .. })))
+        };
+        self.holding.iter().map(|place| &self.slots[*place]).filter(move |slot| !settled(slot))
     }
 
     /// Whether an earlier invocation has already been where the handler is now.
@@ -472,19 +463,26 @@ impl Core {
 
     /// The answer as it stands; a contradiction is answered alone. The core is spent afterwards.
     pub(crate) fn answer(&mut self, terminal: Option<Terminal>) -> Answer {
-        let mut ops = std::mem::take(&mut self.ops);
+        let mut ops = self.take_last();
         let mismatch = self.mismatch.take();
         if mismatch.is_some() {
             ops.clear();
         }
         let terminal = mismatch.or(terminal);
-        let awaiting = if terminal.is_none() { self.awaiting() } else { Vec::new() };
+        let awaiting = match terminal {
+            None if self.holds_end() => {
+                vec![self.held().map(|slot| slot.id.clone()).collect()]
+            }
+            // What settles at once and nobody waits for must not wake the run.
+            None => self.awaiting(ops.iter().any(Op::is_silent)),
+            Some(_) => Vec::new(),
+        };
         Answer { token: self.token.clone(), seen: self.seen, ops, terminal, awaiting }
     }
 
-    /// The open entries by group, if there is a group of more than one; else every settlement matters, which goes without
-    /// saying.
-    fn awaiting(&self) -> Vec<Vec<String>> {
+    /// The open entries by group, if there is a group of more than one, or `always`; else every settlement matters, which
+    /// goes without saying.
+    fn awaiting(&self, always: bool) -> Vec<Vec<String>> {
         let mut together: BTreeMap<usize, Vec<String>> = BTreeMap::new();
         let mut groups = Vec::new();
         for slot in self.open().filter(|slot| slot.is_awaited()) {
@@ -493,7 +491,7 @@ impl Core {
                 None => groups.push(vec![slot.id.clone()]),
             }
         }
-        if together.values().all(|group| group.len() < 2) {
+        if !always && together.values().all(|group| group.len() < 2) {
             return Vec::new();
         }
         groups.extend(together.into_values());
@@ -501,20 +499,27 @@ impl Core {
     }
 }
 
+impl Known {
+    pub(super) fn new(op: String, digest: Option<String>, state: Option<EntryState>) -> Known {
+        Known { op, digest, state, slot: None, silent: false, reported: 0 }
+    }
+}
+
 impl Slot {
     /// Whether an outcome would still be taken.
-    fn is_awaited(&self) -> bool {
-        matches!(self.progress, Progress::Waiting | Progress::Startable { .. } | Progress::Running)
+    pub(super) fn is_awaited(&self) -> bool {
+        matches!(self.progress, Progress::Waiting | Progress::Startable(_) | Progress::Running)
     }
 
     /// Whether a cancellation ends it.
-    fn is_rejectable(&self) -> bool {
+    pub(super) fn is_rejectable(&self) -> bool {
         !self.shielded && self.is_awaited()
     }
 }
 
 impl Registration<'_> {
-    fn op(&self, report: Option<Report>) -> Op {
-        Op { kind: self.kind, id: self.id.to_owned(), name: self.name.to_owned(), params: self.params.clone(), report }
+    fn op(&self) -> Op {
+        let (id, name) = (self.id.to_owned(), self.name.to_owned());
+        Op::Entry(EntryOp { kind: self.kind, id, name, params: self.params.clone(), report: None })
     }
 }

@@ -13,7 +13,7 @@ use crate::error::Failure;
 use crate::port::{Port, Request, Response};
 use crate::raw::{ObjectWriter, Raw};
 use crate::time;
-use crate::wire::{Entry, EntryState, Op, OpKind, Outcome, Report};
+use crate::wire::{Due, Entry, EntryOp, EntryState, HeartbeatOp, Op, OpKind, Outcome, Report, present};
 
 /// The handler's end.
 pub(super) struct Line(mpsc::UnboundedSender<Call>);
@@ -81,13 +81,17 @@ pub(super) fn settled(entry: &Entry, reported: bool) -> Option<Raw> {
 }
 
 /// An element of a reply's `retry`.
-pub(super) fn again(id: &str, attempt: u32, due_in_ms: u128, error: Option<&Failure>) -> Raw {
+pub(super) fn again(id: &str, due: &Due, due_in_ms: u128) -> Raw {
     let number = |number: u128| Raw::written(number.to_string().into_bytes());
     let written = ObjectWriter::new()
         .text("id", id)
-        .raw("attempt", &number(u128::from(attempt)))
+        .raw("attempt", &number(u128::from(due.attempt)))
         .raw("dueIn", &number(due_in_ms));
-    match error {
+    let written = match &due.details {
+        Some(details) => written.raw("details", details),
+        None => written,
+    };
+    match &due.error {
         Some(error) => written.raw("error", &of(error)),
         None => written,
     }
@@ -122,10 +126,12 @@ struct CheckpointBody<'a> {
 #[serde(rename_all = "camelCase")]
 struct OpBody<'a> {
     op: String,
+    #[serde(default)]
     id: String,
+    #[serde(default)]
     name: String,
-    #[serde(borrow)]
-    params: &'a RawValue,
+    #[serde(borrow, default)]
+    params: Option<&'a RawValue>,
     #[serde(borrow, default)]
     ok: Option<&'a RawValue>,
     #[serde(default)]
@@ -136,31 +142,43 @@ struct OpBody<'a> {
     started_at: Option<String>,
     #[serde(default)]
     ended_at: Option<String>,
+    #[serde(default)]
+    update: String,
+    #[serde(borrow, default, deserialize_with = "present")]
+    value: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    details: Option<&'a RawValue>,
 }
 
 impl OpBody<'_> {
     fn read(self, body: &Bytes) -> Result<Op, String> {
-        let kinds = [OpKind::Step, OpKind::Sleep, OpKind::WaitSignal, OpKind::WaitEvent, OpKind::Invoke, OpKind::Send];
-        let kind = kinds.into_iter().find(|kind| kind.as_str() == self.op);
+        let raw = |value: Option<&RawValue>| value.map_or_else(Raw::null, |value| Raw::slice_of(body, value));
+        let params = raw(self.params);
+        let outcome = match self.err {
+            Some(failure) => Err(failure),
+            // A step that gives `null` is read as one without a value, which is the same.
+            None => Ok(raw(self.ok)),
+        };
+        match self.op.as_str() {
+            "status" => return Ok(Op::Status(raw(self.value))),
+            "reply" => return Ok(Op::Reply { update: self.update, outcome }),
+            "heartbeat" => {
+                let (attempt, details) = (self.attempt, raw(self.details));
+                return Ok(Op::Heartbeat(HeartbeatOp { id: self.id, params, attempt, details }));
+            }
+            _ => {}
+        }
+        let kind = OpKind::ALL.into_iter().find(|kind| kind.as_str() == self.op);
         let report = match (self.started_at, self.ended_at) {
             (Some(started_at), Some(ended_at)) => Some(Report {
-                outcome: match self.err {
-                    Some(failure) => Err(failure),
-                    // A step that gives `null` is read as one without a value, which is the same.
-                    None => Ok(self.ok.map_or_else(Raw::null, |value| Raw::slice_of(body, value))),
-                },
+                outcome,
                 attempt: self.attempt,
                 started_at: time::parse(&started_at)?,
                 ended_at: time::parse(&ended_at)?,
             }),
             _ => None,
         };
-        Ok(Op {
-            kind: kind.ok_or_else(|| format!("`{}` is no op", self.op))?,
-            id: self.id,
-            name: self.name,
-            params: Raw::slice_of(body, self.params),
-            report,
-        })
+        let kind = kind.ok_or_else(|| format!("`{}` is no op", self.op))?;
+        Ok(Op::Entry(EntryOp { kind, id: self.id, name: self.name, params, report }))
     }
 }

@@ -35,9 +35,11 @@
 //! ```
 
 mod line;
+mod ops;
+mod outside;
 mod server;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
@@ -71,7 +73,8 @@ pub enum Outcome {
     Completed(Value),
     /// The run failed for good.
     Failed(Error),
-    /// Nothing can happen any more without a signal, an event or a child's outcome for these entries.
+    /// Nothing can happen any more without a signal, an event or a child's outcome for these entries; or one of them undoes
+    /// a step and has failed as often as it may.
     Blocked(Vec<String>),
 }
 
@@ -120,7 +123,7 @@ impl TestRun {
     /// Starts the run by this event: its data is the input.
     #[must_use]
     pub fn triggered_by(mut self, event: impl Into<Outgoing>) -> TestRun {
-        self.server.trigger_by(event.into());
+        self.server.trigger_by(&event.into());
         self
     }
 
@@ -128,6 +131,21 @@ impl TestRun {
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> TestRun {
         self.server.run.name = Some(name.into());
+        self
+    }
+
+    /// Calls a handler of an object under this key: the function is `object/handler`.
+    #[must_use]
+    pub fn key(mut self, key: impl Into<String>) -> TestRun {
+        self.server.run.key = Some(key.into());
+        self
+    }
+
+    /// Gives the object this state, by name: a map, or [`TestRun::state`] of another run. Goes after [`TestRun::key`].
+    #[must_use]
+    pub fn with_state<V: Serialize>(self, state: impl IntoIterator<Item = (impl Into<String>, V)>) -> TestRun {
+        let state = state.into_iter().map(|(name, value)| (name.into(), encode(&value))).collect();
+        self.server.objects.fill(&self.server.run, state);
         self
     }
 
@@ -189,6 +207,17 @@ impl TestRun {
         self.server.signal(name, encode(&payload));
     }
 
+    /// Sends an update, which is kept until the handler takes it, and gives its id: see [`TestRun::reply`].
+    pub fn update(&mut self, name: &str, data: impl Serialize) -> String {
+        self.server.update(name, encode(&data))
+    }
+
+    /// What an update was answered with; `None` while it was not.
+    pub fn reply(&self, update: &str) -> Option<Result<Value, Error>> {
+        let reply = self.server.reply(update)?;
+        Some(reply.map(|value| server::json(&value)).map_err(Error::own))
+    }
+
     /// Lets an event arrive: it settles the oldest open wait for its name. Gives whether there was one.
     pub fn event(&mut self, event: impl Into<Outgoing>) -> bool {
         self.server.event(&event.into())
@@ -217,6 +246,22 @@ impl TestRun {
     /// The run's time.
     pub fn now(&self) -> SystemTime {
         self.server.now()
+    }
+
+    /// What the run shows of itself.
+    pub fn status(&self) -> Option<Value> {
+        self.server.status.clone()
+    }
+
+    /// The state of the object of the run's key, by name.
+    pub fn state(&self) -> BTreeMap<String, Value> {
+        let state = self.server.objects.state(&self.server.run);
+        state.into_iter().map(|(name, value)| (name, server::json(&value))).collect()
+    }
+
+    /// How many runs there were: one more for each time that the handler has gone on in a new one.
+    pub fn runs(&self) -> u32 {
+        self.server.runs
     }
 
     /// The journal, in the order in which entries were created.

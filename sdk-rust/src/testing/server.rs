@@ -1,31 +1,27 @@
 //! The server as one run sees it, in memory: a journal, a queue of signals, a clock that skips.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use crate::app::App;
-use crate::duration;
-use crate::error::{Delay, Error, Failure};
-use crate::event::Outgoing;
-use crate::function::Retry;
+use crate::error::{Error, Failure};
 use crate::port::{Outbound, Response};
 use crate::raw::{ObjectWriter, Raw};
 use crate::replay::call::{Host, Replay};
 use crate::replay::drive::{Course, Drive};
-use crate::replay::ids;
 use crate::replay::link::Link;
 use crate::testing::line::{self, Checkpoint, Line};
-use crate::testing::{Outcome, Record, Recorded, Stubs, child_failed};
-use crate::time::{self, Clock};
+use crate::testing::outside::{Objects, Sent};
+use crate::testing::{Outcome, Record, Recorded, Stubs, ops};
+use crate::time::Clock;
 use crate::wire::{
-    Answer, CANCEL_ID, Entry, EntryState, EventRecord, Invocation, Links, Op, OpKind, Outcome as Settled, Report, Run,
-    Terminal, Trigger, digest,
+    Answer, Entry, EntryOp, EntryState, FAILURE_ID, Invocation, Links, Op, Outcome as Settled, Run, Terminal, Trigger,
+    UNDO,
 };
 
 /// The id of every test's run.
@@ -42,17 +38,22 @@ const INVOCATIONS_MAX: u32 = 10_000;
 
 /// One run's server.
 pub(super) struct Server {
-    app: App,
+    pub(super) app: App,
     pub(super) run: Run,
     pub(super) input: Raw,
-    trigger: Trigger,
-    entries: Vec<Open>,
+    pub(super) trigger: Trigger,
+    pub(super) entries: Vec<Open>,
     /// The `seq` of the last settlement.
     seq: u64,
     seen: u64,
-    signals: VecDeque<(String, Raw)>,
+    pub(super) signals: VecDeque<(String, Raw)>,
+    pub(super) updates: Vec<Sent>,
+    pub(super) status: Option<Value>,
+    pub(super) objects: Objects,
+    /// The object's state when the run began.
+    state: Option<BTreeMap<String, Raw>>,
     time: Arc<Mutex<SystemTime>>,
-    stubs: Stubs,
+    pub(super) stubs: Stubs,
     pub(super) children: HashMap<String, Settled>,
     pub(super) crashes: Vec<String>,
     pub(super) executions: HashMap<String, u32>,
@@ -64,6 +65,8 @@ pub(super) struct Server {
     /// Whether something has happened that the handler does not know.
     ready: bool,
     pub(super) invocations: u32,
+    /// How many runs there were: one goes on from another.
+    pub(super) runs: u32,
     /// Whether the handler can report while it works.
     pub(super) checkpoints: bool,
     /// Whether it has, in this invocation.
@@ -73,11 +76,13 @@ pub(super) struct Server {
 }
 
 /// An entry and what it waits for.
-struct Open {
-    entry: Entry,
-    params: Value,
+pub(super) struct Open {
+    pub(super) entry: Entry,
+    pub(super) params: Value,
+    /// When it was created.
+    pub(super) at: SystemTime,
     /// When it settles, times out, or is tried again.
-    due: Option<SystemTime>,
+    pub(super) due: Option<SystemTime>,
 }
 
 /// How far an advance came.
@@ -96,6 +101,8 @@ impl Server {
             name: None,
             attempt: 1,
             started_at: beginning,
+            deadline: deadline(&app, function, beginning),
+            key: None,
             secret: "00112233445566778899aabbccddeeff".to_owned(),
             seen: None,
         };
@@ -108,6 +115,10 @@ impl Server {
             seq: 0,
             seen: 0,
             signals: VecDeque::new(),
+            updates: Vec::new(),
+            status: None,
+            objects: Objects::default(),
+            state: None,
             time: Arc::new(Mutex::new(beginning)),
             stubs: Stubs::new(),
             children: HashMap::new(),
@@ -119,16 +130,11 @@ impl Server {
             backoff: None,
             ready: true,
             invocations: 0,
+            runs: 1,
             checkpoints: false,
             reported: false,
             lost: false,
         }
-    }
-
-    pub(super) fn trigger_by(&mut self, event: Outgoing) {
-        let record = self.record(&event);
-        self.input = record.data.clone();
-        self.trigger = Trigger { kind: "event".to_owned(), events: vec![record] };
     }
 
     pub(super) fn stub(&mut self, id: &str, outcome: Result<Raw, Failure>) {
@@ -162,19 +168,21 @@ impl Server {
             let message = format!("the app has no function `{}`", self.run.function);
             return Err(Failure::new("UnknownFunction".to_owned(), message, false));
         };
+        let handler = Arc::clone(&function.handler);
         self.run.seen = Some(self.seen);
+        let state = self.first_state();
         let token = format!("inv_{}", self.invocations);
         let invocation = Invocation {
             run: self.run.clone(),
             trigger: self.trigger.clone(),
             input: self.input.clone(),
             journal: self.journal(),
+            state,
             links: Links::default(),
             token: token.clone(),
         };
         let host = Host { clock: self.clock(), stubs: Arc::new(self.stubs.clone()), ..self.app.host() };
         let replay = Replay::new(invocation, host);
-        let handler = Arc::clone(&function.handler);
         (self.ready, self.reported, self.lost) = (false, false, false);
         let (line, mut calls) = Line::new();
         let outbound = Arc::new(Outbound::new(Arc::new(line)));
@@ -214,8 +222,9 @@ impl Server {
         }
         self.reported = true;
         let before = self.seq;
-        let reported: HashSet<String> =
-            checkpoint.ops.iter().filter(|op| op.report.is_some()).map(|op| op.id.clone()).collect();
+        let reported: HashMap<String, Option<Failure>> = reports(&checkpoint.ops)
+            .map(|op| (op.id.clone(), op.report.as_ref().and_then(|report| report.outcome.clone().err())))
+            .collect();
         for op in checkpoint.ops {
             self.take(op).await;
         }
@@ -224,10 +233,16 @@ impl Server {
         let journal = self.journal();
         let mut settled = Vec::new();
         for entry in &journal {
-            if let EntryState::Settled { seq, .. } = entry.state
-                && seq > checkpoint.seen
+            if let EntryState::Settled { seq, outcome, .. } = &entry.state
+                && *seq > checkpoint.seen
             {
-                settled.extend(line::settled(entry, seq > before && reported.contains(&entry.id)));
+                // What this very request has reported the handler knows, unless it has come to something else.
+                let own = match (outcome, reported.get(&entry.id)) {
+                    (Settled::Ok(_), Some(None)) => *seq > before,
+                    (Settled::Err(failure), Some(Some(reported))) => *seq > before && failure == reported,
+                    _ => false,
+                };
+                settled.extend(line::settled(entry, own));
             }
         }
         let retry: Vec<Raw> = self.entries.iter().filter_map(|open| open.again(self.now())).collect();
@@ -237,10 +252,10 @@ impl Server {
 
     /// Whether a crash was ordered for one of these reports: then nothing of it is heard.
     fn loses(&mut self, ops: &[Op]) -> bool {
-        for op in ops.iter().filter(|op| op.report.is_some()) {
+        for op in reports(ops) {
             *self.executions.entry(op.id.clone()).or_insert(0) += 1;
         }
-        let lost = |id: &String| ops.iter().any(|op| op.report.is_some() && op.id == *id);
+        let lost = |id: &String| reports(ops).any(|op| op.id == *id);
         let Some(position) = self.crashes.iter().position(lost) else { return false };
         self.crashes.remove(position);
         (self.ready, self.lost) = (true, true);
@@ -252,19 +267,20 @@ impl Server {
             return;
         }
         self.seen = answer.seen;
-        let progress = self.reported || !answer.ops.is_empty();
+        let progress = self.reported || answer.ops.iter().any(|op| op.entry().is_some());
         for op in answer.ops {
             self.take(op).await;
         }
         self.ready |= self.seq > answer.seen;
         match answer.terminal {
             None => {}
-            Some(Terminal::Done(value)) => self.ended = Some(Ok(value)),
+            Some(Terminal::Done(value)) => self.end(Ok(value)),
+            Some(Terminal::ContinueAsNew(input)) => self.go_on(input),
             Some(Terminal::Fail(failure)) => self.fail(failure, progress),
             Some(Terminal::Yield) => self.ready = true,
             Some(Terminal::Mismatch { id, journal, code }) => {
                 let message = format!("the journal has `{id}` as {journal}, the code as {}", code.as_str());
-                self.ended = Some(Err(Failure::new("Mismatch".to_owned(), message, false)));
+                self.end(Err(Failure::new("Mismatch".to_owned(), message, false)));
             }
         }
     }
@@ -273,173 +289,70 @@ impl Server {
         if progress {
             self.run.attempt = 1;
         }
+        if self.has(FAILURE_ID) {
+            return self.end(Err(failure));
+        }
         let policy = self.app.functions.get(&self.run.function).and_then(|function| function.manifest.retry.clone());
-        match wait(&policy.unwrap_or_default(), self.run.attempt, &failure) {
+        match ops::wait(&policy.unwrap_or_default(), self.run.attempt, &failure) {
             Some(wait) => {
                 self.run.attempt += 1;
                 self.backoff = Some(self.now() + wait);
                 self.ready = true;
             }
-            None => self.ended = Some(Err(failure)),
+            None if self.is_undoable() => {
+                self.append(FAILURE_ID, "failure");
+                self.settle(self.entries.len() - 1, Settled::Err(failure));
+            }
+            None => self.end(Err(failure)),
         }
     }
 
-    async fn take(&mut self, op: Op) {
-        let params: Value = serde_json::from_slice(op.params.as_bytes()).unwrap_or_default();
-        let entry = Entry {
-            id: op.id.clone(),
-            op: op.kind.as_str().to_owned(),
-            digest: Some(digest(op.params.as_bytes())),
-            state: EntryState::Pending,
+    /// Whether a step has succeeded that can be undone, and was not.
+    fn is_undoable(&self) -> bool {
+        let done = |open: &&Open| {
+            let ok = matches!(open.entry.state, EntryState::Settled { outcome: Settled::Ok(_), .. });
+            ok && open.params.get("compensate").is_some()
         };
-        let index = match self.entries.iter().position(|open| open.entry.id == op.id) {
-            Some(index) => index,
-            None => {
-                self.entries.push(Open { entry, params: params.clone(), due: None });
-                self.entries.len() - 1
-            }
-        };
-        let due = |key: &str| params.get(key).and_then(as_duration);
-        match (op.kind, op.report) {
-            (OpKind::Step, Some(report)) => self.step(index, report, &params),
-            (OpKind::Sleep, _) => {
-                let until = params.get("until").and_then(Value::as_str).and_then(|text| time::parse(text).ok());
-                self.entries[index].due = until.or_else(|| Some(self.now() + due("for")?));
-            }
-            (OpKind::WaitSignal | OpKind::WaitEvent, _) => {
-                self.entries[index].due = due("timeout").map(|timeout| self.now() + timeout);
-                self.match_signals();
-            }
-            (OpKind::Invoke, _) => self.child(index, &params).await,
-            (OpKind::Send, _) => self.send(index, &params),
-            (OpKind::Step, None) => {}
+        self.entries.iter().filter(done).any(|open| !self.has(&format!("{UNDO}{}", open.entry.id)))
+    }
+
+    fn has(&self, id: &str) -> bool {
+        self.entries.iter().any(|open| open.entry.id == id)
+    }
+
+    /// Appends an entry of the server's own.
+    pub(super) fn append(&mut self, id: &str, op: &str) {
+        let entry = Entry { id: id.to_owned(), op: op.to_owned(), digest: None, state: EntryState::Pending };
+        self.entries.push(Open { entry, params: Value::Null, at: self.now(), due: None });
+    }
+
+    fn end(&mut self, outcome: Result<Raw, Failure>) {
+        self.ended = Some(outcome);
+        for update in &mut self.updates {
+            let ended = Failure::new("RunEnded".to_owned(), "the run ended before it replied".to_owned(), false);
+            update.reply.get_or_insert(Err(ended));
         }
     }
 
-    fn step(&mut self, index: usize, report: Report, params: &Value) {
-        let failure = match report.outcome {
-            Ok(value) => return self.settle(index, Settled::Ok(value)),
-            Err(failure) => failure,
-        };
-        let policy: Retry =
-            params.get("retry").and_then(|retry| serde_json::from_value(retry.clone()).ok()).unwrap_or_default();
-        match wait(&policy, report.attempt, &failure) {
-            None => self.settle(index, Settled::Err(failure)),
-            Some(wait) => {
-                let due = self.now() + wait;
-                let open = &mut self.entries[index];
-                open.entry.state = EntryState::Run { attempt: report.attempt + 1, error: Some(failure) };
-                open.due = Some(due);
-            }
-        }
+    /// The run goes on in a new one. What was sent and not taken goes over to it.
+    fn go_on(&mut self, input: Raw) {
+        (self.input, self.state) = (input, None);
+        self.entries.clear();
+        (self.seq, self.seen, self.ready) = (0, 0, true);
+        self.runs += 1;
+        let began = self.now();
+        let deadline = deadline(&self.app, &self.run.function, began);
+        let id = format!("run_{:026}", self.runs);
+        self.run = Run { id, attempt: 1, started_at: began, deadline, ..self.run.clone() };
     }
 
-    async fn child(&mut self, index: usize, params: &Value) {
-        let input = params.get("input").cloned().unwrap_or_default();
-        let function = params.get("function").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let app = params.get("app").and_then(Value::as_str);
-        if params.get("detached").is_some() {
-            self.started.push((function, input));
-            return self.settle(index, Settled::Ok(ids_of(&[RUN_ID.to_owned()])));
-        }
-        if let Some(outcome) = self.children.get(&self.entries[index].entry.id).cloned() {
-            return self.settle(index, outcome);
-        }
-        if app.is_none_or(|app| app == self.app.id) && self.app.functions.contains_key(&function) {
-            let outcome = self.run_child(&function, &input).await;
-            return self.settle(index, outcome);
-        }
-        self.entries[index].due = params.get("timeout").and_then(as_duration).map(|timeout| self.now() + timeout);
+    /// The object's state as of the run's first invocation.
+    fn first_state(&mut self) -> BTreeMap<String, Raw> {
+        let (objects, run) = (&self.objects, &self.run);
+        self.state.get_or_insert_with(|| objects.state(run)).clone()
     }
 
-    /// Runs a child to its end, with this run's stubs for steps of its ids.
-    fn run_child(&self, function: &str, input: &Value) -> BoxFuture<'static, Settled> {
-        let mut child = Server::new(self.app.clone(), function);
-        child.stubs = self.stubs.clone();
-        child.input = Raw::written(input.to_string().into_bytes());
-        child.skip_to(self.now());
-        child.trigger.kind = "invoke".to_owned();
-        async move {
-            loop {
-                match child.advance().await {
-                    Advance::Ended(Ok(value)) => return Settled::Ok(value),
-                    Advance::Ended(Err(failure)) => return Settled::Err(child_failed(&failure)),
-                    Advance::Waiting if child.skip() => {}
-                    Advance::Waiting => {
-                        let message =
-                            format!("the child waits for {}: give it an outcome", child.open_ids().join(", "));
-                        return Settled::Err(Failure::new("BlockedTest".to_owned(), message, false));
-                    }
-                }
-            }
-        }
-        .boxed()
-    }
-
-    fn send(&mut self, index: usize, params: &Value) {
-        let mut ids = Vec::new();
-        for event in params.get("events").and_then(Value::as_array).into_iter().flatten() {
-            let name = event.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
-            self.sent.push((name, event.get("data").cloned().unwrap_or_default()));
-            ids.push(format!("evt_{:026}", self.sent.len()));
-        }
-        self.settle(index, Settled::Ok(ids_of(&ids)));
-    }
-
-    pub(super) fn signal(&mut self, name: &str, payload: Raw) {
-        self.signals.push_back((name.to_owned(), payload));
-        self.match_signals();
-    }
-
-    fn match_signals(&mut self) {
-        for index in 0..self.entries.len() {
-            let open = &self.entries[index];
-            let Some(name) = open.params.get("signal").filter(|_| open.is_waiting()).and_then(Value::as_str) else {
-                continue;
-            };
-            if let Some(position) = self.signals.iter().position(|(signal, _)| signal == name)
-                && let Some((_, payload)) = self.signals.remove(position)
-            {
-                self.settle(index, Settled::Ok(payload));
-            }
-        }
-    }
-
-    pub(super) fn event(&mut self, event: &Outgoing) -> bool {
-        let record = self.record(event);
-        let wanted = |open: &Open| {
-            open.is_waiting() && open.params.get("event").and_then(Value::as_str) == Some(record.name.as_str())
-        };
-        let Some(index) = self.entries.iter().position(wanted) else { return false };
-        let body = ObjectWriter::new()
-            .text("id", &record.id)
-            .text("name", &record.name)
-            .raw("data", &record.data)
-            .text("at", &time::format(record.at));
-        self.settle(index, Settled::Ok(body.finish()));
-        true
-    }
-
-    pub(super) fn awake(&mut self, token: &str, outcome: Settled) -> bool {
-        let run = &self.run;
-        let wanted = |open: &Open| {
-            open.is_waiting()
-                && open.params.get("awakeable").is_some()
-                && ids::awakeable_token(&run.id, &run.secret, &open.entry.id) == token
-        };
-        let Some(index) = self.entries.iter().position(wanted) else { return false };
-        self.settle(index, outcome);
-        true
-    }
-
-    pub(super) fn cancel(&mut self) {
-        let entry =
-            Entry { id: CANCEL_ID.to_owned(), op: "cancel".to_owned(), digest: None, state: EntryState::Pending };
-        self.entries.push(Open { entry, params: Value::Null, due: None });
-        self.settle(self.entries.len() - 1, Settled::Ok(Raw::null()));
-    }
-
-    fn settle(&mut self, index: usize, outcome: Settled) {
+    pub(super) fn settle(&mut self, index: usize, outcome: Settled) {
         self.seq += 1;
         let (seq, at) = (self.seq, self.now());
         let open = &mut self.entries[index];
@@ -468,7 +381,7 @@ impl Server {
         while let Some(index) = self.earliest_due(time) {
             let open = &mut self.entries[index];
             match (&open.entry.state, open.entry.op.as_str()) {
-                (EntryState::Run { .. }, _) => {
+                (EntryState::Run(_), _) => {
                     open.due = None;
                     self.ready = true;
                 }
@@ -487,7 +400,7 @@ impl Server {
         let mut journal: Vec<Entry> = self.entries.iter().map(Open::sent).collect();
         journal.sort_by_key(|entry| match entry.state {
             EntryState::Settled { seq, .. } => seq,
-            EntryState::Pending | EntryState::Run { .. } => u64::MAX,
+            EntryState::Pending | EntryState::Run(_) => u64::MAX,
         });
         journal
     }
@@ -516,26 +429,17 @@ impl Server {
         let time = Arc::clone(&self.time);
         Clock::of(move || *time.lock().unwrap_or_else(PoisonError::into_inner))
     }
-
-    fn record(&self, event: &Outgoing) -> EventRecord {
-        EventRecord {
-            id: event.id.clone().unwrap_or_else(|| format!("evt_{:026}", 0)),
-            name: event.name.clone(),
-            data: event.data.as_ref().map_or_else(|_| Raw::null(), Raw::clone),
-            at: event.at.unwrap_or_else(|| self.now()),
-        }
-    }
 }
 
 impl Open {
     /// The step as a reply names it that is to run again.
     fn again(&self, now: SystemTime) -> Option<Raw> {
-        let EntryState::Run { attempt, error } = &self.entry.state else { return None };
+        let EntryState::Run(due) = &self.entry.state else { return None };
         let due_in = self.due.and_then(|due| due.duration_since(now).ok()).unwrap_or_default();
-        Some(line::again(&self.entry.id, *attempt, due_in.as_millis(), error.as_ref()))
+        Some(line::again(&self.entry.id, due, due_in.as_millis()))
     }
 
-    fn is_waiting(&self) -> bool {
+    pub(super) fn is_waiting(&self) -> bool {
         matches!(self.entry.state, EntryState::Pending)
     }
 
@@ -550,9 +454,7 @@ impl Open {
 
     fn record(&self) -> Record {
         let outcome = match &self.entry.state {
-            EntryState::Pending | EntryState::Run { .. } | EntryState::Settled { outcome: Settled::Elsewhere, .. } => {
-                None
-            }
+            EntryState::Pending | EntryState::Run(_) | EntryState::Settled { outcome: Settled::Elsewhere, .. } => None,
             EntryState::Settled { outcome: Settled::Ok(value), .. } => Some(Recorded::Ok(json(value))),
             EntryState::Settled { outcome: Settled::Timeout, .. } => Some(Recorded::TimedOut),
             EntryState::Settled { outcome: Settled::Err(failure), .. } => {
@@ -563,30 +465,15 @@ impl Open {
     }
 }
 
-/// The wait before the next attempt; none if there is none.
-fn wait(policy: &Retry, attempt: u32, failure: &Failure) -> Option<Duration> {
-    if !failure.retryable || policy.is_final(&failure.name) {
-        return None;
-    }
-    let wait = policy.wait_after(attempt)?;
-    Some(failure.retry_after.as_ref().and_then(delay).unwrap_or(wait))
+fn reports(ops: &[Op]) -> impl Iterator<Item = &EntryOp> {
+    ops.iter().filter_map(Op::entry).filter(|op| op.report.is_some())
 }
 
-fn delay(delay: &Delay) -> Option<Duration> {
-    match delay {
-        Delay::Millis(ms) => Some(Duration::from_millis(*ms)),
-        Delay::Text(text) => duration::parse(text).ok(),
-    }
+/// When a run that begins now is to be over, if its function says so.
+fn deadline(app: &App, function: &str, now: SystemTime) -> Option<SystemTime> {
+    now.checked_add(app.functions.get(function)?.manifest.timeouts.run?)
 }
 
-fn as_duration(value: &Value) -> Option<Duration> {
-    serde_json::from_value(value.clone()).ok().as_ref().and_then(delay)
-}
-
-fn ids_of(ids: &[String]) -> Raw {
-    Raw::written(serde_json::json!({ "ids": ids }).to_string().into_bytes())
-}
-
-fn json(value: &Raw) -> Value {
+pub(super) fn json(value: &Raw) -> Value {
     serde_json::from_slice(value.as_bytes()).unwrap_or_default()
 }

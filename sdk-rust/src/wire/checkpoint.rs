@@ -6,11 +6,15 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::error::Failure;
+use crate::raw::Raw;
 use crate::time;
 
-use super::{Entry, EntryBody, EntryState, Op, Outcome, append, entries};
+use super::answer::{Shrunk, append};
+use super::invocation::{EntryBody, entries, present};
+use super::{Due, Entry, EntryState, Op, Outcome};
 
 /// The largest checkpoint of more than one op, in bytes.
 pub(crate) const CHECKPOINT_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -42,9 +46,8 @@ pub(crate) struct Settled {
 #[derive(Debug)]
 pub(crate) struct Again {
     pub(crate) id: String,
-    pub(crate) attempt: u32,
     pub(crate) due_in: Duration,
-    pub(crate) error: Option<Failure>,
+    pub(crate) due: Due,
 }
 
 /// A part of a journal.
@@ -66,10 +69,14 @@ pub(crate) fn write(n: u64, seen: u64, ops: &mut [Op], bytes_max: usize) -> (Byt
         op.write(&mut part);
         if part.len() > room {
             part.clear();
-            if !op.shrink(room) {
-                break;
+            match op.shrink(room) {
+                Shrunk::Fits => op.write(&mut part),
+                Shrunk::Gone => {
+                    count += 1;
+                    continue;
+                }
+                Shrunk::Not(_) => break,
             }
-            op.write(&mut part);
         }
         let alone_max = if first { bytes_max } else { together_max };
         if !append(&mut out, &mut part, &mut first, alone_max) {
@@ -100,11 +107,10 @@ impl Reply {
             let at = time::parse(at)?;
             settled.push(Settled { id: entry.id, op: entry.op, digest: entry.digest, seq, at, outcome });
         }
-        let again = |again: AgainBody| Again {
-            id: again.id,
-            attempt: again.attempt,
-            due_in: Duration::from_millis(again.due_in),
-            error: again.error,
+        let again = |again: AgainBody<'_>| {
+            let details = again.details.map(|details| Raw::slice_of(body, details));
+            let due = Due { attempt: again.attempt, error: again.error, details };
+            Again { id: again.id, due_in: Duration::from_millis(again.due_in), due }
         };
         let drain = read.stop.is_some_and(|stop| stop == "drain");
         Ok(Reply { settled, retry: read.retry.into_iter().map(again).collect(), drain })
@@ -128,20 +134,22 @@ impl Page {
 struct ReplyBody<'a> {
     #[serde(borrow)]
     settled: Vec<EntryBody<'a>>,
-    #[serde(default)]
-    retry: Vec<AgainBody>,
+    #[serde(borrow, default)]
+    retry: Vec<AgainBody<'a>>,
     #[serde(default)]
     stop: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct AgainBody {
+struct AgainBody<'a> {
     id: String,
     attempt: u32,
     due_in: u64,
     #[serde(default)]
     error: Option<Failure>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    details: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]

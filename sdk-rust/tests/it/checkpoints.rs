@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::StatusCode;
+use backstitch::ParentClose;
 use backstitch::prelude::*;
 use backstitch::testing::TestRun;
 use futures_util::future::BoxFuture;
@@ -394,4 +395,94 @@ async fn the_kit_takes_checkpoints() {
 fn instant() -> tokio::time::Instant {
     #[expect(clippy::disallowed_methods, reason = "a test that measures")]
     tokio::time::Instant::now()
+}
+
+/// Status and heartbeats are worth a report of their own once a second, each with its newest value.
+#[tokio::test]
+async fn a_long_body_is_heard_of_once_a_second() {
+    let app = open_app().function_fn("main", |ctx: Ctx, (): ()| async move {
+        ctx.set_status("copying")?;
+        ctx.run("copy", |step| async move {
+            for row in 0..24 {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                step.heartbeat(row)?;
+            }
+            backstitch::Ok(())
+        })
+        .await
+    });
+    let server = Server::start(|_, request| take(request)).await;
+    answer(&app, "main", &server.url).await;
+    let heard = server.heard(false);
+    let kinds = |request: &Value| -> Vec<String> {
+        request["ops"].as_array().unwrap().iter().map(|op| op["op"].as_str().unwrap().to_owned()).collect()
+    };
+    let all: Vec<Vec<String>> = heard.iter().map(kinds).collect();
+    assert_eq!(all, [vec!["heartbeat", "status"], vec!["heartbeat"], vec!["step"]]);
+    assert_eq!((&heard[0]["ops"][0]["name"], &heard[0]["ops"][1]["value"]), (&json!("copy"), &json!("copying")));
+    let row = heard[1]["ops"][0]["details"].as_u64().unwrap();
+    assert!(row > heard[0]["ops"][0]["details"].as_u64().unwrap() + 5, "{heard:?}");
+}
+
+/// The run fails while the handler is at work and a report is on its way: what it reports is undone, too.
+#[tokio::test]
+async fn what_was_on_its_way_when_the_run_failed_is_undone() {
+    let app = open_app().function_fn("main", |ctx: Ctx, (): ()| async move {
+        let undone = |n: u32, _: Step| async move { backstitch::Ok(n) };
+        ctx.run("a", |_| async { backstitch::Ok(1) }).compensate(undone).await?;
+        let long = ctx.run("long", |_| std::future::pending::<Result<u32, Error>>()).compensate(undone);
+        let quick = ctx.run("quick", |_| async { backstitch::Ok(3) }).compensate(undone);
+        try_join!(long, quick).map(drop)
+    });
+    let at = "2026-03-01T12:00:01.000Z";
+    let server = Server::start(move |nth, request| async move {
+        let op = |id: &str, seq: u64| json!({"id": id, "op": "step", "seq": seq, "at": at});
+        match (is_beat(&request), nth) {
+            (true, 1) => {
+                let error = json!({"name": "Timeout", "message": "too long"});
+                let failure = json!({"id": "$failure", "op": "failure", "seq": 2, "at": at, "err": error});
+                (200, json!({"settled": [failure]}))
+            }
+            (true, _) => std::future::pending().await,
+            (false, 1) => (200, json!({"settled": [op("a", 1)]})),
+            (false, 2) => {
+                // Later than the first beat.
+                tokio::time::sleep(Duration::from_millis(1_600)).await;
+                (200, json!({"settled": [op("quick", 3)]}))
+            }
+            (false, nth) => (200, json!({"settled": [op(request["ops"][0]["id"].as_str().unwrap(), nth as u64 + 1)]})),
+        }
+    })
+    .await;
+    let answer = tokio::time::timeout(Duration::from_secs(5), answer(&app, "main", &server.url)).await.unwrap();
+    assert_eq!(answer["ops"][0]["err"]["name"], "Timeout", "{answer}");
+    let heard = server.heard(false);
+    let ids: Vec<&str> = heard.iter().map(|request| request["ops"][0]["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["a", "quick", "$undo/quick", "$undo/a"]);
+}
+
+/// A child that holds back the end is waited for as any other: what comes within a second costs no invocation.
+#[tokio::test]
+async fn lingers_for_a_child_that_holds_back_the_end() {
+    let app = open_app().function_fn("main", |ctx: Ctx, (): ()| async move {
+        let child = ctx.call_as("child", &FunctionRef::<u64, u64>::new("double"), 4);
+        select! {
+            doubled = child.parent_close(ParentClose::Wait) => doubled,
+            _ = ctx.run("quick", |_| async { backstitch::Ok(()) }) => Ok(1),
+        }
+    });
+    let server = Server::start(|_, request| async move {
+        if !is_beat(&request) {
+            return take(request).await;
+        }
+        let seen = request["seen"].as_u64().unwrap();
+        if seen > 1 {
+            std::future::pending::<()>().await;
+        }
+        let child = json!({"id": "child", "op": "invoke", "seq": 2, "at": "2026-03-01T12:00:01.000Z", "ok": 8});
+        (200, json!({"settled": if seen == 1 { json!([child]) } else { json!([]) }}))
+    })
+    .await;
+    let answer = tokio::time::timeout(Duration::from_secs(4), answer(&app, "main", &server.url)).await.unwrap();
+    assert_eq!((&answer["ops"], &answer["seen"]), (&json!([{"op": "done", "ok": 1}]), &json!(2)));
 }

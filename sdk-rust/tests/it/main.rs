@@ -7,6 +7,7 @@ mod checkpoints;
 mod client;
 mod conformance;
 mod handlers;
+mod primitives;
 mod serve;
 mod support;
 mod testing;

@@ -2,11 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use backstitch::{Awakeable, Ctx, DurationExt, Error, Function, FunctionRef, Outgoing, Received, Retry, Step};
+use backstitch::{
+    App, Awakeable, Callable, Ctx, DurationExt, Error, Function, FunctionRef, Object, ObjectCtx, ObjectRef, Outgoing,
+    ParentClose, Received, Retry, SharedCtx, Step,
+};
 use futures_util::future::{BoxFuture, select_all, try_join_all};
 use serde_json::{Value, json};
+
+use super::values::{describe, duration, event, field, instant, list, make_error, plain, substitute, text, timed};
 
 /// What has become of the bodies of steps, by id.
 pub(super) type Seen = Arc<Mutex<Bodies>>;
@@ -29,21 +34,64 @@ impl Drop for Stopped {
     }
 }
 
-/// A function that interprets `program`.
-pub(super) fn function(program: Value, seen: &Seen) -> Function {
-    let seen = Arc::clone(seen);
-    Function::new("main", move |ctx: Ctx, input: Value| {
-        let (program, seen) = (program.clone(), Arc::clone(&seen));
-        async move {
-            let interpreter = Interpreter::new(&ctx, &input, seen);
-            let flow = interpreter.block(&ctx, &Locals::new(), list(&program)).await?;
-            backstitch::Ok(match flow {
-                Flow::Returned(value) => value,
-                Flow::Went(_) => Value::Null,
-            })
-        }
+/// The app with the function or the object of a case.
+pub(super) fn define(app: App, case: &Value, seen: &Seen) -> App {
+    let (program, seen) = (case["program"].clone(), Arc::clone(seen));
+    let Some(object) = case.get("object") else {
+        return app.function(Function::new("main", move |ctx: Ctx, input: Value| {
+            let (program, seen) = (program.clone(), Arc::clone(&seen));
+            async move { interpret(&ctx, Held::Nothing, &program, &input, seen).await }
+        }));
+    };
+    let (own, handler) = (Object::new(text(&object["id"])), text(&object["handler"]));
+    app.object(match text(&object["mode"]) {
+        "exclusive" => own.exclusive(handler, move |ctx: ObjectCtx, input: Value| {
+            let (program, seen) = (program.clone(), Arc::clone(&seen));
+            async move { interpret(&ctx, Held::Exclusive(ctx.clone()), &program, &input, seen).await }
+        }),
+        _ => own.shared(handler, move |ctx: SharedCtx, input: Value| {
+            let (program, seen) = (program.clone(), Arc::clone(&seen));
+            async move { interpret(&ctx, Held::Shared(ctx.clone()), &program, &input, seen).await }
+        }),
     })
 }
+
+async fn interpret(ctx: &Ctx, held: Held, program: &Value, input: &Value, seen: Seen) -> Result<Value, Error> {
+    let interpreter = Interpreter::new(ctx, held, input, seen);
+    let flow = interpreter.block(ctx, &Locals::new(), list(program)).await?;
+    Ok(match flow {
+        Flow::Returned(value) => value,
+        Flow::Went(_) => Value::Null,
+    })
+}
+
+/// The object that a program is a handler of.
+enum Held {
+    Nothing,
+    Shared(SharedCtx),
+    Exclusive(ObjectCtx),
+}
+
+impl Held {
+    fn reads(&self) -> &SharedCtx {
+        match self {
+            Held::Nothing => panic!("the program is no handler of an object"),
+            Held::Shared(ctx) => ctx,
+            Held::Exclusive(ctx) => ctx,
+        }
+    }
+
+    /// What a shared handler lacks the compiler says; a program hears of it here.
+    fn writes(&self) -> Result<&ObjectCtx, Error> {
+        match self {
+            Held::Exclusive(ctx) => Ok(ctx),
+            Held::Nothing | Held::Shared(_) => Err(Error::terminal("Refused", "a shared handler only reads")),
+        }
+    }
+}
+
+/// The way back to an update's sender.
+type Answer = Arc<dyn Fn(Result<Value, Error>) -> Result<(), Error> + Send + Sync>;
 
 type Locals = HashMap<String, Value>;
 
@@ -70,18 +118,33 @@ struct Interpreter {
     variables: Mutex<HashMap<String, Value>>,
     caught: Mutex<HashMap<String, Error>>,
     forms: Mutex<HashMap<String, Form>>,
+    updates: Mutex<HashMap<String, Answer>>,
+    held: Held,
     seen: Seen,
 }
 
 impl Interpreter {
-    fn new(ctx: &Ctx, input: &Value, seen: Seen) -> Interpreter {
+    fn new(ctx: &Ctx, held: Held, input: &Value, seen: Seen) -> Interpreter {
         let events: Vec<Received<Value>> = ctx.trigger_events().unwrap();
         let event =
             events.first().map_or(Value::Null, |event| json!({"id": event.id, "name": event.name, "data": event.data}));
-        let run = json!({"id": ctx.id(), "name": ctx.name(), "attempt": ctx.attempt()});
+        let deadline = ctx.deadline().map(|time| format!("{:.3}", jiff::Timestamp::try_from(time).unwrap()));
+        let key = match &held {
+            Held::Nothing => None,
+            held => Some(held.reads().key()),
+        };
+        let run =
+            json!({"id": ctx.id(), "name": ctx.name(), "attempt": ctx.attempt(), "key": key, "deadline": deadline});
         let facts = [("input", input.clone()), ("run", run), ("event", event)];
         let variables = facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        Interpreter { variables: Mutex::new(variables), caught: Mutex::default(), forms: Mutex::default(), seen }
+        Interpreter {
+            variables: Mutex::new(variables),
+            caught: Mutex::default(),
+            forms: Mutex::default(),
+            updates: Mutex::default(),
+            held,
+            seen,
+        }
     }
 
     fn block<'a>(&'a self, ctx: &'a Ctx, locals: &'a Locals, block: &'a [Value]) -> BoxFuture<'a, Result<Flow, Error>> {
@@ -208,6 +271,13 @@ impl Interpreter {
                 None => timed(Some(event(wait.await?))),
             });
         }
+        if let Some(id) = s.get("update") {
+            return match s.get("accepts").map(text) {
+                Some("number") => self.update::<serde_json::Number>(ctx, text(id), s).await,
+                Some("string") => self.update::<String>(ctx, text(id), s).await,
+                _ => self.update::<Value>(ctx, text(id), s).await,
+            };
+        }
         if s.get("invoke").is_some() || s.get("start").is_some() {
             return self.child(ctx, locals, s).await;
         }
@@ -217,6 +287,9 @@ impl Interpreter {
         }
         if let Some(id) = s.get("awakeable") {
             return self.awakeable(ctx, text(id), timeout);
+        }
+        if let Some(input) = s.get("continueAsNew") {
+            return ctx.continue_as_new(self.eval(locals, input)).await;
         }
         if let Some(id) = s.get("await") {
             let form = self.forms.lock().unwrap().remove(text(id)).unwrap();
@@ -241,65 +314,144 @@ impl Interpreter {
         if s.get("random").is_some() {
             return Ok(json!(ctx.random()));
         }
+        self.about_the_run(ctx, locals, s)
+    }
+
+    fn about_the_run(&self, ctx: &Ctx, locals: &Locals, s: &Value) -> Result<Value, Error> {
+        if let Some(template) = s.get("status") {
+            return ctx.set_status(self.eval(locals, template)).map(|()| Value::Null);
+        }
+        if let Some(id) = s.get("patched") {
+            return ctx.patched(text(id)).map(Value::Bool);
+        }
+        if let Some(id) = s.get("deprecatePatch") {
+            return ctx.deprecate_patch(text(id)).map(|()| Value::Null);
+        }
+        if let Some(update) = s.get("reply") {
+            let answer = Arc::clone(&self.updates.lock().unwrap()[text(update)]);
+            let outcome = match s.get("err") {
+                Some(error) => Err(make_error(error)),
+                None => Ok(self.eval(locals, &s["ok"])),
+            };
+            return answer(outcome).map(|()| Value::Null);
+        }
+        if let Some(name) = s.get("get") {
+            return Ok(self.held.reads().get(text(name))?.unwrap_or_default());
+        }
+        if let Some(values) = s.get("set") {
+            return self.held.writes()?.set_all(self.eval(locals, values)).map(|()| Value::Null);
+        }
+        if let Some(names) = s.get("clear") {
+            for name in list(names) {
+                self.held.writes()?.clear(text(name))?;
+            }
+            return Ok(Value::Null);
+        }
         panic!("no such statement: {s}")
+    }
+
+    async fn update<T>(&self, ctx: &Ctx, id: &str, s: &Value) -> Result<Value, Error>
+    where
+        T: serde::de::DeserializeOwned + serde::Serialize + Send + Sync + 'static,
+    {
+        let wait = ctx.update_as::<T>(id, text(&s["name"]));
+        let update = match s.get("timeout").map(duration) {
+            Some(timeout) => wait.timeout(timeout).await?,
+            None => Some(wait.await?),
+        };
+        let Some(update) = update else { return Ok(timed(None)) };
+        let value = json!({"timedOut": false, "id": update.id, "data": update.data});
+        let answer: Answer = Arc::new(move |outcome| match outcome {
+            Ok(value) => update.reply(value),
+            Err(error) => update.reject(error),
+        });
+        self.updates.lock().unwrap().insert(text(&s["as"]).to_owned(), answer);
+        Ok(value)
     }
 
     async fn step(&self, ctx: &Ctx, locals: &Locals, id: &str, s: &Value) -> Result<Value, Error> {
         let options = &s["options"];
-        let retry = options.get("retry").map(|retry| serde_json::from_value::<Retry>(retry.clone()).unwrap());
-        let timeout = options.get("timeout").map(duration);
+        let retry = retry(options);
+        let option = |name: &str| options.get(name).map(duration);
         macro_rules! run {
             ($body:expr) => {{
                 let mut run = ctx.run(id, $body);
                 if let Some(retry) = retry {
                     run = run.retry(retry);
                 }
-                if let Some(timeout) = timeout {
+                if let Some(timeout) = option("timeout") {
                     run = run.timeout(timeout);
                 }
-                run.await
+                if let Some(silence) = option("heartbeat") {
+                    run = run.heartbeat(silence);
+                }
+                if let Some(timeout) = option("scheduleToClose") {
+                    run = run.schedule_to_close(timeout);
+                }
+                if let Some(timeout) = option("scheduleToStart") {
+                    run = run.schedule_to_start(timeout);
+                }
+                run
             }};
         }
+        let (seen, skipped) = (Arc::clone(&self.seen), ctx.id().len() + 1);
+        let id_of = move |step: &Step| step.idempotency_key()[skipped..].to_owned();
         if s.get("unserializable").is_some() {
             type Unserializable = BTreeMap<String, Vec<Option<BTreeMap<(u8, u8), u8>>>>;
             let value: Unserializable = [("list".to_owned(), vec![None, Some(BTreeMap::from([((1, 2), 3)]))])].into();
-            let value: Unserializable = run!(|step: Step| self.body(ctx, step, async { backstitch::Ok(value) }))?;
+            let body = async { backstitch::Ok(value) };
+            let value: Unserializable = run!(|step: Step| noted(seen, id_of(&step), body)).await?;
             return Ok(json!(value.len()));
         }
         if let Some(inner) = s.get("nested") {
             let nested = async { ctx.run(text(inner), |_| async { backstitch::Ok(json!(1)) }).await };
-            return run!(|step: Step| self.body(ctx, step, nested));
+            return run!(|step: Step| noted(seen, id_of(&step), nested)).await;
         }
-        let template = self.eval(locals, s.get("ok").unwrap_or(&Value::Null));
-        run!(|step: Step| {
-            let facts = json!({"attempt": step.attempt(), "idempotencyKey": step.idempotency_key()});
-            self.body(ctx, step, work(s, template, facts))
-        })
-    }
-
-    /// Notes that a body has begun, then runs it.
-    async fn body<T>(&self, ctx: &Ctx, step: Step, body: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let id = step.idempotency_key()[ctx.id().len() + 1..].to_owned();
-        self.seen.lock().unwrap().begun.push(id.clone());
-        let mut stopped = Stopped(Some(id), Arc::clone(&self.seen));
-        let result = body.await;
-        stopped.0 = None;
-        result
+        let work = Work::new(s, |template| self.eval(locals, template));
+        let run = run!(|step: Step| noted(seen, id_of(&step), work.run(step, Value::Null)));
+        let Some(undo) = s.get("undo") else { return run.await };
+        let (work, seen) = (Work::new(undo, |template| self.eval(locals, template)), Arc::clone(&self.seen));
+        let run = run.compensate(move |result: Value, step: Step| noted(seen, id_of(&step), work.run(step, result)));
+        match self::retry(undo) {
+            Some(retry) => run.compensate_retry(retry).await,
+            None => run.await,
+        }
     }
 
     async fn child(&self, ctx: &Ctx, locals: &Locals, s: &Value) -> Result<Value, Error> {
         // The corpus' names are as static as a program's.
         let target: &'static str = Box::leak(text(&s["function"]).to_owned().into_boxed_str());
-        let function = FunctionRef::<Value, Value>::new(target);
         let input = s.get("input").map_or(Value::Null, |input| self.eval(locals, input));
+        match s.get("key") {
+            Some(key) => {
+                let (object, handler) = target.split_once('/').unwrap();
+                let key = plain(&self.eval(locals, key));
+                let handler = ObjectRef::new(object).handler::<Value, Value>(handler).key(key);
+                self.call(ctx, s, &handler, input).await
+            }
+            None => self.call(ctx, s, &FunctionRef::<Value, Value>::new(target), input).await,
+        }
+    }
+
+    async fn call<C>(&self, ctx: &Ctx, s: &Value, function: &C, input: Value) -> Result<Value, Error>
+    where
+        C: Callable<Input = Value, Output = Value>,
+    {
         if let Some(id) = s.get("start") {
-            return ctx.start_as(text(id), &function, input).await.map(Value::String);
+            return ctx.start_as(text(id), function, input).await.map(Value::String);
         }
-        let call = ctx.call_as(text(&s["invoke"]), &function, input);
-        match s.get("timeout") {
-            Some(timeout) => call.timeout(duration(timeout)).await,
-            None => call.await,
+        let mut call = ctx.call_as(text(&s["invoke"]), function, input);
+        if let Some(timeout) = s.get("timeout") {
+            call = call.timeout(duration(timeout));
         }
+        if let Some(policy) = s.get("parentClose") {
+            call = call.parent_close(match text(policy) {
+                "wait" => ParentClose::Wait,
+                "abandon" => ParentClose::Abandon,
+                _ => ParentClose::Cancel,
+            });
+        }
+        call.await
     }
 
     fn outgoing(&self, locals: &Locals, event: &Value) -> Outgoing {
@@ -329,7 +481,7 @@ impl Interpreter {
     fn eval(&self, locals: &Locals, template: &Value) -> Value {
         substitute(template, &|path| {
             let head = path.split('.').next().unwrap();
-            if head == "body" {
+            if head == "body" || head == "result" {
                 return None;
             }
             let variables = self.variables.lock().unwrap();
@@ -338,120 +490,51 @@ impl Interpreter {
     }
 }
 
-async fn work(s: &Value, template: Value, facts: Value) -> Result<Value, Error> {
-    if let Some(ms) = s.get("slow").and_then(Value::as_u64) {
-        tokio::time::sleep(ms.milliseconds()).await;
-    }
-    let times = s.get("times").and_then(Value::as_u64).unwrap_or(u64::MAX);
-    if let Some(error) = s.get("throw")
-        && facts["attempt"].as_u64().unwrap() <= times
-    {
-        return Err(make_error(error));
-    }
-    Ok(substitute(&template, &|path| Some(field(&facts, path))))
+/// What a body does, with its templates filled in as far as the handler can.
+struct Work {
+    statement: Value,
+    ok: Value,
+    heartbeats: Vec<Value>,
 }
 
-fn substitute(template: &Value, lookup: &dyn Fn(&str) -> Option<Value>) -> Value {
-    match template {
-        Value::Object(fields) if fields.len() == 1 && fields.contains_key("$") => {
-            lookup(text(&fields["$"])).unwrap_or_else(|| template.clone())
+impl Work {
+    fn new(statement: &Value, eval: impl Fn(&Value) -> Value) -> Work {
+        let ok = eval(statement.get("ok").unwrap_or(&Value::Null));
+        let heartbeats =
+            statement.get("heartbeats").and_then(Value::as_array).into_iter().flatten().map(eval).collect();
+        Work { statement: statement.clone(), ok, heartbeats }
+    }
+
+    async fn run(self, step: Step, result: Value) -> Result<Value, Error> {
+        let Work { statement: s, ok, heartbeats } = self;
+        for heartbeat in heartbeats {
+            step.heartbeat(heartbeat)?;
         }
-        Value::Object(fields) => fields
-            .iter()
-            .map(|(key, value)| (key.clone(), substitute(value, lookup)))
-            .collect::<serde_json::Map<_, _>>()
-            .into(),
-        Value::Array(values) => values.iter().map(|value| substitute(value, lookup)).collect(),
-        other => other.clone(),
+        if let Some(ms) = s.get("slow").and_then(Value::as_u64) {
+            tokio::time::sleep(ms.milliseconds()).await;
+        }
+        let times = s.get("times").and_then(Value::as_u64).unwrap_or(u64::MAX);
+        if let Some(error) = s.get("throw")
+            && u64::from(step.attempt()) <= times
+        {
+            return Err(make_error(error));
+        }
+        let details = step.details::<Value>()?;
+        let facts = json!({"attempt": step.attempt(), "idempotencyKey": step.idempotency_key(), "details": details});
+        let root = |path: &str| if path.split('.').next() == Some("result") { &result } else { &facts };
+        Ok(substitute(&ok, &|path| Some(field(root(path), path))))
     }
 }
 
-/// What the path says after its head.
-fn field(root: &Value, path: &str) -> Value {
-    path.split('.').skip(1).fold(root.clone(), |value, segment| match segment.parse::<usize>() {
-        Ok(index) if value.is_array() => value.get(index).cloned().unwrap_or_default(),
-        _ => value.get(segment).cloned().unwrap_or_default(),
-    })
+/// Notes that a body has begun, then runs it.
+async fn noted<T>(seen: Seen, id: String, body: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    seen.lock().unwrap().begun.push(id.clone());
+    let mut stopped = Stopped(Some(id), seen);
+    let result = body.await;
+    stopped.0 = None;
+    result
 }
 
-fn make_error(error: &Value) -> Error {
-    let (name, message) = (text(&error["name"]), text(&error["message"]));
-    let mut made = match error.get("retryable") {
-        Some(Value::Bool(false)) => Error::terminal(name, message),
-        _ => Error::new(name, message),
-    };
-    if let Some(code) = error.get("code") {
-        made = made.with_code(text(code));
-    }
-    if let Some(data) = error.get("data") {
-        made = made.with_data(data);
-    }
-    match error.get("retryAfter") {
-        Some(delay) => made.retry_after(duration(delay)),
-        None => made,
-    }
-}
-
-fn describe(error: &Error) -> Value {
-    let mut described = json!({"name": error.name(), "message": error.message()});
-    if let Some(code) = error.code() {
-        described["code"] = json!(code);
-    }
-    if let Some(data) = error.data::<Value>() {
-        described["data"] = data;
-    }
-    described
-}
-
-fn event(event: Received<Value>) -> Value {
-    let at = format!("{:.3}", jiff::Timestamp::try_from(event.at).unwrap());
-    json!({"id": event.id, "name": event.name, "data": event.data, "at": at})
-}
-
-fn timed(data: Option<Value>) -> Value {
-    match data {
-        Some(data) => json!({"timedOut": false, "data": data}),
-        None => json!({"timedOut": true}),
-    }
-}
-
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-fn list(value: &Value) -> &[Value] {
-    value.as_array().unwrap_or_else(|| panic!("no list: {value}"))
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_else(|| panic!("no text: {value}"))
-}
-
-fn instant(value: &Value) -> SystemTime {
-    text(value).parse::<jiff::Timestamp>().unwrap().into()
-}
-
-/// A duration of the corpus.
-pub(super) fn duration(value: &Value) -> Duration {
-    if let Some(ms) = value.as_u64() {
-        return ms.milliseconds();
-    }
-    let (mut total, mut rest) = (Duration::ZERO, text(value));
-    while !rest.is_empty() {
-        let digits = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap();
-        let (number, tail) = rest.split_at(digits);
-        let letters = tail.find(|letter: char| letter.is_ascii_digit()).unwrap_or(tail.len());
-        let number: u64 = number.parse().unwrap();
-        total += match &tail[..letters] {
-            "ms" => number.milliseconds(),
-            "s" => number.seconds(),
-            "m" => number.minutes(),
-            "h" => number.hours(),
-            "d" => number.days(),
-            "w" => number.weeks(),
-            unit => panic!("no unit: {unit}"),
-        };
-        rest = &tail[letters..];
-    }
-    total
+fn retry(options: &Value) -> Option<Retry> {
+    options.get("retry").map(|retry| serde_json::from_value(retry.clone()).unwrap())
 }

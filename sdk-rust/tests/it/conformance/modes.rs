@@ -8,6 +8,7 @@ use backstitch::{App, Error, Outgoing};
 use serde_json::Value;
 
 use super::interpreter::{self, Seen};
+use super::values::text;
 use super::{cases, read};
 
 /// More rounds than this mean that a program waits for what never comes.
@@ -26,9 +27,13 @@ async fn both_modes_come_to_the_same_end() {
     let (mut fewer, mut completed) = (0, 0);
     for path in cases() {
         let case = read(&path);
+        // A program that goes on in a new run has no end.
+        if case["program"].to_string().contains("continueAsNew") {
+            continue;
+        }
         for input in [Value::Null, Value::Bool(true)] {
-            let respond = end(&case["program"], &input, false).await;
-            let checkpoints = end(&case["program"], &input, true).await;
+            let respond = end(&case, &input, false).await;
+            let checkpoints = end(&case, &input, true).await;
             let name = &case["name"];
             assert_eq!(respond.outcome, checkpoints.outcome, "{name}");
             // Losers of races begin or not, as time has it; everything else is the same.
@@ -44,10 +49,14 @@ async fn both_modes_come_to_the_same_end() {
     assert!(fewer > 40 && completed > 60, "{fewer} programs took fewer invocations, {completed} completed");
 }
 
-async fn end(program: &Value, input: &Value, checkpoints: bool) -> End {
+async fn end(case: &Value, input: &Value, checkpoints: bool) -> End {
     let seen = Seen::default();
-    let app = App::new("conformance").function(interpreter::function(program.clone(), &seen));
-    let mut run = TestRun::new(&app, "main").input(input);
+    let app = interpreter::define(App::new("conformance"), case, &seen);
+    let mut run = match case.get("object") {
+        Some(object) => TestRun::new(&app, &format!("{}/{}", text(&object["id"]), text(&object["handler"]))).key("k"),
+        None => TestRun::new(&app, "main"),
+    }
+    .input(input);
     if checkpoints {
         run = run.checkpoints();
     }
@@ -70,7 +79,10 @@ async fn play(run: &mut TestRun) -> Outcome {
             if !waiting.contains(&record.id) {
                 continue;
             }
-            if let Some(signal) = record.params.get("signal").and_then(Value::as_str) {
+            if let (Some(update), Some(_)) = (record.params.get("signal"), record.params.get("update")) {
+                run.update(text(update), 5);
+                given = true;
+            } else if let Some(signal) = record.params.get("signal").and_then(Value::as_str) {
                 run.signal(signal, "given");
                 given = true;
             } else if let Some(event) = record.params.get("event").and_then(Value::as_str) {

@@ -9,7 +9,7 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use serde_json::{Value, json};
 
-use super::{interpreter, matching};
+use super::{matching, values};
 
 /// A server on a socket of its own, for one transcript.
 pub(super) struct StandIn {
@@ -112,7 +112,7 @@ impl Script {
     fn checkpoint(&mut self, body: &[u8]) -> Said {
         let request: Value = serde_json::from_slice(body).unwrap();
         if request["ops"].as_array().unwrap().is_empty() {
-            return Err(interpreter::duration(&request["wait"]));
+            return Err(values::duration(&request["wait"]));
         }
         let Some(next) = self.checkpoints.next() else {
             self.complaint.get_or_insert(format!("this checkpoint is one too many: {request}"));
