@@ -1,7 +1,11 @@
-//! A client of the server's REST API, for whoever starts runs and talks to them from outside.
+//! A client of the server's REST API, for whoever starts runs and talks to them from outside. [`RunHandle`] is one run,
+//! [`JobHandle`] one act on many.
 //!
 //! Everything that it does is one request, and is safe to repeat where it has an id: an event's `id`, a start's `run_id` or
 //! `idempotency_key`. It retries nothing by itself, except that whoever waits for a result sits out a restart of the server.
+
+mod job;
+mod run;
 
 use std::time::Duration;
 
@@ -10,15 +14,17 @@ use reqwest::Url;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use crate::config;
-use crate::duration;
-use crate::error::{Error, Failure};
+use crate::error::Error;
 use crate::event::{self, Outgoing};
 use crate::function::Callable;
+use crate::object::{self, ObjectKey};
 use crate::raw::{ObjectWriter, Raw};
 use crate::time;
+
+pub use job::{Job, JobHandle, JobStatus, RunFilter};
+pub use run::{Fork, ForkPlan, RunHandle, RunStatus, Updating};
 
 /// Where a server listens unless it was told otherwise.
 const URL_DEFAULT: &str = "http://127.0.0.1:8484";
@@ -60,6 +66,34 @@ pub struct Client {
     app: String,
     key: Option<String>,
     outage: Duration,
+}
+
+/// One request.
+struct Request<'a> {
+    method: Method,
+    path: &'a [&'a str],
+    query: Option<(&'a str, &'a str)>,
+    body: Option<Raw>,
+    /// Stands for an id, where the body has none.
+    idempotency_key: Option<&'a str>,
+    timeout: Duration,
+}
+
+impl<'a> Request<'a> {
+    fn get(path: &'a [&'a str]) -> Request<'a> {
+        Request { method: Method::GET, path, query: None, body: None, idempotency_key: None, timeout: REQUEST }
+    }
+
+    fn post(path: &'a [&'a str], body: Option<Raw>) -> Request<'a> {
+        Request { method: Method::POST, body, ..Request::get(path) }
+    }
+
+    /// Lets the server wait so long for what the request asks for.
+    fn waiting(mut self, wait: &'a str, timeout: Duration) -> Request<'a> {
+        self.query = Some(("wait", wait));
+        self.timeout = timeout;
+        self
+    }
 }
 
 /// A request that did not do what it should.
@@ -119,22 +153,20 @@ impl Client {
             events: Vec<Started>,
         }
         let body = event::write_all(&events)?;
-        let (_, accepted): (_, Accepted) = self.request(Method::POST, &["events"], None, Some(body), REQUEST).await?;
+        let (_, accepted): (_, Accepted) = self.request(Request::post(&["events"], Some(body))).await?;
         Ok(accepted.events.into_iter().map(|event| event.id).collect())
     }
 
-    /// Prepares a run of a function; [`Starting::send`] starts it.
+    /// Prepares a run of a function, or of a handler of an object under its key; [`Starting::send`] starts it.
     pub fn start<C: Callable>(&self, function: C, input: C::Input) -> Starting<C::Output> {
-        let (app, function) = match function.target().split_once('/') {
-            Some((app, function)) => (app.to_owned(), function.to_owned()),
-            None => (self.app.clone(), function.target().to_owned()),
-        };
-        let input = Raw::encode(&input, "the input");
+        let key = function.key().map(str::to_owned);
+        let (app, target) = object::app_of(function.target(), key.is_some());
         Starting {
             client: self.clone(),
-            app,
-            function,
-            input,
+            app: app.unwrap_or(&self.app).to_owned(),
+            target: target.to_owned(),
+            key,
+            input: Raw::encode(&input, "the input"),
             options: Options::default(),
             output: std::marker::PhantomData,
         }
@@ -150,43 +182,93 @@ impl Client {
         RunHandle { client: self.clone(), id: id.into(), output: std::marker::PhantomData }
     }
 
+    /// The state of an object: a struct of its values, or a map by name. Runs nothing.
+    ///
+    /// ```no_run
+    /// use std::collections::BTreeMap;
+    ///
+    /// use backstitch::{Client, ObjectRef};
+    ///
+    /// const CART: ObjectRef = ObjectRef::new("cart");
+    ///
+    /// # async fn example() -> Result<(), backstitch::Error> {
+    /// let state: BTreeMap<String, serde_json::Value> = Client::new("shop").state(CART.key("user-17")).await?;
+    /// # drop(state); Ok(())
+    /// # }
+    /// ```
+    pub async fn state<T: DeserializeOwned>(&self, object: ObjectKey) -> Result<T, Error> {
+        #[derive(Deserialize)]
+        struct Shown<T> {
+            state: T,
+        }
+        object::check_key(&object.key)?;
+        let (app, name) = object::app_of(object.object, false);
+        let path = ["objects", app.unwrap_or(&self.app), name, &object.key, "state"];
+        let (_, shown): (_, Shown<T>) = self.request(Request::get(&path)).await?;
+        Ok(shown.state)
+    }
+
+    /// How many runs a job would be about now. Changes nothing.
+    pub async fn count(&self, job: &Job) -> Result<u64, Error> {
+        #[derive(Deserialize)]
+        struct Counted {
+            total: u64,
+        }
+        let (_, counted): (_, Counted) = self.request(Request::post(&["jobs"], Some(job.write(true)?))).await?;
+        Ok(counted.total)
+    }
+
+    /// Does the same to all runs that a filter finds, in the background.
+    ///
+    /// ```no_run
+    /// use backstitch::client::{Job, RunFilter};
+    /// use backstitch::{Client, DurationExt};
+    ///
+    /// # async fn example() -> Result<(), backstitch::Error> {
+    /// let client = Client::new("shop");
+    /// let job = Job::retry(RunFilter::new().app("shop").status("failed"));
+    /// println!("{} runs", client.count(&job).await?);
+    /// let ended = client.begin(&job).await?.ended(10.minutes()).await?;
+    /// # drop(ended); Ok(())
+    /// # }
+    /// ```
+    pub async fn begin(&self, job: &Job) -> Result<JobHandle, Error> {
+        let (_, begun): (_, Started) = self.request(Request::post(&["jobs"], Some(job.write(false)?))).await?;
+        Ok(self.job(begun.id))
+    }
+
+    /// A job that exists, by its id.
+    pub fn job(&self, id: impl Into<String>) -> JobHandle {
+        JobHandle::new(self.clone(), id.into())
+    }
+
     /// Settles an awakeable by its token.
     pub async fn resolve(&self, token: &str, payload: impl Serialize) -> Result<(), Error> {
         let body = ObjectWriter::new().raw("ok", &Raw::encode(&payload, "the payload")?).finish();
-        self.request::<Value>(Method::POST, &["awakeables", token], None, Some(body), REQUEST).await.map(drop)
+        self.act(&["awakeables", token], Some(body)).await
     }
 
     /// Rejects an awakeable by its token.
     pub async fn reject(&self, token: &str, error: Error) -> Result<(), Error> {
-        let error = ObjectWriter::new().text("name", error.name()).text("message", error.message()).finish();
-        let body = ObjectWriter::new().raw("err", &error).finish();
-        self.request::<Value>(Method::POST, &["awakeables", token], None, Some(body), REQUEST).await.map(drop)
+        let body = ObjectWriter::new().raw("err", &plain(&error)).finish();
+        self.act(&["awakeables", token], Some(body)).await
     }
 
-    async fn request<T: DeserializeOwned>(
-        &self,
-        method: Method,
-        path: &[&str],
-        query: Option<(&str, &str)>,
-        body: Option<Raw>,
-        timeout: Duration,
-    ) -> Result<(StatusCode, T), Error> {
-        let request = self.try_request(method, path, query, body, timeout);
-        request.await.map_err(Error::from)
+    /// A request whose answer says no more than that it was taken.
+    async fn act(&self, path: &[&str], body: Option<Raw>) -> Result<(), Error> {
+        self.request::<Value>(Request::post(path, body)).await.map(drop)
     }
 
-    /// Asks again while the server is away, for at most `outage`.
-    async fn ask<T: DeserializeOwned>(
-        &self,
-        path: &[&str],
-        query: (&str, &str),
-        timeout: Duration,
-        outage: Duration,
-    ) -> Result<(StatusCode, T), Error> {
+    async fn request<T: DeserializeOwned>(&self, request: Request<'_>) -> Result<(StatusCode, T), Error> {
+        self.try_request(&request).await.map_err(Error::from)
+    }
+
+    /// Asks again while the server is away, for at most `outage`. The request must be one that may come twice.
+    async fn ask<T: DeserializeOwned>(&self, request: Request<'_>, outage: Duration) -> Result<(StatusCode, T), Error> {
         let begun = time::instant();
         let mut pause = PAUSE;
         loop {
-            match self.try_request(Method::GET, path, Some(query), None, timeout).await {
+            match self.try_request(&request).await {
                 Err(refusal) if refusal.passing && begun.elapsed() < outage => {
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(PAUSE_MAX);
@@ -196,21 +278,18 @@ impl Client {
         }
     }
 
-    async fn try_request<T: DeserializeOwned>(
-        &self,
-        method: Method,
-        path: &[&str],
-        query: Option<(&str, &str)>,
-        body: Option<Raw>,
-        timeout: Duration,
-    ) -> Result<(StatusCode, T), Refusal> {
-        let address = self.address(path, query).map_err(|error| Refusal { error, passing: false })?;
-        let mut request = self.http.request(method, address).timeout(timeout);
+    async fn try_request<T: DeserializeOwned>(&self, request: &Request<'_>) -> Result<(StatusCode, T), Refusal> {
+        let Request { method, path, query, body, idempotency_key, timeout } = request;
+        let address = self.address(path, *query).map_err(|error| Refusal { error, passing: false })?;
+        let mut request = self.http.request(method.clone(), address).timeout(*timeout);
         if let Some(key) = &self.key {
             request = request.bearer_auth(key);
         }
+        if let Some(key) = idempotency_key {
+            request = request.header("idempotency-key", *key);
+        }
         if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body.into_bytes());
+            request = request.header("content-type", "application/json").body(body.clone().into_bytes());
         }
         let away = |error: reqwest::Error| Refusal { error: Error::from(error), passing: true };
         let response = request.send().await.map_err(away)?;
@@ -249,7 +328,9 @@ struct Started {
 pub struct Starting<T> {
     client: Client,
     app: String,
-    function: String,
+    /// A function, or an object and its handler.
+    target: String,
+    key: Option<String>,
     input: Result<Raw, Error>,
     options: Options,
     output: std::marker::PhantomData<fn() -> T>,
@@ -289,78 +370,26 @@ impl<T: DeserializeOwned> Starting<T> {
             .duration("delay", self.options.delay)
             .optional_text("idempotencyKey", self.options.idempotency_key.as_deref())
             .finish();
-        let path = ["functions", &self.app, &self.function, "runs"];
-        let (_, started): (_, Started) = self.client.request(Method::POST, &path, None, Some(body), REQUEST).await?;
+        let (_, started): (_, Started) = match (&self.key, self.target.split_once('/')) {
+            (Some(key), Some((object, handler))) => {
+                object::check_key(key)?;
+                let path = ["objects", &self.app, object, key, handler];
+                let request = Request { query: Some(("mode", "send")), ..Request::post(&path, Some(body)) };
+                self.client.request(request).await?
+            }
+            _ => {
+                let path = ["functions", &self.app, &self.target, "runs"];
+                self.client.request(Request::post(&path, Some(body))).await?
+            }
+        };
         Ok(self.client.run(started.id))
     }
 }
 
-/// A run, from outside.
-pub struct RunHandle<T> {
-    client: Client,
-    id: String,
-    output: std::marker::PhantomData<fn() -> T>,
-}
-
-impl<T: DeserializeOwned> RunHandle<T> {
-    /// The run's id.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// Waits for the run's result, however long that takes, also while the server restarts ([`Client::outage`]). A run that failed or was cancelled is an error with its name.
-    pub async fn result(&self) -> Result<T, Error> {
-        loop {
-            if let Some(result) = self.poll(WAIT, self.client.outage).await? {
-                return Ok(result);
-            }
-        }
-    }
-
-    /// As [`RunHandle::result`]; `None` if the run was not over within this time.
-    pub async fn result_within(&self, wait: Duration) -> Result<Option<T>, Error> {
-        self.poll(wait, self.client.outage.min(wait)).await
-    }
-
-    async fn poll(&self, wait: Duration, outage: Duration) -> Result<Option<T>, Error> {
-        #[derive(Deserialize)]
-        struct Finished {
-            status: String,
-            #[serde(default)]
-            ok: Option<Box<RawValue>>,
-            #[serde(default)]
-            err: Option<Failure>,
-        }
-        let query = ("wait", &*duration::format(wait));
-        let path = ["runs", &self.id, "result"];
-        let timeout = wait.saturating_add(REQUEST);
-        let (status, finished): (_, Finished) = self.client.ask(&path, query, timeout, outage).await?;
-        if status == StatusCode::ACCEPTED {
-            return Ok(None);
-        }
-        if let Some(failure) = finished.err {
-            return Err(Error::own(failure));
-        }
-        if finished.status != "completed" {
-            return Err(Error::terminal("RunNotCompleted", format!("the run `{}` is {}", self.id, finished.status)));
-        }
-        // An absent `ok` and a `null` are the same here: both are the result of a function that returns nothing.
-        let value = finished.ok.map_or_else(Raw::null, |value| Raw::written(value.get().as_bytes().to_vec()));
-        value.decode("the run's result").map(Some)
-    }
-
-    /// Sends the run a signal; one that comes early is kept.
-    pub async fn signal(&self, name: &str, payload: impl Serialize) -> Result<(), Error> {
-        let body = ObjectWriter::new().raw("data", &Raw::encode(&payload, "the signal's payload")?).finish();
-        let path = ["runs", &self.id, "signals", name];
-        self.client.request::<Value>(Method::POST, &path, None, Some(body), REQUEST).await.map(drop)
-    }
-
-    /// Cancels the run: its handler is told, and may undo what it did.
-    pub async fn cancel(&self) -> Result<(), Error> {
-        let path = ["runs", &self.id, "cancel"];
-        self.client.request::<Value>(Method::POST, &path, None, None, REQUEST).await.map(drop)
-    }
+/// An error as the API takes it.
+fn plain(error: &Error) -> Raw {
+    let written = ObjectWriter::new().text("name", error.name()).text("message", error.message());
+    written.optional_text("code", error.code()).finish()
 }
 
 /// A problem document as an error: named by its status, with what the server says should be done.

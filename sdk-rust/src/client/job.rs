@@ -1,0 +1,200 @@
+//! Jobs: one act on many runs, done by the server in the background.
+
+use std::time::{Duration, SystemTime};
+
+use http::Method;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::Error;
+use crate::raw::Raw;
+use crate::time;
+
+use super::{Client, Request};
+
+/// Between two looks at a job.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// What is to be done, and with which runs: for [`Client::count`] and [`Client::begin`].
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Job {
+    action: &'static str,
+    filter: RunFilter,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    options: Option<ForkFrom>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    dry_run: bool,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct ForkFrom {
+    at: String,
+}
+
+/// Which runs. What is left out does not matter; without a status, all those that the act can be about.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct RunFilter {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    status: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+}
+
+impl RunFilter {
+    /// All runs.
+    pub fn new() -> RunFilter {
+        RunFilter::default()
+    }
+
+    /// Those of this status, besides those of others that were named.
+    #[must_use]
+    pub fn status(mut self, status: impl Into<String>) -> RunFilter {
+        self.status.push(status.into());
+        self
+    }
+
+    /// Those of this app.
+    #[must_use]
+    pub fn app(mut self, app: impl Into<String>) -> RunFilter {
+        self.app = Some(app.into());
+        self
+    }
+
+    /// Those of this function.
+    #[must_use]
+    pub fn function(mut self, function: impl Into<String>) -> RunFilter {
+        self.function = Some(function.into());
+        self
+    }
+
+    /// Those that go on from this run.
+    #[must_use]
+    pub fn previous(mut self, run: impl Into<String>) -> RunFilter {
+        self.previous = Some(run.into());
+        self
+    }
+
+    /// Those that were created then or later.
+    #[must_use]
+    pub fn since(mut self, time: impl Into<SystemTime>) -> RunFilter {
+        self.since = Some(time::format(time.into()));
+        self
+    }
+
+    /// Those that were created before.
+    #[must_use]
+    pub fn until(mut self, time: impl Into<SystemTime>) -> RunFilter {
+        self.until = Some(time::format(time.into()));
+        self
+    }
+}
+
+impl Job {
+    fn new(action: &'static str, filter: RunFilter) -> Job {
+        Job { action, filter, options: None, dry_run: false }
+    }
+
+    /// Cancels them.
+    pub fn cancel(filter: RunFilter) -> Job {
+        Job::new("cancel", filter)
+    }
+
+    /// Ends them at once.
+    pub fn kill(filter: RunFilter) -> Job {
+        Job::new("kill", filter)
+    }
+
+    /// Holds them.
+    pub fn pause(filter: RunFilter) -> Job {
+        Job::new("pause", filter)
+    }
+
+    /// Lets them go on.
+    pub fn resume(filter: RunFilter) -> Job {
+        Job::new("resume", filter)
+    }
+
+    /// Starts them again from their first failure.
+    pub fn retry(filter: RunFilter) -> Job {
+        Job::new("retry", filter)
+    }
+
+    /// Makes them again, from this entry on, or as a whole.
+    pub fn fork(filter: RunFilter, at: Option<&str>) -> Job {
+        Job { options: at.map(|at| ForkFrom { at: at.to_owned() }), ..Job::new("fork", filter) }
+    }
+
+    pub(super) fn write(&self, dry_run: bool) -> Result<Raw, Error> {
+        Raw::encode(&Job { dry_run, ..self.clone() }, "the job")
+    }
+}
+
+/// How far a job is.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobStatus {
+    /// `running`, then `done`, or `stopped` by somebody.
+    pub status: String,
+    /// How many runs it has dealt with.
+    pub done: u64,
+    /// With how many of them that failed.
+    pub failed: u64,
+    /// How many there were when it began.
+    pub total: u64,
+    /// What went wrong last; null if nothing did.
+    #[serde(default)]
+    pub last_error: Value,
+}
+
+/// A job, for whoever started it or knows its id.
+pub struct JobHandle {
+    client: Client,
+    id: String,
+}
+
+impl JobHandle {
+    pub(super) fn new(client: Client, id: String) -> JobHandle {
+        JobHandle { client, id }
+    }
+
+    /// The job's id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// How far it is.
+    pub async fn status(&self) -> Result<JobStatus, Error> {
+        let (_, status) = self.client.request(Request::get(&["jobs", &self.id])).await?;
+        Ok(status)
+    }
+
+    /// Waits until it has ended, or the time is over; gives how far it is.
+    pub async fn ended(&self, wait: Duration) -> Result<JobStatus, Error> {
+        let begun = time::instant();
+        loop {
+            let (_, status): (_, JobStatus) =
+                self.client.ask(Request::get(&["jobs", &self.id]), self.client.outage).await?;
+            let left = wait.saturating_sub(begun.elapsed());
+            if status.status != "running" || left.is_zero() {
+                return Ok(status);
+            }
+            tokio::time::sleep(LOOK.min(left)).await;
+        }
+    }
+
+    /// Stops it. What it has done stays done.
+    pub async fn stop(&self) -> Result<(), Error> {
+        let path = ["jobs", &*self.id];
+        let request = Request { method: Method::DELETE, ..Request::get(&path) };
+        self.client.request::<Value>(request).await.map(drop)
+    }
+}
