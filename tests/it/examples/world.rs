@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 /// How long a test waits for anything before it gives up.
@@ -175,6 +176,8 @@ pub(super) fn repository() -> PathBuf {
 pub(super) struct Process {
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
+    /// What reads the output, to its end.
+    readers: [JoinHandle<()>; 2],
 }
 
 impl Process {
@@ -187,15 +190,22 @@ impl Process {
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let lines = Arc::default();
-        keep(child.stdout.take().unwrap(), Arc::clone(&lines));
-        keep(child.stderr.take().unwrap(), Arc::clone(&lines));
-        Process { child, lines }
+        let readers = [
+            keep(child.stdout.take().unwrap(), Arc::clone(&lines)),
+            keep(child.stderr.take().unwrap(), Arc::clone(&lines)),
+        ];
+        Process { child, lines, readers }
     }
 
     /// Waits for the end; gives everything that was printed, and whether it went well.
     pub(super) async fn end(mut self) -> (bool, String) {
         let status = tokio::time::timeout(PATIENCE, self.child.wait()).await;
         let status = status.unwrap_or_else(|_| panic!("the program has not ended:\n{}", self.output())).unwrap();
+        // What it printed last may not have been read when it is gone.
+        for reader in &mut self.readers {
+            let read = tokio::time::timeout(PATIENCE, reader).await;
+            read.expect("the output has an end, as the program does").unwrap();
+        }
         (status.success(), self.output())
     }
 
@@ -216,11 +226,11 @@ impl Process {
     }
 }
 
-fn keep(stream: impl AsyncRead + Unpin + Send + 'static, lines: Arc<Mutex<Vec<String>>>) {
+fn keep(stream: impl AsyncRead + Unpin + Send + 'static, lines: Arc<Mutex<Vec<String>>>) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut read = BufReader::new(stream).lines();
         while let Ok(Some(line)) = read.next_line().await {
             lines.lock().unwrap().push(line);
         }
-    });
+    })
 }
