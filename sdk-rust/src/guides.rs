@@ -1,0 +1,19 @@
+//! The Rust of the guides compiles as it stands there: what a reader copies must not be wrong. Only doctests see this file.
+
+#[doc = include_str!("../../docs/guides/agent-with-tools.md")]
+struct AgentWithTools;
+
+#[doc = include_str!("../../docs/guides/human-approval.md")]
+struct HumanApproval;
+
+#[doc = include_str!("../../docs/guides/payment-saga.md")]
+struct PaymentSaga;
+
+#[doc = include_str!("../../docs/guides/repairing.md")]
+struct Repairing;
+
+#[doc = include_str!("../../docs/guides/shopping-cart.md")]
+struct ShoppingCart;
+
+#[doc = include_str!("../../docs/guides/versioning.md")]
+struct Versioning;
