@@ -1,5 +1,6 @@
-//! The order saga: charge, reserve, cool off, wait for an approval, ship, confirm. If anything after the charge fails for
-//! good, the money goes back. It reads like an ordinary function; the server sees to it that what is done stays done.
+//! The order saga: charge, reserve, cool off, wait for an approval, ship, confirm. A step that others depend on says how it
+//! is undone; if anything after it fails for good, or the order is cancelled, what was done is undone, the last first. It
+//! reads like an ordinary function; the server sees to it that what is done stays done.
 
 mod payments;
 mod warehouse;
@@ -54,27 +55,27 @@ fn retry() -> Retry {
 
 /// Started as `order-<id>`. Its result is the receipt.
 async fn order(ctx: Ctx, order: Order, ledger: Ledger) -> Result<Receipt, Error> {
-    // The key is equal over all attempts, so a charge whose answer was lost is found again, not made again.
-    let charge = ctx.run("charge", |step| ledger.charge(step.idempotency_key(), order.cents)).retry(retry()).await?;
-    match fulfil(&ctx, &order, &charge).await {
-        Ok(receipt) => Ok(receipt),
-        Err(error) => {
-            // Only what failed for good arrives here: each step had its five attempts.
-            ctx.run("refund", |step| ledger.refund(step.idempotency_key(), &charge)).retry(retry()).await?;
-            Err(error)
-        }
-    }
-}
-
-async fn fulfil(ctx: &Ctx, order: &Order, charge: &Booking) -> Result<Receipt, Error> {
-    let shelf = ctx.run("reserve", |_| warehouse::reserve(&order.sku)).retry(retry()).await?;
+    // What undoes a step outlives the handler, so it has a ledger of its own.
+    let refunds = ledger.clone();
+    // The key is equal over all attempts, so a charge whose answer was lost is found again, not made again; and so is a
+    // refund.
+    let charge = ctx
+        .run("charge", |step| ledger.charge(step.idempotency_key(), order.cents))
+        .retry(retry())
+        .compensate(|charge: Booking, step: Step| async move { refunds.refund(step.idempotency_key(), &charge).await })
+        .await?;
+    let shelf = ctx.run("reserve", |_| warehouse::reserve(&order.sku)).retry(retry()).compensate(release).await?;
     ctx.sleep("cool-off", Duration::from_millis(order.cool_off_ms)).await?;
     let Some(approval) = ctx.signal::<Approval>("approve").timeout(3.days()).await? else {
         return Err(Error::terminal("Unapproved", "nobody approved the order within 3 days"));
     };
     let parcel = ctx.run("ship", |_| warehouse::ship(&order.sku, shelf)).retry(retry()).await?;
     ctx.run("confirm", |_| confirm(&parcel)).retry(retry()).await?;
-    Ok(Receipt { order: order.id.clone(), charge: charge.id.clone(), parcel, approved_by: approval.by })
+    Ok(Receipt { order: order.id, charge: charge.id, parcel, approved_by: approval.by })
+}
+
+async fn release(shelf: u32, _: Step) -> Result<(), Error> {
+    warehouse::release(shelf).await
 }
 
 /// Stands in for a mail to the customer.

@@ -10,6 +10,12 @@ pub(crate) async fn reserve(sku: &str) -> Result<u32, Error> {
     }
 }
 
+/// Puts back what was set aside.
+pub(crate) async fn release(shelf: u32) -> Result<(), Error> {
+    println!("what was on shelf {shelf} is back in stock");
+    Ok(())
+}
+
 /// Hands goods to the carrier; gives the parcel's number.
 pub(crate) async fn ship(sku: &str, shelf: u32) -> Result<String, Error> {
     Ok(format!("1Z-{shelf}-{sku}"))

@@ -36,6 +36,26 @@ async fn a_reservation_that_fails_five_times_refunds_the_charge() {
     let (mut run, ledger, _folder) = run("vase");
     assert_eq!(run.finish().await.err().name(), "OutOfStock");
     assert_eq!((run.executions("reserve"), booked(&ledger)), (5, vec![4_900, -4_900]));
+    assert!(run.entry("$undo/charge").is_some() && run.entry("$undo/reserve").is_none());
+}
+
+#[tokio::test]
+async fn a_refund_whose_answer_is_lost_moves_money_once() {
+    let (run, ledger, _folder) = run("vase");
+    let mut run = run.crash_after("$undo/charge");
+    assert_eq!(run.finish().await.err().name(), "OutOfStock");
+    assert_eq!((run.executions("$undo/charge"), booked(&ledger)), (2, vec![4_900, -4_900]));
+}
+
+#[tokio::test]
+async fn an_order_that_is_cancelled_is_undone_the_last_first() {
+    let (mut run, ledger, _folder) = run("lamp");
+    assert_eq!(run.until_waiting().await, ["cool-off"]);
+    run.cancel();
+    assert_eq!(run.finish().await.err().name(), "CancelledError");
+    let undone: Vec<String> =
+        run.journal().into_iter().map(|record| record.id).filter(|id| id.starts_with("$undo/")).collect();
+    assert_eq!((undone, booked(&ledger)), (vec!["$undo/reserve".into(), "$undo/charge".into()], vec![4_900, -4_900]));
 }
 
 #[tokio::test]
