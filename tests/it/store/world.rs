@@ -172,8 +172,10 @@ impl World {
             start_by: None,
             deadline: None,
             chain: dice.some(|dice| self.run_id(dice)),
-            previous: dice
-                .some(|dice| Previous { run: RunId(7), origin: *dice.pick(&[Origin::Continue, Origin::Fork]) }),
+            previous: dice.some(|dice| Previous {
+                run: self.run_id(dice),
+                origin: *dice.pick(&[Origin::Continue, Origin::Fork]),
+            }),
             value: None,
         };
         // As the engine does, a run takes over the very bytes of its event.
