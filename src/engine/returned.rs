@@ -309,8 +309,14 @@ fn contradiction(draft: &mut Draft<'_>, turn: &Turn, mismatch: &Mismatch) -> Par
     let writer = run.find(&mismatch.id).and_then(|idx| run.entry(idx).deployment);
     let since = run.head.mismatch_since.unwrap_or(now);
     let other_version = writer.is_some() && writer != turn.deployment;
+    let sides = format!(
+        "the handler contradicts the journal at `{}`: the journal has {}, the code asks for {}",
+        mismatch.id, mismatch.journal, mismatch.code
+    );
     if other_version && now.since(since).0 < crate::limits::MISMATCH_HEAL_MS {
         run.head.mismatch_since = Some(since);
+        // Ten minutes are long for whoever watches: the reason is told from the beginning.
+        run.head.last_error = Some(Failure::new(names::MISMATCH, sides).payload());
         let pause = crate::model::RetryPolicy::default().pause(1, chance);
         back_off(run, now.after(pause));
         return Ok(());
@@ -323,10 +329,7 @@ fn contradiction(draft: &mut Draft<'_>, turn: &Turn, mismatch: &Mismatch) -> Par
         }
         None => "deploy code that follows the journal, then resume the run".to_owned(),
     };
-    let detail = format!(
-        "the handler contradicts the journal at `{}`: the journal has {}, the code asks for {}; {remedy}; or cancel the run",
-        mismatch.id, mismatch.journal, mismatch.code
-    );
+    let detail = format!("{sides}; {remedy}; or cancel the run");
     hold::hold(draft, turn.token.run, HoldKind::Mismatch, detail, turn.deployment)
 }
 

@@ -23,6 +23,8 @@ pub mod names {
     pub const PROTOCOL: &str = "ProtocolError";
     /// An invocation was lost in flight.
     pub const LOST: &str = "LostInFlight";
+    /// The code contradicts the journal.
+    pub const MISMATCH: &str = "Mismatch";
     /// A wait's filter cannot be compiled.
     pub const INVALID_FILTER: &str = "InvalidFilter";
     /// Too many waits for one event name cannot be looked up by a value.

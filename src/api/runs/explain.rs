@@ -83,7 +83,9 @@ impl From<Explanation> for ExplanationJson {
             Explanation::Backoff { failures, next_at, error } => {
                 let last = error.as_ref().map(Failure::from_payload);
                 let last = last.map(|error| format!(" with {}: {}", error.name, error.message)).unwrap_or_default();
-                let sentence = format!("Attempt {failures} failed{last}. The next is due at {next_at}.");
+                // Contradictions of the journal are not counted: another version may be rolling out.
+                let which = if failures == 0 { "The last attempt".to_owned() } else { format!("Attempt {failures}") };
+                let sentence = format!("{which} failed{last}. The next is due at {next_at}.");
                 ExplanationJson { next_at: Some(next_at), failures: Some(failures), error, ..is("backoff", sentence) }
             }
             Explanation::Unreachable { since, reason, next_at, runs } => {
