@@ -68,6 +68,38 @@ inEachWay("a cancelled run is undone; one whose handler returns is not", async (
   assert.throws(() => kept.entry("$undo/a"));
 });
 
+inEachWay("a shield is done to its end before the run hears of its cancellation", async (way) => {
+  const fn = app().function({ id: "f" }, async ({ step, run }) => {
+    const moved = step.shield("move", async (step) => {
+      await step.run("take", () => 1);
+      await step.sleep("nap", "1h");
+      await step.shield("inner", (step) => step.run("give", () => 2));
+      return step.scope("inner", (step) => step.run("note", () => 3));
+    });
+    const beside = step.waitForSignal("s", "never").catch((e) => step.run("cleaned", () => e.name));
+    const result = [await moved, await beside, run.now().toISOString()];
+    // It was told once: what comes now runs.
+    return [...result, await step.shield("late", (step) => step.run("x", () => 4))];
+  });
+  const run = testRun(fn, { ...way, now: "2026-01-01T00:00:00.000Z" });
+  await run.until("move/nap");
+  run.cancel();
+  assert.deepEqual(await run.result(), [3, "CancelledError", "2026-01-01T01:00:00.000Z", 4]);
+  assert.deepEqual(run.journal.map((e) => e.id).sort(), ["$cancel", "cleaned", "late/x", "move/inner/give", "move/inner:1/note", "move/nap", "move/take", "s"]);
+});
+
+inEachWay("a shield that throws ends, and one that waits for something of its own is not torn", async (way) => {
+  const fn = app().function({ id: "f" }, async ({ step }) => {
+    await step.shield("bad", () => step.run("bad", broken)).catch(() => undefined);
+    const own = step.shield("own", () => new Promise((resolve) => setTimeout(resolve, 200, "own")));
+    return [await own, await step.run("never", () => 0).catch((e) => e.name)];
+  });
+  const run = testRun(fn, way);
+  run.cancel();
+  assert.deepEqual(await run.result(), ["own", "CancelledError"]);
+  assert.deepEqual(run.journal.map((e) => e.id), ["$cancel", "bad"], "a step from outside is one of outside");
+});
+
 inEachWay("a compensation is retried ten times, and then the run is held for a person", async (way) => {
   let attempts = 0;
   const fn = app().function({ id: "f" }, async ({ step }) => {

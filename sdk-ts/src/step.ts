@@ -193,6 +193,20 @@ export interface Step {
   scope<T>(id: string, part: (step: Step, run: Run) => T | Promise<T>): Promise<T>;
 
   /**
+   * A part of the handler that a cancellation does not tear in the middle: the run is told of it when the part has ended. Until then everything
+   * goes on, also what runs beside it. It is a scope, too: use the `step` and `run` that it is given. Keep it short, since a run that was
+   * cancelled has a minute. What is done after a cancellation, in a `catch` or a `finally`, needs no shield.
+   *
+   * ```ts
+   * await step.shield("move", async (step) => {
+   *   await step.run("take", () => take(from, cents));
+   *   await step.run("give", () => give(to, cents));
+   * });
+   * ```
+   */
+  shield<T>(id: string, part: (step: Step, run: Run) => T | Promise<T>): Promise<T>;
+
+  /**
    * Does the same for each item at once, each in a scope of its own; resolves to the results in the items' order.
    *
    * ```ts

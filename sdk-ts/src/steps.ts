@@ -191,6 +191,14 @@ export class Steps implements Step {
     return call(() => part(inner, inner.facts));
   }
 
+  shield<T>(id: string, part: (step: Step, run: Run) => T | Promise<T>): Promise<T> {
+    const inner = this.#inner(id);
+    const end = this.#host.replay.shield();
+    const promise = call(() => part(inner, inner.facts));
+    promise.then(end, end);
+    return promise;
+  }
+
   map<T, R>(id: string, items: readonly T[], branch: (item: T, step: Step, run: Run, index: number) => R | Promise<R>, options: MapOptions<T> = {}): Promise<R[]> {
     const { key, concurrency = Number.POSITIVE_INFINITY } = options;
     if (!(concurrency >= 1)) throw new MisuseError(`failed to create \`${id}\`: \`concurrency\` is ${concurrency}, not a number of at least 1.`);

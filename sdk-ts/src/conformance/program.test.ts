@@ -169,6 +169,7 @@ const VERBS: Record<string, (s: Statement, f: Frame) => unknown> = {
   all: (s, f) => f.step.all((s.all as Block[]).map((block) => () => branch(block, f))),
   race: (s, f) => Promise.race((s.race as Block[]).map((block) => branch(block, f))),
   scope: (s, f) => f.step.scope(s.scope, (step, run) => branch(s.do, { ...f, step, run })),
+  shield: (s, f) => f.step.shield(s.shield, (step, run) => branch(s.do, { ...f, step, run })),
   map: (s, f) => {
     const key = s.key === undefined ? {} : { key: (item: any) => item[s.key] };
     const inner = (item: unknown, step: Step, run: Run): Promise<unknown> => branch(s.do, { ...f, step, run, variables: { ...f.variables, [s.item]: item } });

@@ -36,6 +36,8 @@ export class Ledger {
   #cancel: JournalEntry | undefined;
   /** The cancellation has had its turn. */
   wasCancelled = false;
+  /** How many sections are open that the cancellation waits for. */
+  shields = 0;
   /** The run has failed for good: what was done is to be undone, and this is the error that it ends with. */
   failure: JournalEntry | undefined;
   /** The handler is over: what settles is not for it any more. */
@@ -47,9 +49,9 @@ export class Ledger {
     this.#atFirst = this.#journal.size;
   }
 
-  /** Whether a cancellation or a failure has come and had no turn yet: nothing may begin. */
+  /** Whether a cancellation or a failure has come and had no turn yet: nothing may begin. A cancellation that waits for a shield is as if it had not come. */
   get cancelling(): boolean {
-    return !this.#abandoned && (this.#cancel !== undefined || this.failure !== undefined);
+    return !this.#abandoned && ((this.#cancel !== undefined && this.shields === 0) || this.failure !== undefined);
   }
 
   /** Whether no earlier invocation has been here: everything known is delivered, and the code has created all that the journal has. */
@@ -122,7 +124,7 @@ export class Ledger {
   next(): Turn | undefined {
     let next: Entry | undefined;
     for (const entry of this.#ready) if (next === undefined || entry.seq < next.seq) next = entry;
-    const cancelAt = this.#cancel?.seq ?? NEVER;
+    const cancelAt = this.shields > 0 ? NEVER : (this.#cancel?.seq ?? NEVER);
     const failureAt = this.#abandoned ? NEVER : (this.failure?.seq ?? NEVER);
     if (Math.min(cancelAt, failureAt) > (next?.seq ?? NEVER) || Math.min(cancelAt, failureAt) === NEVER) return next;
     if (this.undelivered === 0) return undefined;
@@ -138,8 +140,12 @@ export class Ledger {
 
   /** Notes that the cancellation has had its turn, and gives what it rejects. */
   cancelled(): Entry[] {
-    this.lastDeliveredAt = this.#cancel?.at ?? this.lastDeliveredAt;
-    this.deliveredSeq = this.#cancel?.seq ?? this.deliveredSeq;
+    const { seq = 0, at = this.lastDeliveredAt } = this.#cancel ?? {};
+    // A shield that it waited for may have come further: time does not run backwards.
+    if (seq > this.deliveredSeq) {
+      this.deliveredSeq = seq;
+      this.lastDeliveredAt = at;
+    }
     this.#cancel = undefined;
     this.wasCancelled = true;
     const rejected = this.open;

@@ -65,6 +65,8 @@ export class Replay {
   #end: AbortController | undefined;
   /** Steps that may not begin in this invocation any more. */
   #heldBack = 0;
+  /** What is to begin if a shield opens before the cancellation has had its turn. */
+  #withheld: (() => void)[] = [];
   #touched = 0;
   #closed = false;
   #terminal: TerminalOp | undefined;
@@ -173,6 +175,17 @@ export class Replay {
     this.#patches.set(patch.id, goes);
     if (goes) this.note(patch);
     return goes;
+  }
+
+  /** Opens a section that a cancellation waits for. What it gives is called when the section has ended. */
+  shield(): () => void {
+    this.#ledger.shields++;
+    // The section may wait for what was created before it.
+    for (const begin of this.#withheld.splice(0)) begin();
+    return () => {
+      this.#ledger.shields--;
+      this.#wake();
+    };
   }
 
   /** The entry that a promise stands for, if it is the very promise that `create` gave out. */
@@ -346,6 +359,7 @@ export class Replay {
       return true;
     }
     if (next === "cancel") {
+      this.#withheld = [];
       for (const entry of this.#ledger.cancelled()) {
         this.#stop(entry);
         entry.reject(new CancelledError());
@@ -406,7 +420,7 @@ export class Replay {
 
   /** Starts a body, or puts the op into the answer. Nothing begins while a cancellation is on its way: it will be rejected. */
   #begin(entry: Entry, attempt: number, details?: Json): void {
-    if (this.#ledger.cancelling) return;
+    if (this.#ledger.cancelling) return void this.#withheld.push(() => this.#begin(entry, attempt, details));
     const { op, id, name, params, body, timeoutMs, heartbeatMs } = entry.call;
     if (body === undefined) return this.#reports.add({ op, id, name, params });
     entry.attempt = attempt;
