@@ -21,7 +21,7 @@ export interface ResultOptions {
 export interface RunStatus {
   readonly id: string;
   readonly status: string;
-  /** What the run shows of itself: its last `run.setStatus`; left out before that. */
+  /** What the run shows of itself: its last `run.setStatus`; null before that. */
   readonly value?: Json;
   readonly [field: string]: Json | undefined;
 }

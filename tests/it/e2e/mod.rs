@@ -4,5 +4,6 @@ mod broken;
 mod checkpoints;
 mod handlers;
 mod kill;
+mod primitives;
 mod server;
 mod whole;
