@@ -233,6 +233,12 @@ impl TestRun {
         self.server.awake(token, Settled::Err(error.into_failure()))
     }
 
+    /// Says that a compensation was made by hand, as an operator does when it has failed as often as it may. Gives whether
+    /// it was open.
+    pub fn settle(&mut self, entry: &str, value: impl Serialize) -> bool {
+        self.server.settle_by_hand(entry, encode(&value))
+    }
+
     /// Cancels the run: what is open is rejected, what the handler does about it runs.
     pub fn cancel(&mut self) {
         self.server.cancel();

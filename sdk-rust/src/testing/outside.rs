@@ -13,7 +13,7 @@ use crate::raw::{ObjectWriter, Raw};
 use crate::replay::ids;
 use crate::testing::server::{Open, Server};
 use crate::time;
-use crate::wire::{CANCEL_ID, EventRecord, Outcome as Settled, Run, Trigger};
+use crate::wire::{CANCEL_ID, EventRecord, Outcome as Settled, Run, Trigger, UNDO};
 
 /// An update that was sent.
 pub(super) struct Sent {
@@ -152,6 +152,13 @@ impl Server {
         };
         let Some(index) = self.entries.iter().position(wanted) else { return false };
         self.settle(index, outcome);
+        true
+    }
+
+    pub(super) fn settle_by_hand(&mut self, id: &str, value: Raw) -> bool {
+        let wanted = |open: &Open| open.entry.id == id && open.is_waiting() && id.starts_with(UNDO);
+        let Some(index) = self.entries.iter().position(wanted) else { return false };
+        self.settle(index, Settled::Ok(value));
         true
     }
 

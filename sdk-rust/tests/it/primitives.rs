@@ -92,6 +92,8 @@ async fn a_cancelled_run_is_undone_and_a_held_one_says_so() {
         .input(false)
         .step::<()>("$undo/charge", Err(Error::terminal("Gone", "no such charge")));
     assert!(matches!(held.finish().await, Outcome::Blocked(open) if open == ["$undo/charge"]));
+    assert!(!held.settle("$undo/reserve", ()) && held.settle("$undo/charge", "by hand"));
+    assert_eq!(held.finish().await.err().name(), "NoTruck");
 }
 
 /// What undoes a step may hold the context itself: nothing of the invocation may stay behind.
