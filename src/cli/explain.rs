@@ -8,7 +8,9 @@ use super::run::tree::failure_line;
 use super::style::{DIM, styled};
 use super::{Exit, screen, target};
 use crate::api::ExplanationJson;
+use crate::api::view::RunJson;
 use crate::config::ClientFlags;
+use crate::model::{HoldKind, RunId};
 
 /// Say why a run does not move.
 #[derive(Debug, Args)]
@@ -20,6 +22,12 @@ pub(super) struct Explain {
     json: bool,
     #[command(flatten)]
     flags: ClientFlags,
+}
+
+/// Whether a run stays on the deployment that it began with, whose code is never another.
+async fn is_pinned(client: &Client, run: RunId) -> Result<bool> {
+    let run: RunJson = client.read(&["v1", "runs", &run.to_string()], &[]).await?;
+    Ok(run.deployment.is_some())
 }
 
 impl Explain {
@@ -35,8 +43,9 @@ impl Explain {
         if let Some(error) = &why.error {
             screen::line(format!("  last failure: {}", failure_line(error)))?;
         }
-        if why.hold.is_some() {
-            screen::line(styled(DIM, format!("  when that is put right: backstitch resume {run}")))?;
+        if let Some(hold) = &why.hold {
+            let act = if hold.kind == HoldKind::Mismatch && is_pinned(&client, run).await? { "move" } else { "resume" };
+            screen::line(styled(DIM, format!("  when that is put right: backstitch {act} {run}")))?;
         }
         Ok(Exit::Done)
     }

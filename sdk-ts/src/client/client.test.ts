@@ -120,12 +120,13 @@ describe("client", () => {
     await assert.rejects(run.update("change/address", null, { wait: 0 }), (e) => e instanceof UpdateNotAnswered && /explain/.test(e.message));
   });
 
-  test("runs are paused, resumed, killed, forked and retried", async () => {
+  test("runs are paused, resumed, moved, killed, forked and retried", async () => {
     const other = "run_01hzy3v7q8k2m4n6p8r0s2t4v7";
-    replies = [...Array(3).fill({ status: 202, body: {} }), { status: 201, body: { id: other, copied: 2, created: true } }, { status: 200, body: { copied: ["a"], again: ["b"] } }, { status: 201, body: { id: other, copied: 1, created: true } }];
+    replies = [...Array(4).fill({ status: 202, body: {} }), { status: 201, body: { id: other, copied: 2, created: true } }, { status: 200, body: { copied: ["a"], again: ["b"] } }, { status: 201, body: { id: other, copied: 1, created: true } }];
     const run = client.run(RUN);
     await run.pause();
     await run.resume();
+    await run.move();
     await run.kill();
     const fork = await run.fork({ at: "ship", edits: { charge: { ok: { id: "ch_1" } } }, input: 5 });
     assert.equal(fork.id, other);
@@ -133,7 +134,7 @@ describe("client", () => {
     assert.equal((await run.retry()).id, other);
     assert.deepEqual(
       requests.map((r) => [r.path.replace(`/v1/runs/${RUN}/`, ""), r.body]),
-      [["pause", {}], ["resume", {}], ["kill", {}], ["fork", { at: "ship", edits: { charge: { ok: { id: "ch_1" } } }, input: 5 }], ["fork", { dryRun: true }], ["retry", {}]],
+      [["pause", {}], ["resume", {}], ["move", { to: "current" }], ["kill", {}], ["fork", { at: "ship", edits: { charge: { ok: { id: "ch_1" } } }, input: 5 }], ["fork", { dryRun: true }], ["retry", {}]],
     );
   });
 

@@ -11,6 +11,8 @@ export interface RunFilter {
   status?: string | readonly string[];
   app?: string;
   function?: string;
+  /** The deployment that they are pinned to. */
+  deployment?: string;
   /** The run that they go on from. */
   previous?: string;
   since?: string;
@@ -19,10 +21,10 @@ export interface RunFilter {
 
 /** What is to be done, and with which runs. */
 export interface Job {
-  action: "cancel" | "kill" | "pause" | "resume" | "retry" | "fork";
+  action: "cancel" | "kill" | "pause" | "resume" | "retry" | "fork" | "move";
   filter: RunFilter;
-  /** Of a fork. */
-  options?: ForkOptions;
+  /** Of a fork; of a move: a deployment's id, or `current`. */
+  options?: ForkOptions | { to: string };
 }
 
 /** How far a job is. */

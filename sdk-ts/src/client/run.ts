@@ -198,6 +198,14 @@ export class RunHandle<Out = Json> {
   }
 
   /**
+   * Moves a run to another deployment of its app: to one with this id, or to the current one. If it is held because of what its old one
+   * is, it goes on.
+   */
+  async move(to = "current"): Promise<void> {
+    await this.#http.send({ method: "POST", path: `/v1/runs/${this.id}/move`, body: { to } });
+  }
+
+  /**
    * Starts a run that goes on from a point of this one: what was done before that point is not done again. Without options the run is
    * made again as a whole. This run stays as it is.
    */

@@ -53,5 +53,13 @@ app.function({ id: "long", retry: { attempts: 1 } }, async ({ input, run, step }
   return { invocations: invocations.get(run.id), bodies: bodies.get(run.id) };
 });
 
+// Whoever deploys it with other code breaks its journals.
+app.function({ id: "changing" }, async ({ step }) => {
+  if ((process.env.CODE ?? "good") === "good") await step.run("reserve", () => "goods");
+  else await step.sleep("reserve", "1s");
+  const approval = await step.waitForSignal("approval", approve, { timeout: "60s" });
+  return !approval.timedOut;
+});
+
 const { url } = await serve(app, { port: Number(process.env.PORT ?? 0), host: "127.0.0.1" });
 console.log(url);

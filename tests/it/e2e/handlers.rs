@@ -117,12 +117,18 @@ pub(super) struct NodeApp {
 
 impl NodeApp {
     pub(super) async fn start(port: u16) -> NodeApp {
+        NodeApp::deploy(port, &[]).await
+    }
+
+    /// The same, with more variables: which code it is, and what its host says of its version.
+    pub(super) async fn deploy(port: u16, variables: &[(&str, &str)]) -> NodeApp {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/e2e/app.mjs");
         let mut child = Command::new("node")
             .arg(script)
             .env("PORT", port.to_string())
             .env("BACKSTITCH_DEV", "1")
             .env_remove("BACKSTITCH_KEY")
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -135,6 +141,11 @@ impl NodeApp {
         assert!(url.starts_with("http://"), "the app said `{line}`");
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         NodeApp { child, url }
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        let port = self.url.rsplit(':').next().and_then(|port| port.trim_end_matches('/').parse().ok());
+        port.expect("a port")
     }
 
     pub(super) async fn kill(mut self) {

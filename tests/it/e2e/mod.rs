@@ -6,4 +6,5 @@ mod handlers;
 mod kill;
 mod primitives;
 mod server;
+mod versions;
 mod whole;

@@ -15,8 +15,7 @@ async fn start(server: &Server, function: &str, body: Value) -> String {
 async fn an_order_in_typescript_survives_both_sides() {
     let place = Place::new();
     let app = NodeApp::start(0).await;
-    let port: u16 =
-        app.url.rsplit(':').next().and_then(|port| port.trim_end_matches('/').parse().ok()).expect("a port");
+    let port = app.port();
     let server = Server::start(&place).await;
     let (status, body) = server.put_app("web", &app.url).await;
     assert!(status < 300, "{body}");
