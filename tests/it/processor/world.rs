@@ -67,10 +67,13 @@ impl World {
         Ok(World { processor, store, stop, task, _registry: registry_sender })
     }
 
-    /// Stops in order, and says how the loop ended.
+    /// Stops in order, and says how the loop ended. No run is left without a reason to move.
     pub(super) async fn stop(self) -> Result<(), Halted> {
         self.stop.send_replace(true);
-        self.task.await.expect("the loop does not panic")
+        let ended = self.task.await.expect("the loop does not panic");
+        let stuck = self.store.stuck_runs(0, 0, i64::MAX).await.expect("the store answers");
+        assert_eq!(stuck, [], "nothing will wake these runs");
+        ended
     }
 
     /// Ends as a crash does: at once, wherever the loop is.

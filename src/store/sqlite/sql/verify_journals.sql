@@ -8,7 +8,7 @@ from (
             when journal.least <> 0 or journal.greatest <> journal.entries - 1
                 then 'it has ' || journal.entries || ' entries at positions ' || journal.least || ' to ' || journal.greatest
             when journal.inputs <> 1 then 'its first entry is not its input'
-            when journal.early > 0 then 'an entry stands behind its outcome'
+            when journal.outcome < journal.greatest then 'an entry stands behind its outcome'
             when journal.settled <> coalesce(journal.last, 0) or journal.settled <> journal.distinct_settled
                 then journal.settled || ' entries settled, the last as number ' || coalesce(journal.last, 0)
             when journal.halves > 0 then journal.halves || ' entries are settled by half'
@@ -21,9 +21,7 @@ from (
             min(entries.idx) as least,
             max(entries.idx) as greatest,
             sum(entries.idx = 0 and entries.op = 'input') as inputs,
-            sum(entries.op = 'outcome' and exists (
-                select 1 from entries later where later.run_no = entries.run_no and later.idx > entries.idx
-            )) as early,
+            min(iif(entries.op = 'outcome', entries.idx, null)) as outcome,
             count(entries.seq) as settled,
             max(entries.seq) as last,
             count(distinct entries.seq) as distinct_settled,
