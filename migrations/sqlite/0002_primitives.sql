@@ -19,6 +19,8 @@ alter table runs add column previous text;
 alter table runs add column origin text;
 -- The first run of the chain, of a run that another one ended itself for.
 alter table runs add column chain text;
+-- The run whose id chance follows from, of a run that copied another one's entries.
+alter table runs add column seed text;
 -- What the handler shows of the run to whoever asks.
 alter table runs add column value blob;
 

@@ -418,7 +418,7 @@ impl Ctx {
 
     fn draw(&self) -> [u8; 32] {
         static OUTSIDE: AtomicU64 = AtomicU64::new(0);
-        let run = &self.replay.run.id;
+        let run = self.replay.run.seed.as_ref().unwrap_or(&self.replay.run.id);
         if self.replay.is_handler_here() {
             return ids::chance(run, &self.scope, self.replay.numbers().draw(&self.scope));
         }

@@ -69,6 +69,8 @@ pub(crate) struct Run {
     /// The key of the object that it belongs to.
     pub(crate) key: Option<String>,
     pub(crate) secret: String,
+    /// What chance follows from in the place of the run's id: a fork goes the way of the run that it copied.
+    pub(crate) seed: Option<String>,
     /// The `seen` of the last answer that the server took, where it says so.
     pub(crate) seen: Option<u64>,
 }

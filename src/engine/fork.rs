@@ -147,6 +147,7 @@ fn begin(draft: &mut Draft<'_>, fork: &Fork, copied: Vec<Entry>, edits: &BTreeMa
         // A handler's time begins where it began, or it would not go the way that the copies show.
         run.head.started_at = head.started_at;
         run.head.born_seq = head.born_seq;
+        run.head.seed = Some(head.seed.unwrap_or(head.id));
         let first_edit =
             copied.iter().filter(|entry| edits.contains_key(&entry.id)).filter_map(|entry| entry.seq).min();
         let all = copied.iter().filter_map(|entry| entry.seq).max().unwrap_or(0);

@@ -175,6 +175,7 @@ pub(super) fn create(draft: &mut Draft<'_>, birth: Birth) -> Part<RunId> {
         deadline: run_timeout.map(|timeout| started_at.after(timeout)),
         previous: None,
         chain: None,
+        seed: None,
         value: None,
     };
     let mut input = fresh_entry(INPUT_ID.into(), EntryKind::Input, birth.facts, now, None);

@@ -222,6 +222,8 @@ pub struct RunHead {
     pub previous: Option<Previous>,
     /// The first run of its chain, if its previous run ended itself to go on in this one.
     pub chain: Option<RunId>,
+    /// The run whose id chance follows from, if it is not this one: a fork goes the way of what it copied.
+    pub seed: Option<RunId>,
     /// What the handler shows of the run to whoever asks, without being invoked.
     pub value: Option<super::Payload>,
 }

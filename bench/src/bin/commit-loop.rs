@@ -116,6 +116,7 @@ fn run(run_no: i64) -> RunHead {
         deadline: None,
         previous: None,
         chain: None,
+        seed: None,
         value: None,
     }
 }

@@ -104,6 +104,7 @@ impl Server {
             deadline: deadline(&app, function, beginning),
             key: None,
             secret: "00112233445566778899aabbccddeeff".to_owned(),
+            seed: None,
             seen: None,
         };
         Server {

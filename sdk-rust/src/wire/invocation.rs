@@ -76,6 +76,8 @@ struct RunBody<'a> {
     key: Option<String>,
     secret: String,
     #[serde(default)]
+    seed: Option<String>,
+    #[serde(default)]
     seen: Option<u64>,
 }
 
@@ -141,6 +143,7 @@ impl RunBody<'_> {
             deadline: self.deadline.map(|deadline| time::parse(&deadline)).transpose()?,
             key: self.key,
             secret: self.secret,
+            seed: self.seed,
             seen: self.seen,
         })
     }

@@ -29,6 +29,8 @@ export interface RunFacts {
   attempt: number;
   startedAt: string;
   secret: string;
+  /** What chance follows from in the place of the run's id: a fork goes the way of the run that it copied. */
+  seed?: string;
   seen?: number;
   /** When the run fails if it has not ended. */
   deadline?: string;
@@ -104,6 +106,7 @@ function readRun(value: unknown): RunFacts {
     attempt: count(run.attempt, "run.attempt"),
     startedAt: text(run, "startedAt", "run"),
     secret: typeof run.secret === "string" ? run.secret : "",
+    ...(typeof run.seed === "string" ? { seed: run.seed } : {}),
     ...(typeof run.seen === "number" ? { seen: run.seen } : {}),
     ...(typeof run.deadline === "string" ? { deadline: run.deadline } : {}),
     ...(typeof run.key === "string" ? { key: run.key } : {}),

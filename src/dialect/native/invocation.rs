@@ -177,6 +177,9 @@ impl Draft<'_> {
             None => body.raw("null"),
         };
         body.raw(",\"key\":null,\"secret\":").string(self.access.secret);
+        if let Some(seed) = head.seed {
+            body.raw(",\"seed\":\"").display(seed).raw("\"");
+        }
         if snapshot.seen > 0 {
             body.raw(",\"seen\":").display(snapshot.seen);
         }

@@ -185,6 +185,7 @@ impl<'c> Committer<'c> {
             run.previous.map(|previous| previous.run.to_string()),
             run.previous.map(|previous| previous.origin.as_str()),
             run.chain.map(|first| first.to_string()),
+            run.seed.map(|run| run.to_string()),
             value
         ]);
         inserted.map(drop).map_err(sorted)

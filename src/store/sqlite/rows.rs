@@ -197,6 +197,7 @@ pub(super) fn run(row: &mut Columns<'_>) -> Read<RunHead> {
             _ => return Err(row.strange("half a link to a previous run")),
         },
         chain: row.next()?,
+        seed: row.next()?,
         value: row.next()?,
     })
 }

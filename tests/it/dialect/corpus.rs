@@ -300,6 +300,7 @@ fn snapshot_of(invocation: &Value, params: &BTreeMap<String, Payload>) -> Snapsh
         trigger: kind,
         name: run["name"].as_str().map(Into::into),
         started_at: text(&run["startedAt"]).parse().expect("a time"),
+        seed: run["seed"].as_str().map(|seed| seed.parse().expect("a run's id")),
         deadline: run["deadline"].as_str().map(|at| at.parse().expect("a time")),
         ..head()
     };

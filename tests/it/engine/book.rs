@@ -293,6 +293,8 @@ impl Book {
         let before = |entry: &&Entry| entry.seq.is_some_and(|seq| seq <= greatest);
         assert_eq!(original.iter().filter(before).count(), own.len() - 1, "something was left out: {own:#?}");
         assert!(head.seen <= greatest);
+        let first = self.head(fork.run).map(|original| original.seed.unwrap_or(original.id));
+        assert_eq!(head.seed, first.filter(|_| own.len() > 1), "a fork's chance is that of what it copied");
     }
 
     /// Who goes on in a new run takes along everything that others know it by.

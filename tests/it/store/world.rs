@@ -172,6 +172,7 @@ impl World {
             start_by: None,
             deadline: None,
             chain: dice.some(|dice| self.run_id(dice)),
+            seed: dice.some(|dice| self.run_id(dice)),
             previous: dice.some(|dice| Previous {
                 run: self.run_id(dice),
                 origin: *dice.pick(&[Origin::Continue, Origin::Fork]),

@@ -56,6 +56,7 @@ pub(crate) fn head() -> RunHead {
         deadline: None,
         previous: None,
         chain: None,
+        seed: None,
         value: None,
     }
 }
