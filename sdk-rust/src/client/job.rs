@@ -12,6 +12,9 @@ use crate::time;
 
 use super::{Client, Request};
 
+/// The word for an app's newest deployment.
+pub(super) const CURRENT: &str = "current";
+
 /// Between two looks at a job.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -22,14 +25,18 @@ pub struct Job {
     action: &'static str,
     filter: RunFilter,
     #[serde(skip_serializing_if = "Option::is_none")]
-    options: Option<ForkFrom>,
+    options: Option<Options>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     dry_run: bool,
 }
 
-#[derive(Debug, Clone, Serialize)]
-struct ForkFrom {
-    at: String,
+/// Of a fork, from where; of a move, where to.
+#[derive(Debug, Clone, Default, Serialize)]
+struct Options {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<String>,
 }
 
 /// Which runs. What is left out does not matter; without a status, all those that the act can be about.
@@ -41,6 +48,8 @@ pub struct RunFilter {
     app: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     function: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deployment: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     previous: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,6 +82,13 @@ impl RunFilter {
     #[must_use]
     pub fn function(mut self, function: impl Into<String>) -> RunFilter {
         self.function = Some(function.into());
+        self
+    }
+
+    /// Those that are pinned to this deployment.
+    #[must_use]
+    pub fn deployment(mut self, deployment: impl Into<String>) -> RunFilter {
+        self.deployment = Some(deployment.into());
         self
     }
 
@@ -130,7 +146,14 @@ impl Job {
 
     /// Makes them again, from this entry on, or as a whole.
     pub fn fork(filter: RunFilter, at: Option<&str>) -> Job {
-        Job { options: at.map(|at| ForkFrom { at: at.to_owned() }), ..Job::new("fork", filter) }
+        let options = at.map(|at| Options { at: Some(at.to_owned()), to: None });
+        Job { options, ..Job::new("fork", filter) }
+    }
+
+    /// Moves them to another deployment of their app: to the one with this id, or to the current one.
+    pub fn move_to(filter: RunFilter, deployment: Option<&str>) -> Job {
+        let to = deployment.unwrap_or(CURRENT).to_owned();
+        Job { options: Some(Options { at: None, to: Some(to) }), ..Job::new("move", filter) }
     }
 
     pub(super) fn write(&self, dry_run: bool) -> Result<Raw, Error> {

@@ -13,6 +13,7 @@ use crate::error::{Error, Failure};
 use crate::raw::{ObjectWriter, Raw};
 use crate::time;
 
+use super::job::CURRENT;
 use super::{Client, REQUEST, Request, Started, WAIT, plain};
 
 /// A run, from outside.
@@ -118,6 +119,13 @@ impl<T: DeserializeOwned> RunHandle<T> {
     /// Lets a run go on that was paused, or that is held for a reason that is gone.
     pub async fn resume(&self) -> Result<(), Error> {
         self.client.act(&["runs", &self.id, "resume"], None).await
+    }
+
+    /// Moves the run to another deployment of its app: to the one with this id, or to the current one. If it is held because of
+    /// what its old one is, it goes on.
+    pub async fn move_to(&self, deployment: Option<&str>) -> Result<(), Error> {
+        let to = Raw::encode(&deployment.unwrap_or(CURRENT), "the deployment")?;
+        self.client.act(&["runs", &self.id, "move"], Some(ObjectWriter::new().raw("to", &to).finish())).await
     }
 
     /// Prepares a run that goes on from a point of this one: what was done before that point is not done again. As it is,

@@ -32,7 +32,9 @@ fn answer(seen: &Seen, method: &Method, uri: &Uri, headers: &HeaderMap, body: &[
             (200, json!({"id": "u2", "err": {"name": "TooLate", "message": "it has left", "code": "E1"}}))
         }
         "/v1/runs/run_1/status" => (200, json!({"id": "run_1", "status": "suspended", "value": {"phase": "asked"}})),
-        "/v1/runs/run_1/kill" | "/v1/runs/run_1/pause" | "/v1/runs/run_1/resume" => (202, json!({})),
+        "/v1/runs/run_1/kill" | "/v1/runs/run_1/pause" | "/v1/runs/run_1/resume" | "/v1/runs/run_1/move" => {
+            (202, json!({}))
+        }
         "/v1/runs/run_1/fork" | "/v1/runs/run_1/retry" if dry => (200, json!({"copied": ["a"], "again": ["b"]})),
         "/v1/runs/run_1/fork" | "/v1/runs/run_1/retry" => (201, json!({"id": "run_9", "copied": 1, "created": true})),
         "/v1/jobs" if dry => (200, json!({"total": 12})),
@@ -122,6 +124,9 @@ async fn runs_are_held_forked_and_retried() {
     run.pause().await.unwrap();
     run.resume().await.unwrap();
     run.kill().await.unwrap();
+    run.move_to(None).await.unwrap();
+    let moved = seen.lock().unwrap().pop().unwrap();
+    assert_eq!(moved, ("POST /v1/runs/run_1/move".to_owned(), json!({"to": "current"})));
     let fork = || run.fork().at("ship").edit("charge", json!({"id": "ch_1"})).input(5);
     let plan = ForkPlan { copied: vec!["a".to_owned()], again: vec!["b".to_owned()] };
     assert_eq!(fork().plan().await.unwrap(), plan);
@@ -141,6 +146,9 @@ async fn jobs_are_counted_begun_watched_and_stopped() {
     let filter = RunFilter::new().app("shop").status("failed").since(std::time::SystemTime::UNIX_EPOCH);
     let job = Job::fork(filter, Some("ship"));
     assert_eq!(client.count(&job).await.unwrap(), 12);
+    client.begin(&Job::move_to(RunFilter::new().deployment("dep_1"), Some("dep_2"))).await.unwrap();
+    let moving = json!({"action": "move", "filter": {"deployment": "dep_1"}, "options": {"to": "dep_2"}});
+    assert_eq!(seen.lock().unwrap().pop().unwrap().1, moving);
     let handle = client.begin(&job).await.unwrap();
     let ended = handle.ended(10.seconds()).await.unwrap();
     assert_eq!((ended.status.as_str(), ended.done, ended.failed), ("done", 12, 1));
