@@ -7,6 +7,7 @@ import { MisuseError } from "./errors.js";
 import type { CancelTrigger, FunctionDefinition, FunctionOptions, Handler, Trigger, TriggeredBy } from "./function.js";
 import { consoleLogger, type Logger } from "./log.js";
 import { checkedKey, type ObjectDefinition, type ObjectHandler } from "./object.js";
+import { jsonSchemaOf } from "./schema.js";
 import { retryParams } from "./steps.js";
 import type { Json, Jsonify } from "./types.js";
 import type { ManifestFunction, ManifestObject, ManifestTrigger } from "./wire/manifest.js";
@@ -162,6 +163,7 @@ export function appOf(fn: object): Backstitch {
 /** A function as the manifest has it. Throws `MisuseError` for what the server would refuse. */
 export function describeFunction(options: FunctionOptions, what = `the function \`${options.id}\``): ManifestFunction {
   const { start, run, invocation } = options.timeouts ?? {};
+  const input = jsonSchemaOf(options.input);
   for (const [key, value] of Object.entries({ start, run, invocation })) if (value !== undefined) checkedDuration(value, `\`timeouts.${key}\` of ${what}`);
   return {
     id: options.id,
@@ -170,6 +172,7 @@ export function describeFunction(options: FunctionOptions, what = `the function 
     ...(options.retry === undefined ? {} : { retry: retryParams(options.retry, `\`retry\` of ${what}`) as object }),
     ...(options.timeouts === undefined ? {} : { timeouts: options.timeouts }),
     ...(options.cancelOn === undefined ? {} : { cancelOn: options.cancelOn.map((trigger) => describeCancel(trigger, what)) }),
+    ...(input === undefined ? {} : { input }),
   };
 }
 

@@ -324,6 +324,15 @@ inEachWay("an end waits for the children that it is to wait for, and only for th
   assert.equal(run.entry("free").status, "open");
 });
 
+test("what an input looks like is in the manifest, if the schema's library can say it", () => {
+  const schema = (input: () => Record<string, unknown>): StandardSchema<{ n: number }> => ({ "~standard": { version: 1, vendor: "test", validate: (value) => ({ value: value as { n: number } }), jsonSchema: { input } } });
+  const shop = app();
+  shop.function({ id: "says", input: schema(() => ({ type: "object" })) }, () => null);
+  shop.function({ id: "cannot", input: schema(() => { throw new Error("a date"); }) }, () => null);
+  shop.function({ id: "none" }, () => null);
+  assert.deepEqual(shop.describe().functions.map(({ id, input }) => [id, input]), [["says", { type: "object" }], ["cannot", undefined], ["none", undefined]]);
+});
+
 test("the manifest says what a function is cancelled by, who handles its failures, and which objects there are", async () => {
   const shop = app();
   shop.function({ id: "order", timeouts: { run: "1d" }, cancelOn: [{ event: "order/cancelled", if: "async.data.id == event.data.id" }], onFailure: ({ input }) => input.error.name }, () => 1);

@@ -20,6 +20,15 @@ export function parseWith<Out>(schema: StandardSchema<unknown, Out> | undefined,
   return result instanceof Promise ? result.then((r) => unwrap(what, r)) : unwrap(what, result);
 }
 
+/** What a schema takes, as JSON Schema, if its library can say it: for people and tools. */
+export function jsonSchemaOf(schema: StandardSchema<any, any> | undefined): Record<string, unknown> | undefined {
+  try {
+    return schema?.["~standard"].jsonSchema?.input({ target: "draft-2020-12" });
+  } catch {
+    return undefined; // What cannot be written as JSON Schema, such as a date.
+  }
+}
+
 /** Checks a value that is about to be sent; a schema that needs to wait is left to the receiver. Throws `SchemaError`. */
 export function checkWith(schema: StandardSchema | undefined, what: string, value: unknown): void {
   const result = schema?.["~standard"].validate(value);

@@ -62,6 +62,8 @@ export interface StandardSchema<In = unknown, Out = In> {
     readonly vendor: string;
     readonly validate: (value: unknown) => SchemaResult<Out> | Promise<SchemaResult<Out>>;
     readonly types?: { readonly input: In; readonly output: Out } | undefined;
+    /** Of libraries that can say it: what the schema takes, as JSON Schema. Shown to people and tools. */
+    readonly jsonSchema?: { input(options: { target: "draft-2020-12" }): Record<string, unknown> } | undefined;
   };
 }
 

@@ -31,6 +31,7 @@ mod reference;
 mod resume;
 mod run;
 mod runs;
+mod sample;
 mod screen;
 mod send;
 mod serve;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::apps::shown;
+use super::sample;
 use super::screen::{self, plain};
 use super::style::{BAD, BOLD, DIM, GOOD, MOVING, styled};
 use crate::catalog::Catalog;
@@ -107,12 +108,16 @@ fn changed(old: &[FunctionConfig], new: &[FunctionConfig]) -> String {
     if parts.is_empty() { String::new() } else { format!(" {}", parts.concat()) }
 }
 
-/// What to type next: something that starts the first function there is. What it takes is not known here, and an empty object
-/// would be accepted and fail in the handler.
+/// What to type next: something that starts the first function there is. Where what it takes is not known, an empty object would be
+/// accepted and fail in the handler, so nothing is suggested for it.
 fn next_command(now: &Registry) -> Option<String> {
     let (id, function) = now.functions().next()?;
     Some(match function.triggers.first() {
         Some(trigger) => format!("backstitch send {} '<data as JSON>'", plain(&trigger.event, 60)),
-        None => format!("backstitch call {} '<input as JSON>'", plain(&id.to_string(), 120)),
+        None => {
+            let input = function.input.as_ref().and_then(sample::argument);
+            let input = input.unwrap_or_else(|| "<input as JSON>".to_owned());
+            format!("backstitch call {} '{input}'", plain(&id.to_string(), 120))
+        }
     })
 }

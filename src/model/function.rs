@@ -153,6 +153,9 @@ pub struct FunctionConfig {
     /// The function of the same app whose failed runs it is started for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_of: Option<Text>,
+    /// JSON Schema of its input, for people and tools.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<serde_json::Value>,
 }
 
 /// An event that cancels runs.

@@ -19,6 +19,7 @@ export interface ManifestFunction {
   retry?: object;
   timeouts?: object;
   cancelOn?: object[];
+  input?: object;
 }
 
 /** An object in the manifest. Its handlers' ids are their own, without the object's. */

@@ -42,6 +42,9 @@ pub struct FunctionJson {
     /// The function whose failed runs it is started for.
     #[schema(value_type = Option<String>)]
     pub failure_of: Option<Text>,
+    /// JSON Schema of its input, if its app says one. The server does not check inputs.
+    #[schema(value_type = Option<Object>)]
+    pub input: Option<serde_json::Value>,
 }
 
 impl FunctionJson {
@@ -58,6 +61,7 @@ impl FunctionJson {
             run_timeout: config.run_timeout,
             cancel_on: config.cancel_on.clone(),
             failure_of: config.failure_of.clone(),
+            input: config.input.clone(),
         }
     }
 }

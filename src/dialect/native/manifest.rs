@@ -11,7 +11,8 @@ use super::op::policy_problem;
 use super::problem::DeploymentHeader;
 use super::reader::{read, shown, source_problem, text_problem};
 use crate::limits::{
-    FILTER_BYTES_MAX, FUNCTIONS_MAX, MANIFEST_PROBLEMS_MAX, NAME_BYTES_MAX, REQUEST_BYTES_DEFAULT, TRIGGERS_MAX,
+    FILTER_BYTES_MAX, FUNCTIONS_MAX, INPUT_SCHEMA_BYTES_MAX, MANIFEST_PROBLEMS_MAX, NAME_BYTES_MAX,
+    REQUEST_BYTES_DEFAULT, TRIGGERS_MAX,
 };
 use crate::model::{CancelOn, DeploymentLimits, FunctionConfig, Manifest, RetryPolicy, Span, Text, Trigger};
 
@@ -201,6 +202,7 @@ impl Reader<'_> {
         let (start_timeout, run_timeout, invocation_timeout) = self.timeouts(function, at);
         let cancel_on = self.cancel_on(function, at);
         let failure_of = self.failure_of(function, at);
+        let input = self.input_schema(function, at);
         for policy in
             ["concurrency", "throttle", "rateLimit", "debounce", "batch", "priority", "singleton", "idempotency"]
         {
@@ -219,7 +221,25 @@ impl Reader<'_> {
             run_timeout,
             cancel_on,
             failure_of,
+            input,
         })
+    }
+
+    /// The JSON Schema of the input. It is shown and not applied, so what it says is not checked.
+    fn input_schema(&mut self, function: &Fields, at: &str) -> Option<Value> {
+        let schema = function.get("input").filter(|schema| !schema.is_null())?;
+        if !schema.is_object() && !schema.is_boolean() {
+            self.error(format!("{at}/input"), "must be a JSON Schema, which is an object");
+            return None;
+        }
+        let bytes = schema.to_string().len();
+        if bytes > INPUT_SCHEMA_BYTES_MAX {
+            let warning =
+                format!("{at}/input is not shown: it has {bytes} bytes, at most {INPUT_SCHEMA_BYTES_MAX} are kept");
+            self.warnings.push(warning);
+            return None;
+        }
+        Some(schema.clone())
     }
 
     fn triggers(&mut self, function: &Fields, at: &str) -> Vec<Trigger> {

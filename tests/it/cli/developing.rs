@@ -15,14 +15,16 @@ fn is_alive(pid: &str) -> bool {
 #[tokio::test]
 async fn named_apps_are_registered_and_their_changes_told() {
     let dir = tempfile::tempdir().unwrap();
-    let functions = std::sync::Arc::new(std::sync::Mutex::new(manifest()));
+    let mut first = manifest();
+    first["functions"][0]["input"] = serde_json::json!({"type": "object", "properties": {"n": {"type": "integer"}}});
+    let functions = std::sync::Arc::new(std::sync::Mutex::new(first));
     let shared = functions.clone();
     let app = Peer::start(move |_| response(200, &SDK, &shared.lock().unwrap().to_string())).await;
     let mut server = Server::start(dir.path(), &["dev", "--no-discovery", "--app", &app.url()], &[]).await;
     server.says("backstitch 0.").await;
     server.says(&format!("✓ shop  {}", app.url())).await;
     server.says("shop/order  on order/created").await;
-    server.says("try   backstitch call shop/echo").await;
+    server.says(r#"try   backstitch call shop/echo '{"n":1}'"#).await;
     {
         let mut functions = functions.lock().unwrap();
         functions["functions"] = serde_json::json!([{"id": "echo"}, {"id": "refund"}]);

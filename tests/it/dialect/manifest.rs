@@ -51,7 +51,18 @@ fn a_manifest_is_read() {
     assert_eq!((order.retry.attempts, order.retry.max_interval), (Some(5), Some(Span::minutes(60))));
     assert_eq!(order.invocation_timeout, Some(Span::minutes(15)));
     assert_eq!(order.triggers[0].filter.as_deref(), Some("event.data.total > 0"));
+    assert_eq!(order.input, Some(json!({"type": "object"})));
     assert!(warnings.is_empty(), "{warnings:?}");
+}
+
+#[test]
+fn the_schema_of_an_input_is_shown_and_never_in_the_way() {
+    let error = decode(&with("/functions/0/input", json!("object"))).expect_err("it is no schema");
+    assert!(error.to_string().contains("/functions/0/input"), "{error}");
+    let long = json!({"type": "object", "description": "x".repeat(70_000)});
+    let Reading { manifest, warnings, .. } = decode(&with("/functions/0/input", long)).expect("it is only left out");
+    assert_eq!(manifest.functions[0].input, None);
+    assert!(warnings[0].contains("/functions/0/input is not shown"), "{warnings:?}");
 }
 
 #[test]

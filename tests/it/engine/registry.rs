@@ -112,5 +112,6 @@ fn config(index: u8) -> FunctionConfig {
             .into_iter()
             .collect(),
         failure_of: (index == 3).then(|| "f0".into()),
+        input: None,
     }
 }

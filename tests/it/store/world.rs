@@ -554,6 +554,7 @@ fn manifest(app: &Text, dice: &mut Dice) -> Manifest {
         triggers: Vec::new(),
         retry: RetryPolicy { factor: Some(1.5), ..RetryPolicy::default() },
         invocation_timeout: dice.some(|_| Span::minutes(1)),
+        input: dice.some(|_| serde_json::json!({"type": "object"})),
         ..FunctionConfig::default()
     };
     let (sdk, version, hash) = ("typescript/0.1.0".to_owned(), "v1".to_owned(), "abc".to_owned());
