@@ -19,6 +19,7 @@ use crate::next::ContinueAsNew;
 use crate::raw::Raw;
 use crate::replay::call::{Call, Replay};
 use crate::replay::ids;
+use crate::shield::Shield;
 use crate::step::{Run, Step};
 use crate::update::UpdateWait;
 use crate::wait::{Awakeable, EventWait, Signal, Sleep};
@@ -35,12 +36,11 @@ use crate::wire::{NOTE_BYTES_MAX, OpKind};
 pub struct Ctx {
     replay: Arc<Replay>,
     scope: Arc<str>,
-    shielded: bool,
 }
 
 impl Ctx {
     pub(crate) fn new(replay: Arc<Replay>) -> Ctx {
-        Ctx { replay, scope: Arc::from(""), shielded: false }
+        Ctx { replay, scope: Arc::from("") }
     }
 }
 
@@ -255,25 +255,30 @@ impl Ctx {
             // Its calls will be refused; nothing is counted.
             ids::join(&self.scope, name)
         };
-        Ctx { replay: Arc::clone(&self.replay), scope: Arc::from(scope), shielded: self.shielded }
+        Ctx { replay: Arc::clone(&self.replay), scope: Arc::from(scope) }
     }
 
-    /// A context whose entries a cancellation does not reject: for what must come to its end once it has begun, such as
-    /// cleaning up. The handler hears of the cancellation at its next call outside the shield; the server's grace for a
-    /// cancelled run goes on meanwhile.
+    /// A part of the handler that a cancellation does not tear in the middle: the run is told of it when the part has ended.
+    /// Until then everything goes on, also what runs beside it. It is a scope, too: use the context that it is given. Keep
+    /// it short, since a run that was cancelled has a minute. What is done after a cancellation needs no shield.
     ///
     /// ```
     /// # use backstitch::{Ctx, Error};
-    /// # async fn close(account: &str) -> Result<(), Error> { Ok(()) }
-    /// async fn leave(ctx: Ctx, account: String) -> Result<(), Error> {
-    ///     let shield = ctx.shield();
-    ///     shield.run("close", |_| close(&account)).await?;
-    ///     shield.run("archive", |_| async { backstitch::Ok(()) }).await
+    /// # async fn book(account: &str, cents: i64, key: String) -> Result<(), std::io::Error> { Ok(()) }
+    /// async fn transfer(ctx: Ctx, (from, to, cents): (String, String, i64)) -> Result<(), Error> {
+    ///     ctx.shield("move", |ctx| async move {
+    ///         ctx.run("take", |step| book(&from, -cents, step.idempotency_key())).await?;
+    ///         ctx.run("give", |step| book(&to, cents, step.idempotency_key())).await
+    ///     })
+    ///     .await
     /// }
     /// ```
-    #[must_use]
-    pub fn shield(&self) -> Ctx {
-        Ctx { shielded: true, ..self.clone() }
+    pub fn shield<F, Fut>(&self, name: &str, part: F) -> Shield<Fut>
+    where
+        F: FnOnce(Ctx) -> Fut,
+        Fut: Future,
+    {
+        Shield::new(Arc::clone(&self.replay), part(self.scope(name)))
     }
 
     /// Runs `body` for every item, each in a scope named by its key, and gives the results in the items' order. The
@@ -428,7 +433,7 @@ impl Ctx {
     }
 
     fn entry(&self, kind: OpKind, id: &str) -> Call {
-        Call::new(&self.replay, &self.scope, self.shielded, kind, id)
+        Call::new(&self.replay, &self.scope, kind, id)
     }
 }
 

@@ -43,7 +43,7 @@
 //! ```
 //!
 //! Reading order: `app` and `function` are what is served, `object` are those with a key and state, `context` is
-//! what a handler is given, `step`, `wait`, `update`, `child`, `next` and `fan_out` are the futures it makes, `replay` is the core that they meet in, `wire` and `signature` are the protocol,
+//! what a handler is given, `step`, `wait`, `update`, `child`, `shield`, `next` and `fan_out` are the futures it makes, `replay` is the core that they meet in, `wire` and `signature` are the protocol,
 //! `port` is the way back to the server, `endpoint` puts all of it behind HTTP and `serve` behind a host, `invocations` are
 //! those under way.
 
@@ -74,6 +74,7 @@ mod raw;
 mod replay;
 #[cfg(feature = "axum")]
 mod serve;
+mod shield;
 mod signature;
 mod step;
 pub mod testing;
@@ -102,6 +103,7 @@ pub use child::{Invoke, ParentClose, Sending, Start};
 pub use context::Ctx;
 pub use fan_out::{All, Durable, Map};
 pub use next::ContinueAsNew;
+pub use shield::Shield;
 pub use step::{Body, Run, Step};
 pub use update::{TimedUpdate, Update, UpdateWait};
 pub use wait::{Awakeable, EventWait, Signal, Sleep};

@@ -107,7 +107,6 @@ pub(crate) struct Call {
     pub(crate) id: String,
     pub(crate) name: String,
     kind: OpKind,
-    shielded: bool,
     holds_end: bool,
     /// The misuse that the first poll answers with.
     refused: Option<Error>,
@@ -118,14 +117,14 @@ pub(crate) struct Call {
 
 impl Call {
     /// Numbers the call.
-    pub(crate) fn new(replay: &Arc<Replay>, scope: &str, shielded: bool, kind: OpKind, name: &str) -> Call {
+    pub(crate) fn new(replay: &Arc<Replay>, scope: &str, kind: OpKind, name: &str) -> Call {
         let numbered = replay.check_place(name).and_then(|()| replay.numbers().entry(scope, name));
         let (id, refused) = match numbered {
             Ok(id) => (id, None),
             Err(error) => (String::new(), Some(error)),
         };
         let mut call = Call::known(replay, kind, id, name.to_owned());
-        (call.shielded, call.refused) = (shielded, refused);
+        call.refused = refused;
         call
     }
 
@@ -136,7 +135,6 @@ impl Call {
             id,
             name,
             kind,
-            shielded: false,
             holds_end: false,
             refused: None,
             params: None,
@@ -157,7 +155,7 @@ impl Call {
 
     /// Makes a call of the same name, under the next repeat of its id.
     pub(crate) fn again(&self, scope: &str) -> Call {
-        Call::new(&self.replay, scope, self.shielded, self.kind, &self.name)
+        Call::new(&self.replay, scope, self.kind, &self.name)
     }
 
     /// Registers the entry, once. The parameters are asked for at that moment and stand from then on.
@@ -181,7 +179,6 @@ impl Call {
             id: &self.id,
             name: &self.name,
             params: &params,
-            shielded: self.shielded,
             holds_end: self.holds_end,
         };
         let slot = self.replay.core().register(registration);

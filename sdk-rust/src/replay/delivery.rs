@@ -38,10 +38,9 @@ impl Core {
 
     /// Delivers the outcome with the lowest `seq` of those that are created.
     pub(crate) fn deliver_next(&mut self) -> Next {
-        let rejectable = self.open().any(|slot| slot.is_rejectable());
-        let awaited = rejectable || self.open().any(|slot| slot.is_awaited());
+        let awaited = self.open().any(|slot| slot.is_awaited());
         let due = |delivery: &Delivery| match delivery.what {
-            Delivered::Cancel => rejectable,
+            Delivered::Cancel => awaited && self.shields == 0,
             Delivered::Failure => awaited,
             Delivered::Outcome(..) => true,
         };
@@ -56,7 +55,10 @@ impl Core {
             Delivered::Cancel | Delivered::Outcome(..) => {}
         }
         let Some(delivery) = self.deliverable.remove(&seq) else { return Next::Nothing };
-        self.now = delivery.at;
+        // A shield that the cancellation waited for may have come further: time does not run backwards.
+        if seq > self.delivered || matches!(delivery.what, Delivered::Outcome(..)) {
+            self.now = delivery.at;
+        }
         self.delivered = self.delivered.max(seq);
         Next::Wake(match delivery.what {
             Delivered::Cancel | Delivered::Failure => self.cancel(),
@@ -82,16 +84,16 @@ impl Core {
         slot.waker.take().into_iter().collect()
     }
 
-    /// Everything created and undelivered at this moment ends, unless it is shielded; bodies that run are interrupted. What
-    /// has not begun never comes into being: bodies are not released before the cancellation's turn, and the ops are taken
-    /// back. Only what a body has come to already is still reported.
+    /// Everything created and undelivered at this moment ends; bodies that run are interrupted. What has not begun never
+    /// comes into being: bodies are not released before the cancellation's turn, and the ops are taken back. Only what a body
+    /// has come to already is still reported.
     fn cancel(&mut self) -> Vec<Waker> {
         self.was_cancelled = true;
-        self.take_back(true);
+        self.take_back();
         let mut wakers = Vec::new();
         for place in std::mem::take(&mut self.open) {
             let slot = &mut self.slots[place];
-            if !slot.is_rejectable() {
+            if !slot.is_awaited() {
                 self.open.insert(place);
                 continue;
             }
@@ -105,18 +107,25 @@ impl Core {
     }
 
     /// Takes back the ops of what has not begun. What a body has come to is told, and so is what nobody waits for.
-    fn take_back(&mut self, but_shielded: bool) {
-        let (slots, entries, holding) = (&self.slots, &self.entries, &mut self.holding);
+    fn take_back(&mut self) {
+        let (entries, holding) = (&self.entries, &mut self.holding);
         self.ops.retain(|op| {
             let Some(entry) = op.entry().filter(|entry| entry.report.is_none() && !op.is_silent()) else { return true };
             let place = entries.get(&entry.id).and_then(|known| known.slot);
-            let stays = but_shielded && place.is_some_and(|place| slots[place].shielded);
-            if !stays {
-                // A child that was never begun holds back nothing.
-                holding.retain(|held| Some(*held) != place);
-            }
-            stays
+            // A child that was never begun holds back nothing.
+            holding.retain(|held| Some(*held) != place);
+            false
         });
+    }
+
+    /// A part of the handler begins during which a cancellation has no turn.
+    pub(crate) fn open_shield(&mut self) {
+        self.shields += 1;
+    }
+
+    /// Such a part has ended.
+    pub(crate) fn close_shield(&mut self) {
+        self.shields = self.shields.saturating_sub(1);
     }
 
     /// The failure's turn: the handler is to be dropped, and ends so.
@@ -166,7 +175,7 @@ impl Core {
             (None, _) => return None,
         };
         if self.has_failed() {
-            self.take_back(false);
+            self.take_back();
         }
         self.holding.clear();
         Some(error)

@@ -238,14 +238,7 @@ mod tests {
 
     fn step(core: &mut Core, id: &str) -> SlotKey {
         let params = Raw::empty_object();
-        let slot = core.register(Registration {
-            kind: OpKind::Step,
-            id,
-            name: id,
-            params: &params,
-            shielded: false,
-            holds_end: false,
-        });
+        let slot = core.register(Registration { kind: OpKind::Step, id, name: id, params: &params, holds_end: false });
         begin(core, slot);
         slot
     }
@@ -314,14 +307,7 @@ mod tests {
         let report = Report { outcome: Ok(Raw::null()), attempt: 1, started_at: at, ended_at: at };
         core.report(done, "done", &Raw::empty_object(), report);
         let params = Raw::empty_object();
-        core.register(Registration {
-            kind: OpKind::WaitSignal,
-            id: "s",
-            name: "s",
-            params: &params,
-            shielded: false,
-            holds_end: false,
-        });
+        core.register(Registration { kind: OpKind::WaitSignal, id: "s", name: "s", params: &params, holds_end: false });
         let cancel =
             r#"{"settled": [{"id": "$cancel", "op": "cancel", "seq": 1, "at": "2026-03-01T12:00:01Z", "ok": null}]}"#;
         merge(&mut core, cancel, &[]).unwrap();

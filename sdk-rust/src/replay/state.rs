@@ -40,6 +40,8 @@ pub(crate) struct Core {
     pub(super) cancelled: Option<(u64, SystemTime)>,
     /// The cancellation has had its turn.
     pub(super) was_cancelled: bool,
+    /// How many parts of the handler are open that a cancellation must not tear.
+    pub(super) shields: usize,
     /// The run has failed for good, with this.
     pub(super) failure: Option<(u64, SystemTime, Failure)>,
     /// The handler is over: neither cancellation nor failure has a turn any more.
@@ -89,7 +91,6 @@ pub(crate) struct SlotKey(pub(super) usize);
 pub(super) struct Slot {
     pub(super) id: String,
     pub(super) kind: OpKind,
-    pub(super) shielded: bool,
     pub(super) progress: Progress,
     pub(super) waker: Option<Waker>,
     /// The body has begun: it is used up.
@@ -163,7 +164,6 @@ pub(crate) struct Registration<'a> {
     pub(crate) id: &'a str,
     pub(crate) name: &'a str,
     pub(crate) params: &'a Raw,
-    pub(crate) shielded: bool,
     /// A child that must have settled before the run ends.
     pub(crate) holds_end: bool,
 }
@@ -204,6 +204,7 @@ impl Core {
             retries: BTreeMap::new(),
             cancelled: None,
             was_cancelled: false,
+            shields: 0,
             failure: None,
             sealed: false,
             holding: Vec::new(),
@@ -239,7 +240,6 @@ impl Core {
         self.slots.push(Slot {
             id: registration.id.to_owned(),
             kind: registration.kind,
-            shielded: registration.shielded,
             progress,
             waker: None,
             spent: false,
@@ -509,11 +509,6 @@ impl Slot {
     /// Whether an outcome would still be taken.
     pub(super) fn is_awaited(&self) -> bool {
         matches!(self.progress, Progress::Waiting | Progress::Startable(_) | Progress::Running)
-    }
-
-    /// Whether a cancellation ends it.
-    pub(super) fn is_rejectable(&self) -> bool {
-        !self.shielded && self.is_awaited()
     }
 }
 

@@ -154,17 +154,24 @@ async fn a_dropped_body_goes_unreported() {
     assert_eq!(kinds(&ops(app, "main", json!([])).await), [("step".to_owned(), "next".to_owned())]);
 }
 
+/// A shield waits for what is outside of it, which the cancellation leaves alone so long; one that is dropped is closed.
 #[tokio::test]
-async fn a_shield_keeps_its_entries_from_the_cancellation() {
+async fn a_shield_holds_the_cancellation_back() {
     let app = open_app().function_fn("main", |ctx: Ctx, (): ()| async move {
-        let shielded = ctx.shield();
-        let (kept, lost) = join!(shielded.signal::<u32>("kept"), ctx.signal::<u32>("lost"));
-        backstitch::Ok((kept?, lost.err().map(|error| error.is_cancelled())))
+        let outside = ctx.signal::<u32>("outside");
+        let kept = ctx.shield("move", |_| outside).await?;
+        select! {
+            biased;
+            never = ctx.shield("dropped", |_| std::future::pending::<Result<(), Error>>()) => never?,
+            () = tokio::time::sleep(Duration::from_millis(10)) => {}
+        }
+        let lost = ctx.signal::<u32>("lost").await;
+        backstitch::Ok((kept, lost.err().map(|error| error.is_cancelled())))
     });
     let cancel = json!({"id": "$cancel", "op": "cancel", "seq": 1, "at": "2026-03-01T12:00:01.000Z", "ok": null});
     let first = ops(app.clone(), "main", json!([cancel])).await;
-    assert_eq!(kinds(&first), [("waitSignal".to_owned(), "kept".to_owned())]);
-    let journal = json!([cancel, settled("kept", "waitSignal", 2, &json!(7))]);
+    assert_eq!(kinds(&first), [("waitSignal".to_owned(), "outside".to_owned())]);
+    let journal = json!([cancel, settled("outside", "waitSignal", 2, &json!(7))]);
     assert_eq!(ops(app, "main", journal).await[0]["ok"], json!([7, true]));
 }
 

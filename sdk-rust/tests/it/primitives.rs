@@ -485,23 +485,37 @@ async fn an_app_with_a_bad_object_says_so() {
     assert_eq!(manifest(twice).await["code"], "sdk");
 }
 
-/// A shielded step that waits to run again outlives the cancellation, while what stands beside it does not.
+/// A section is done to its end, retries and sleeps and all, before the run hears of its cancellation; so is what is beside.
 #[tokio::test]
-async fn a_shield_lets_clean_up_come_to_its_end() {
+async fn a_shield_is_done_to_its_end() {
     let app = App::new("shop").function_fn("main", |ctx: Ctx, (): ()| async move {
-        let shield = ctx.shield();
-        shield
-            .run("close", |step| async move {
+        let part = ctx.shield("move", |ctx| async move {
+            ctx.run("take", |step| async move {
                 if step.attempt() < 3 { Err(Error::new("Busy", "not yet")) } else { Ok(step.attempt()) }
             })
             .await?;
-        shield.run("archive", |_| async { backstitch::Ok(()) }).await?;
-        ctx.run("next", |_| async { backstitch::Ok(()) }).await
+            ctx.sleep("nap", 1.hours()).await?;
+            ctx.shield("inner", |ctx| async move { ctx.run("give", |_| async { backstitch::Ok(2) }).await }).await
+        });
+        let beside = async {
+            match ctx.signal::<()>("never").await {
+                Err(error) => ctx.run("cleaned", |_| async { backstitch::Ok(error.name().to_owned()) }).await,
+                Ok(()) => Ok(String::new()),
+            }
+        };
+        let (given, beside) = try_join!(part, beside)?;
+        let late = ctx.shield("late", |ctx| async move { ctx.run("x", |_| async { backstitch::Ok(4) }).await }).await?;
+        let took = ctx.now().duration_since(ctx.started_at())?;
+        backstitch::Ok((given, beside, late, took >= 1.hours()))
     });
     for mut run in both(&app, "main") {
         run.until_waiting().await;
         run.cancel();
-        assert_eq!(run.finish().await.err().name(), "CancelledError");
-        assert_eq!((run.executions("close"), run.executions("archive"), run.executions("next")), (3, 1, 0));
+        let end: (u32, String, u32, bool) = run.finish().await.ok();
+        assert_eq!(end, (2, "CancelledError".to_owned(), 4, true));
+        let mut ids = ids(&run);
+        ids.sort();
+        let all = ["$cancel", "cleaned", "late/x", "move/inner/give", "move/nap", "move/take", "never"];
+        assert_eq!(ids, all);
     }
 }

@@ -186,6 +186,9 @@ impl Interpreter {
         } else if let Some(key) = verb("scope") {
             let scope = ctx.scope(text(key));
             self.block(&scope, locals, list(&s["do"])).await.map(|flow| Flow::Went(flow.value()))
+        } else if let Some(key) = verb("shield") {
+            let part = |scope: Ctx| async move { self.block(&scope, locals, list(&s["do"])).await };
+            ctx.shield(text(key), part).await.map(|flow| Flow::Went(flow.value()))
         } else if verb("map").is_some() {
             self.map(ctx, locals, s).await.map(|values| Flow::Went(Value::Array(values)))
         } else if let Some(times) = verb("repeat") {
