@@ -1,6 +1,6 @@
 //! What a function is started with whose business is the failures of another.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Failure};
 
@@ -18,7 +18,7 @@ pub struct Failed<I = serde_json::Value> {
 }
 
 /// Which run has failed.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedRun {
     /// Its id, `run_…`.
     pub id: String,

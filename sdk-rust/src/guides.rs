@@ -3,6 +3,12 @@
 #[doc = include_str!("../../docs/guides/agent-with-tools.md")]
 struct AgentWithTools;
 
+#[doc = include_str!("../../docs/guides/children.md")]
+struct Children;
+
+#[doc = include_str!("../../docs/guides/failures.md")]
+struct Failures;
+
 #[doc = include_str!("../../docs/guides/human-approval.md")]
 struct HumanApproval;
 
@@ -14,6 +20,12 @@ struct Repairing;
 
 #[doc = include_str!("../../docs/guides/shopping-cart.md")]
 struct ShoppingCart;
+
+#[doc = include_str!("../../docs/guides/stopping.md")]
+struct Stopping;
+
+#[doc = include_str!("../../docs/guides/time-outs.md")]
+struct TimeOuts;
 
 #[doc = include_str!("../../docs/guides/versioning.md")]
 struct Versioning;
