@@ -15,7 +15,7 @@ pub(super) fn hold(
 ) -> Part<()> {
     let since = draft.now();
     let run = draft.run(run)?;
-    run.head.hold = Some(Hold { kind, detail, since, deployment });
+    run.head.hold = Some(Hold { kind, detail, since, deployment, mismatch: None });
     run.head.awaiting = Vec::new();
     run.head.open_token = None;
     run.rest(RunStatus::Paused);

@@ -330,7 +330,11 @@ fn contradiction(draft: &mut Draft<'_>, turn: &Turn, mismatch: &Mismatch) -> Par
         None => "deploy code that follows the journal, then resume the run".to_owned(),
     };
     let detail = format!("{sides}; {remedy}; or cancel the run");
-    hold::hold(draft, turn.token.run, HoldKind::Mismatch, detail, turn.deployment)
+    hold::hold(draft, turn.token.run, HoldKind::Mismatch, detail, turn.deployment)?;
+    if let Some(hold) = &mut draft.run(turn.token.run)?.head.hold {
+        hold.mismatch = Some(mismatch.clone());
+    }
+    Ok(())
 }
 
 /// Quarantine is what remains when deciding about a run fails inside the server.

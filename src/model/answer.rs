@@ -1,5 +1,7 @@
 //! What a handler answered to an invocation, as a dialect read it from the wire: parsed once, bounded, typed.
 
+use serde::{Deserialize, Serialize};
+
 use super::{EntryId, EntryKind, Failure, Outcome, Payload, RetryPolicy, Settle, Span, Text, Timestamp};
 
 /// Groups of entry ids: the handler can go on once all of one group are settled, or any of it by an error. Empty
@@ -237,7 +239,7 @@ pub enum Terminal {
 }
 
 /// Code and journal disagree about an entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mismatch {
     /// The entry's id.
     pub id: EntryId,

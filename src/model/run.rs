@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Awaiting, DeploymentId, EventId, FunctionId, RunId, Text, Timestamp, Token};
+use super::{Awaiting, DeploymentId, EventId, FunctionId, Mismatch, RunId, Text, Timestamp, Token};
 
 /// Where a run stands. While a handler is executing, the run is still `Ready`: nothing about the start of an
 /// invocation is written.
@@ -113,6 +113,9 @@ pub struct Hold {
     pub since: Timestamp,
     /// The deployment that was asked, if one was.
     pub deployment: Option<DeploymentId>,
+    /// Both sides of a contradiction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mismatch: Option<Mismatch>,
 }
 
 /// The parent's entry that a child's outcome settles.

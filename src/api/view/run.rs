@@ -5,8 +5,8 @@ use utoipa::ToSchema;
 
 use super::there;
 use crate::model::{
-    DeploymentId, EventId, Hold, HoldKind, Origin, Outcome, Payload, Previous, RunHead, RunId, RunStatus, Text,
-    Timestamp, TriggerKind,
+    DeploymentId, EventId, Hold, HoldKind, Mismatch, Origin, Outcome, Payload, Previous, RunHead, RunId, RunStatus,
+    Text, Timestamp, TriggerKind,
 };
 use crate::store::RunView;
 
@@ -149,11 +149,22 @@ pub struct HoldJson {
     /// The deployment that was asked.
     #[schema(value_type = Option<String>)]
     pub deployment: Option<DeploymentId>,
+    /// Of a `mismatch`: both sides, as `{"id", "journal", "code"}`: the entry, what the journal has there, and what the code asks
+    /// for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub mismatch: Option<Mismatch>,
 }
 
 impl From<&Hold> for HoldJson {
     fn from(hold: &Hold) -> HoldJson {
-        HoldJson { kind: hold.kind, detail: hold.detail.clone(), since: hold.since, deployment: hold.deployment }
+        HoldJson {
+            kind: hold.kind,
+            detail: hold.detail.clone(),
+            since: hold.since,
+            deployment: hold.deployment,
+            mismatch: hold.mismatch.clone(),
+        }
     }
 }
 

@@ -196,6 +196,8 @@ async fn a_contradiction_shows_both_sides_and_heals_on_another_deployment() {
         let why = world.get(&format!("/v1/runs/{run}/explain")).await.json();
         assert_eq!((&why["reason"], &why["hold"]["kind"]), (&json!("held"), &json!("mismatch")), "{why}");
         assert_eq!(why["hold"]["deployment"], json!(bad));
+        let sides = json!({"id": "approval", "journal": "waitSignal", "code": "sleep"});
+        assert_eq!(why["hold"]["mismatch"], sides);
         let shown = world.get(&format!("/v1/runs/{run}")).await.json();
         for text in [why["sentence"].as_str().unwrap(), shown["hold"]["detail"].as_str().unwrap()] {
             for part in ["`approval`", "the journal has waitSignal", "the code asks for sleep"] {

@@ -23,7 +23,8 @@ async fn contradicted(server: &Server, run: &str) -> Value {
     let (status, body) = server.post(&format!("/v1/runs/{run}/signals/approve"), json!({"data": true})).await;
     assert!(status < 300, "{body}");
     let why = server.until(&format!("/v1/runs/{run}/explain"), |why| why["reason"] == "held").await;
-    assert_eq!(why["hold"]["kind"], "mismatch", "{why}");
+    let sides = json!({"id": "reserve", "journal": "step", "code": "sleep"});
+    assert_eq!((&why["hold"]["kind"], &why["hold"]["mismatch"]), (&json!("mismatch"), &sides), "{why}");
     for part in ["`reserve`", "the journal has step", "the code asks for sleep"] {
         assert!(why["sentence"].as_str().is_some_and(|text| text.contains(part)), "`{part}` is missing: {why}");
     }

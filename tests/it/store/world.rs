@@ -5,9 +5,9 @@ use backstitch_server::limits::PAYLOAD_INLINE_BYTES_MAX;
 use backstitch_server::model::{
     App, Attempt, Change, Deployment, DeploymentId, DeploymentLimits, DeploymentState, Entry, EntryKind, EntryStatus,
     Event, EventId, FunctionConfig, FunctionId, Hold, HoldKind, Job, JobAction, JobFilter, JobId, JobOptions,
-    JobStatus, Key, Manifest, MarkKey, MarkScope, MoveTo, Origin, Outcome, ParentLink, Payload, Previous, QueuePlace,
-    RetryPolicy, RunHead, RunId, RunStatus, Signal, Span, StateKey, StateRow, Text, Timestamp, Token, TriggerKind,
-    Verdict, Wait, WaitIndex,
+    JobStatus, Key, Manifest, MarkKey, MarkScope, Mismatch, MoveTo, Origin, Outcome, ParentLink, Payload, Previous,
+    QueuePlace, RetryPolicy, RunHead, RunId, RunStatus, Signal, Span, StateKey, StateRow, Text, Timestamp, Token,
+    TriggerKind, Verdict, Wait, WaitIndex,
 };
 use backstitch_server::store::{EventFilter, RunFilter, Timer, TimerKey};
 
@@ -228,6 +228,7 @@ impl World {
                 detail: "held\0 by hand".to_owned(),
                 since: now,
                 deployment: dice.some(World::deployment),
+                mismatch: dice.some(|_| Mismatch { id: "a".into(), journal: "step".into(), code: "sleep".into() }),
             }),
             cancel_by: dice.some(|_| now),
             mismatch_since: dice.some(|_| now),
