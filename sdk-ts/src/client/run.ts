@@ -228,9 +228,11 @@ export class RunHandle<Out = Json> {
     return this.#again("retry", {}, options.dryRun === true);
   }
 
-  /** What the server says about the run, with what the run shows of itself. */
+  /** What the server says about the run, with what the run shows of itself. Of a run that went on in new ones it is the newest's. */
   async status(): Promise<RunStatus> {
-    return (await this.#http.send({ method: "GET", path: `/v1/runs/${this.id}` })).body as RunStatus;
+    const read = async (path: string): Promise<RunStatus> => (await this.#http.send({ method: "GET", path: `/v1/runs/${path}` })).body as RunStatus;
+    const own = await read(this.id);
+    return own.status === "continued" ? read((await read(`${this.id}/status`)).id) : own;
   }
 
   async #act(act: string): Promise<void> {

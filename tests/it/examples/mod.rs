@@ -5,4 +5,5 @@ mod approval_link;
 mod demo;
 mod order_saga;
 mod research_agent;
+mod subscription;
 mod world;

@@ -134,9 +134,14 @@ impl World {
     }
 }
 
-fn environment(url: &str, folder: &TempDir) -> [(&'static str, String); 3] {
+fn environment(url: &str, folder: &TempDir) -> [(&'static str, String); 4] {
     let ledger = folder.path().join("ledger.jsonl").to_string_lossy().into_owned();
-    [("BACKSTITCH_URL", url.to_owned()), ("BACKSTITCH_DEV", "1".to_owned()), ("LEDGER", ledger)]
+    [
+        ("BACKSTITCH_URL", url.to_owned()),
+        ("BACKSTITCH_DEV", "1".to_owned()),
+        ("LEDGER", ledger),
+        ("PERIOD_MS", "1500".to_owned()),
+    ]
 }
 
 /// The command that runs a script of an example, whose `serve` is the app itself.
