@@ -70,6 +70,8 @@ export class Entry {
   group: Group | undefined;
   /** The step's body, while it runs. */
   body: RunningBody | undefined;
+  /** Not begun, since a cancellation is on its way. */
+  withheld = false;
   /** The attempt that has begun last in this invocation, or 0. */
   attempt = 0;
   /** When the code created it, in milliseconds since 1970: what is not in the journal yet counts from here. */

@@ -65,9 +65,9 @@ export class Ledger {
     return [...this.#journal.values()].some(({ id, op, seq }) => op === "step" && (seq ?? NEVER) < until && !id.startsWith(UNDO) && !this.#created.has(id));
   }
 
-  /** Children that must have ended before the run does. */
+  /** Children that must have ended before the run does; one that a cancellation rejected before it began is not there. */
   get holdingEnd(): Entry[] {
-    return [...this.#created.values()].filter((entry) => entry.call.holdsEnd === true && entry.seq === NEVER);
+    return [...this.#created.values()].filter((entry) => entry.call.holdsEnd === true && entry.seq === NEVER && !entry.withheld);
   }
 
   /** Steps that can be undone, and that succeeded as far as is known: the last one that did comes first. */

@@ -420,7 +420,8 @@ export class Replay {
 
   /** Starts a body, or puts the op into the answer. Nothing begins while a cancellation is on its way: it will be rejected. */
   #begin(entry: Entry, attempt: number, details?: Json): void {
-    if (this.#ledger.cancelling) return void this.#withheld.push(() => this.#begin(entry, attempt, details));
+    entry.withheld = this.#ledger.cancelling;
+    if (entry.withheld) return void this.#withheld.push(() => this.#begin(entry, attempt, details));
     const { op, id, name, params, body, timeoutMs, heartbeatMs } = entry.call;
     if (body === undefined) return this.#reports.add({ op, id, name, params });
     entry.attempt = attempt;
