@@ -49,6 +49,30 @@ pub const EVENTS_PER_SEND_MAX: usize = 1_000;
 /// Functions that one app may declare.
 pub const FUNCTIONS_MAX: usize = 1_000;
 
+/// The key of an object, in bytes.
+pub const OBJECT_KEY_BYTES_MAX: usize = 256;
+
+/// One value of an object's state, in bytes of JSON.
+pub const STATE_VALUE_BYTES_MAX: usize = 256 << 10;
+
+/// All values under one key of an object, with their names, in bytes: it is sent with every invocation.
+pub const STATE_BYTES_MAX: usize = 1 << 20;
+
+/// Values under one key of an object.
+pub const STATE_NAMES_MAX: usize = 1_000;
+
+/// Runs that are read at once of those that wait for one key of an object.
+pub const LINE_PAGE: usize = 64;
+
+/// Keys that the callers of one run hold while they wait for it.
+pub const HELD_KEYS_MAX: usize = 50;
+
+/// Keys of objects, and states of them, that are kept in memory while nothing happens to them.
+pub const RESIDENT_OBJECTS_MAX: usize = 4_096;
+
+/// Bytes of state that are kept in memory while nothing happens to it.
+pub const RESIDENT_STATE_BYTES_MAX: usize = 32 << 20;
+
 /// Triggers that one function may declare.
 pub const TRIGGERS_MAX: usize = 10;
 

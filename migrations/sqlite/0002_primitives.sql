@@ -54,6 +54,22 @@ alter table signals add column reply_result text;
 alter table signals add column reply blob;
 alter table signals add column reply_no integer;
 
+-- The state of objects: values under the key of an object, by name.
+create table object_state (
+    value_no integer primary key,
+    app text not null,
+    object text not null,
+    key text not null,
+    name text not null,
+    -- Nothing when the run that holds the key took it away.
+    value blob,
+    -- Whether the run that holds the key has written here, and what it found: its invocations are shown that again.
+    changed integer not null,
+    before blob
+) strict;
+
+create unique index object_state_name on object_state (app, object, key, name);
+
 -- One action on every run that a filter matches, and how far it has come: runs below `position` are still to come.
 create table jobs (
     id text primary key,

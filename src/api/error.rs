@@ -42,6 +42,8 @@ pub enum Code {
     UnknownRoute,
     /// 404: no registered app has the function.
     UnknownFunction,
+    /// 404: the app has no such object.
+    UnknownObject,
     /// 404: there is no such run.
     UnknownRun,
     /// 404: the run never got such an update.
@@ -117,6 +119,7 @@ impl Code {
             Code::CrossOrigin | Code::ForgedToken => StatusCode::FORBIDDEN,
             Code::UnknownRoute
             | Code::UnknownFunction
+            | Code::UnknownObject
             | Code::UnknownRun
             | Code::UnknownUpdate
             | Code::UnknownEntry
@@ -281,6 +284,7 @@ impl From<Refusal> for Problem {
         let detail = refusal.to_string();
         match refusal {
             Refusal::UnknownFunction(_) => Problem::new(Code::UnknownFunction, detail),
+            Refusal::Key(..) => Problem { detail: detail.clone(), ..Problem::field(FieldError::of("key", detail)) },
             Refusal::UnknownRun(_) => Problem::new(Code::UnknownRun, detail),
             Refusal::UnknownEntry { .. } => Problem::new(Code::UnknownEntry, detail),
             Refusal::Edit { entry, .. } => {

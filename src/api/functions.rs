@@ -18,7 +18,7 @@ use super::runs::{self, ResultJson, WaitQuery, finished, wait_for_end};
 use super::view::{FunctionJson, PageJson, RunJson};
 use crate::engine::{Command, Reply, Start};
 use crate::limits::{CALL_WAIT_MS, OUTCOME_BYTES_MAX, START_BODY_BYTES_MAX};
-use crate::model::{FunctionId, Payload, RunId, Span};
+use crate::model::{FunctionId, Payload, RunId, Span, Text};
 
 /// The addresses of functions.
 pub(super) fn routes() -> OpenApiRouter<Doors> {
@@ -47,12 +47,12 @@ async fn list(State(doors): State<Doors>) -> Json<PageJson<FunctionJson>> {
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = NewRun)]
-struct NewRun<'a> {
+pub(super) struct NewRun<'a> {
     /// The input: any JSON, `null` if left out.
     #[serde(borrow, default)]
     #[schema(value_type = Value)]
     input: Option<&'a RawValue>,
-    /// A name for the run, unique for the function. A second start with it finds the first run.
+    /// A name for the run, unique for the function, or for the handler of an object whatever the key. A second start with it finds the first run.
     #[serde(default)]
     run_id: Option<String>,
     /// Not to begin before this is over, such as `1h30m`.
@@ -75,9 +75,11 @@ pub struct RunRefJson {
     pub created: bool,
 }
 
-async fn submit(
+/// Starts a run, or finds it.
+pub(super) async fn submit(
     doors: &Doors,
     function: FunctionId,
+    key: Option<Text>,
     headers: &HeaderMap,
     body: axum::body::Body,
 ) -> Result<RunRefJson, Problem> {
@@ -100,7 +102,7 @@ async fn submit(
     };
     let idempotency_key = in_body.or(in_header);
     let home = doors.cluster.home_of_start(&function, name.as_ref().or(idempotency_key.as_ref()));
-    let start = Start { function, input, name, idempotency_key, delay: asked.delay };
+    let start = Start { function, input, name, idempotency_key, delay: asked.delay, key };
     match home.submit(Command::Start(start)).await? {
         Reply::Run { id, created } => Ok(RunRefJson { id, created }),
         reply => Err(unexpected(&reply)),
@@ -124,13 +126,17 @@ async fn start(
     headers: HeaderMap,
     body: axum::body::Body,
 ) -> Result<Response, Problem> {
-    let run = submit(&doors, FunctionId::new(app, function), &headers, body).await?;
+    Ok(started(submit(&doors, FunctionId::new(app, function), None, &headers, body).await?))
+}
+
+/// A run that is durable.
+pub(super) fn started(run: RunRefJson) -> Response {
     let location = HeaderValue::from_str(&format!("/v1/runs/{}", run.id));
     let mut response = (StatusCode::ACCEPTED, Json(run)).into_response();
     if let Ok(location) = location {
         response.headers_mut().insert(header::LOCATION, location);
     }
-    Ok(response)
+    response
 }
 
 /// Start a run and wait for its result. When that takes longer, the answer says where to ask for it.
@@ -156,7 +162,7 @@ async fn call(
     body: axum::body::Body,
 ) -> Result<Response, Problem> {
     let wait = body::query::<WaitQuery>(query.as_deref())?.span(Span(CALL_WAIT_MS))?;
-    let run = submit(&doors, FunctionId::new(app, function), &headers, body).await?;
+    let run = submit(&doors, FunctionId::new(app, function), None, &headers, body).await?;
     Ok(finished(&wait_for_end(&doors, run.id, wait).await?))
 }
 

@@ -20,6 +20,7 @@ mod guard;
 mod health;
 mod invocations;
 mod jobs;
+mod objects;
 mod openapi;
 mod request;
 mod runs;
@@ -44,6 +45,7 @@ pub use functions::{PausedJson, RunRefJson};
 pub use guard::Guard;
 pub use health::HealthJson;
 pub use jobs::JobCountJson;
+pub use objects::{ObjectKeyJson, ObjectStateJson};
 pub use runs::{ExplanationJson, ForkPlanJson, ForkedJson, ResultJson, ShownJson, StatusJson};
 pub use server::serve;
 pub use signals::SignalledJson;
@@ -81,6 +83,7 @@ fn described() -> OpenApiRouter<Doors> {
     OpenApiRouter::with_openapi(openapi::Description::openapi())
         .merge(events::routes())
         .merge(functions::routes())
+        .merge(objects::routes())
         .merge(runs::routes())
         .merge(signals::routes())
         .merge(updates::routes())

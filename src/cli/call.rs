@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::client::Client;
+use super::exit::usage;
 use super::run::result;
 use super::style::{DIM, styled};
 use super::{Exit, input, screen, target};
@@ -19,11 +20,14 @@ use crate::model::Span;
 #[derive(Debug, Args)]
 #[command(after_help = "Example: backstitch call shop/order '{\"id\": 42}' --run-id order-42")]
 pub(super) struct Call {
-    /// The function, as app/function; the function alone where only one app has it.
+    /// The function, as app/function; the function alone where only one app has it. For a handler of an object app/object/handler.
     function: String,
     /// Its input.
     #[arg(value_name = "INPUT", help = format!("Its input: {}", input::HELP))]
     input: Option<String>,
+    /// The key, for a handler of an object.
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
     /// Only start it and print the run's id.
     #[arg(long)]
     no_wait: bool,
@@ -68,9 +72,19 @@ impl Call {
         };
         let client = Client::new(self.flags)?;
         let function = target::function(&client, &self.function).await?;
-        let path = ["v1", "functions", &*function.app, &*function.function, "runs"];
+        let of_function = ["v1", "functions", &*function.app, &*function.function, "runs"];
+        let of_object = self.key.as_deref().map(|key| match function.function.split_once('/') {
+            Some((object, handler)) => Ok(["v1", "objects", &*function.app, object, key, handler]),
+            None => Err(usage(format!(
+                "`{function}` is no handler of an object: write app/object/handler, or leave --key out"
+            ))),
+        });
+        let (path, query) = match &of_object.transpose()? {
+            Some(path) => (path.to_vec(), vec![("mode", "send".to_owned())]),
+            None => (of_function.to_vec(), Vec::new()),
+        };
         // Started first and awaited after that, so that the run's id is known whatever happens while waiting.
-        let started: RunRefJson = client.write(Method::POST, &path, &[], &body).await?;
+        let started: RunRefJson = client.write(Method::POST, &path, &query, &body).await?;
         if self.no_wait {
             if self.json {
                 screen::json(&started)?;

@@ -26,6 +26,7 @@ mod keys;
 mod kill;
 mod moving;
 mod news;
+mod objects;
 mod pause;
 mod reference;
 mod resume;
@@ -92,6 +93,7 @@ enum Command {
     Jobs(jobs::Jobs),
     Apps(apps::Apps),
     Functions(functions::Functions),
+    Objects(objects::Objects),
     Keys(keys::Keys),
     Doctor(doctor::Doctor),
     Verify(verify::Verify),
@@ -144,6 +146,7 @@ fn execute(command: Command) -> anyhow::Result<Exit> {
             Command::Jobs(command) => command.execute().await,
             Command::Apps(command) => command.execute().await,
             Command::Functions(command) => command.execute().await,
+            Command::Objects(command) => command.execute().await,
             Command::Keys(command) => command.execute(),
             Command::Doctor(command) => command.execute().await,
             Command::Verify(command) => command.execute().await,

@@ -37,6 +37,7 @@ fn handle(draft: &mut Draft<'_>, id: RunId, error: &Payload) -> Part<()> {
         facts: Payload::trusted(facts),
         input: report(draft, id, error, Some(&input))?,
         delay: None,
+        key: None,
     };
     create(draft, birth).map(drop)
 }

@@ -5,7 +5,7 @@ use super::command::{Command, Reply};
 use super::draft::{Draft, Part};
 use super::filter::wait_index;
 use super::run::fresh_entry;
-use super::{chain, end, saga};
+use super::{chain, end, object, saga};
 use crate::limits::CANCEL_GRACE_MS;
 use crate::model::{CancelOn, Entry, EntryKind, Failure, Key, Outcome, Payload, RunId, RunStatus, Span, Wait, names};
 
@@ -24,7 +24,7 @@ pub(super) fn cancel(draft: &mut Draft<'_>, id: RunId) -> Part<Reply> {
     if status.is_terminal() || run.find(CANCEL_ID).is_some() || saga::has_failed(run) {
         return Ok(Reply::Status(status));
     }
-    let untouched = run.len() == 1 && !invoked && matches!(status, RunStatus::Queued | RunStatus::Ready);
+    let untouched = status == RunStatus::Queued || run.len() == 1 && !invoked && status == RunStatus::Ready;
     // A held run that owes compensations is asked once more; to end it as it stands there is `kill`.
     if untouched || status == RunStatus::Paused && !saga::owes(run) {
         force(draft, id)?;
@@ -37,9 +37,9 @@ pub(super) fn cancel(draft: &mut Draft<'_>, id: RunId) -> Part<Reply> {
     let run = draft.run(id)?;
     if matches!(run.head.status, RunStatus::Backoff | RunStatus::Suspended | RunStatus::Paused) {
         run.head.hold = None;
-        run.make_ready();
+        object::arrive(draft, id)?;
     }
-    Ok(Reply::Status(run.head.status))
+    Ok(Reply::Status(draft.run(id)?.head.status))
 }
 
 /// Waits for events that cancel a run have positions from here on, where no entry is.

@@ -1,11 +1,11 @@
 //! Chains: a run that would go on for ever ends itself and goes on in a new one, with another input and an empty journal.
-//! To everybody else the chain is one run: the new one takes over the name, the parent, what cancels it, and the signals that
+//! To everybody else the chain is one run: the new one takes over the name, the parent, the key of its object, what cancels it, and the signals that
 //! nobody has consumed; and what is addressed to an older run reaches the newest.
 
 use super::draft::{Draft, Part};
 use super::start::{Birth, caused_id, create};
 use super::turns::Turn;
-use super::{cancel, end, saga};
+use super::{cancel, end, object, saga};
 use crate::limits::{CONTINUE_PAUSE_MS, MARK_MS};
 use crate::model::{
     Entry, EntryKind, EventId, Failure, Key, MarkKey, MarkScope, Origin, Outcome, Payload, Previous, RunId, RunStatus,
@@ -80,6 +80,7 @@ fn go_on(draft: &mut Draft<'_>, id: RunId, input: &Payload) -> Part<()> {
     let moved: Vec<Signal> = run.signals().filter(|signal| is_moved(signal)).cloned().collect();
     let next = caused_id(now, id.partition_key(), &id.to_bytes(), "$continue");
     let outcome = Payload::trusted(format!(r#"{{"run":"{next}"}}"#));
+    object::hand_over(draft, id, next)?;
     end::end(draft, id, RunStatus::Continued, Outcome::Ok(outcome))?;
     create(
         draft,
@@ -95,6 +96,7 @@ fn go_on(draft: &mut Draft<'_>, id: RunId, input: &Payload) -> Part<()> {
             input: input.clone(),
             // A loop that does nothing is slowed down, and not a busy server.
             delay: idle.then_some(Span(CONTINUE_PAUSE_MS)),
+            key: head.key,
         },
     )?;
     if let Some(link) = head.parent

@@ -2,7 +2,7 @@
 
 use crate::model::{
     Answer, Change, Checkpoint, DeploymentId, EntryId, EventDraft, EventId, FunctionId, Hold, Key, MoveTo, News,
-    NoTarget, Payload, RunId, RunStatus, Settle, Span, StateKey, Text, Timestamp, Token,
+    NoTarget, ObjectKey, Payload, RunId, RunStatus, Settle, Span, StateKey, Text, Timestamp, Token,
 };
 
 /// What someone wants of a partition.
@@ -179,6 +179,8 @@ pub struct Start {
     pub idempotency_key: Option<Text>,
     /// How long to wait before the first invocation.
     pub delay: Option<Span>,
+    /// The key, for a handler of an object.
+    pub key: Option<Text>,
 }
 
 /// A new run that begins with settled entries of another one.
@@ -307,6 +309,9 @@ pub enum Refusal {
         "failed to start `{0}`: no registered app has this function; register its app, or look at `backstitch apps` for what there is"
     )]
     UnknownFunction(FunctionId),
+    /// The start names no key that can be used, or a key where there is none.
+    #[error("failed to start `{0}`: {1}")]
+    Key(FunctionId, String),
     /// There is no such run.
     #[error("failed to find run {0}: it was never started here, or its retention is over")]
     UnknownRun(RunId),
@@ -318,7 +323,7 @@ pub enum Refusal {
     Stale(Token),
     /// The client's name or key was used with another input.
     #[error(
-        "failed to start `{function}`: the {what} `{key}` was used before with another input (run {run}); choose another, or send the same input"
+        "failed to start `{function}`: the {what} `{key}` was used before with another input, or for another key (run {run}); choose another, or send the same"
     )]
     Conflict {
         /// The function.
@@ -417,6 +422,15 @@ pub enum Explanation {
     Ready,
     /// Its start is delayed until then.
     Delayed(Timestamp),
+    /// Another run has the key of its object.
+    InLine {
+        /// The key.
+        object: ObjectKey,
+        /// The run that has it; nothing while it is passed on.
+        holder: Option<RunId>,
+        /// Its place in line: 1 is the next.
+        place: u64,
+    },
     /// Its last invocation failed; the next is due then.
     Backoff {
         /// Failed attempts so far.

@@ -12,8 +12,9 @@ use super::run::{Run, awaited_signal};
 use super::state::NameFacts;
 use super::{Partition, turns::Turn};
 use crate::model::{
-    Attempt, Change, Entry, EntryId, EntryStatus, Event, FunctionConfig, Key, Moment, Outcome, Registry, RetryPolicy,
-    RunHead, RunId, RunStatus, Signal, StateKey, StateRow, Text, Timestamp, Verdict, Wait, WaitIndex, derive,
+    Attempt, Change, Entry, EntryId, EntryStatus, Event, FunctionConfig, Key, Moment, ObjectKey, ObjectValue, Outcome,
+    Registry, RetryPolicy, RunHead, RunId, RunStatus, Signal, StateKey, StateRow, Text, Timestamp, Verdict, Wait,
+    WaitIndex, derive,
 };
 
 /// Why a decision stops before its end.
@@ -35,14 +36,15 @@ pub(super) type Part<T> = Result<T, Stop>;
 
 /// A decision in the making.
 pub(super) struct Draft<'a> {
-    partition: &'a Partition,
+    pub(super) partition: &'a Partition,
     pub(super) at: Moment,
     pub(super) registry: &'a Registry,
     runs: BTreeMap<RunId, RunDraft<'a>>,
     order: Vec<RunId>,
-    others: Vec<Change>,
+    pub(super) others: Vec<Change>,
     follow_ups: Vec<Command>,
     states: BTreeMap<StateKey, Option<StateRow>>,
+    pub(super) values: BTreeMap<ObjectKey, BTreeMap<Text, ObjectValue>>,
     sent: BTreeMap<Text, i64>,
     unindexed: BTreeMap<Text, u64>,
     last_run_no: i64,
@@ -61,6 +63,7 @@ impl<'a> Draft<'a> {
             others: Vec::new(),
             follow_ups: Vec::new(),
             states: BTreeMap::new(),
+            values: BTreeMap::new(),
             sent: BTreeMap::new(),
             unindexed: BTreeMap::new(),
             last_run_no: partition.tables.last_run_no,

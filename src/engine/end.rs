@@ -5,6 +5,7 @@ use super::aftermath;
 use super::cancel::closed_with;
 use super::command::Command;
 use super::draft::{Draft, Part};
+use super::object;
 use super::run::fresh_entry;
 use crate::model::{
     EntryKind, EntryStatus, Failure, Key, Outcome, ParentLink, Payload, RunId, RunStatus, Timestamp, names,
@@ -47,6 +48,7 @@ pub(super) fn end(draft: &mut Draft<'_>, id: RunId, status: RunStatus, outcome: 
     if orphans {
         draft.follow_up(Command::Close { run: id, after: 0 });
     }
+    object::leave(draft, id)?;
     aftermath::follow(draft, id, status, &outcome)?;
     match parent.filter(|_| status != RunStatus::Continued) {
         Some(link) => tell_parent(draft, id, link, status, outcome),

@@ -3,13 +3,16 @@
 use super::command::{Explanation, Reply};
 use super::draft::{Draft, Part};
 use super::wait::until;
-use super::{Partition, run::awaited_signal};
+use super::{Partition, object, run::awaited_signal};
 use crate::model::{Entry, EntryKind, EntryStatus, RunId, RunStatus, UPDATE};
 
 /// The one reason why a run stands where it stands.
 pub(super) fn explain(draft: &mut Draft<'_>, partition: &Partition, id: RunId) -> Part<Reply> {
     let turn = draft.turn(id).map(|turn| turn.started_at);
     let registry = draft.registry;
+    if let Some((object, holder, place)) = object::place(draft, id)? {
+        return Ok(Reply::Explanation(Explanation::InLine { object, holder, place }));
+    }
     let run = draft.run(id)?;
     let head = &run.head;
     let explanation = match (head.status, turn) {

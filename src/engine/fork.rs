@@ -7,7 +7,7 @@ use super::command::{Fork, ForkFrom, ForkPlan, Refusal, Reply};
 use super::draft::{Draft, Part, RunDraft};
 use super::run::is_update;
 use super::start::{Birth, caused_id, create};
-use super::{saga, update};
+use super::{object, saga, update};
 use crate::model::{Entry, EntryId, EntryKind, Origin, Outcome, Payload, Previous, RunId, RunStatus, Text};
 
 /// Makes a run that goes on from a point of another one, or says what it would be made from.
@@ -121,8 +121,11 @@ fn begin(draft: &mut Draft<'_>, fork: &Fork, copied: Vec<Entry>, edits: &BTreeMa
     let head = original.head.clone();
     let trigger = original.entry(0).params.clone();
     let input = original.entry(0).outcome.as_ref().and_then(Outcome::payload).cloned();
-    if draft.registry.function(&head.function).is_none() {
+    let Some(config) = draft.registry.function(&head.function) else {
         return Err(Refusal::UnknownFunction(head.function).into());
+    };
+    if let Some(why) = object::key_problem(config.mode, &head.function, head.key.as_ref()) {
+        return Err(Refusal::Key(head.function, why).into());
     }
     let chance = draft.chance_bits();
     let id = derived(fork).unwrap_or_else(|| RunId::new(draft.now(), chance, fork.run.partition_key()));
@@ -139,6 +142,7 @@ fn begin(draft: &mut Draft<'_>, fork: &Fork, copied: Vec<Entry>, edits: &BTreeMa
             facts: trigger,
             input: fork.input.clone().or(input).unwrap_or_else(Payload::null),
             delay: None,
+            key: head.key.clone(),
         },
     )?;
     let run = draft.run(id)?;

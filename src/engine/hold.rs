@@ -2,7 +2,7 @@
 
 use super::command::{Refusal, Reply};
 use super::draft::{Draft, Part, RunDraft};
-use super::{chain, saga};
+use super::{chain, object, saga};
 use crate::model::{DeploymentId, Hold, HoldKind, RunId, RunStatus};
 
 /// Parks a run. Its entries' timers still settle what is due.
@@ -14,6 +14,10 @@ pub(super) fn hold(
     deployment: Option<DeploymentId>,
 ) -> Part<()> {
     let since = draft.now();
+    if draft.run(run)?.head.queue.is_some() {
+        // Who is held lets the others pass; when resumed, it gets in line again.
+        object::leave(draft, run)?;
+    }
     let run = draft.run(run)?;
     run.head.hold = Some(Hold { kind, detail, since, deployment, mismatch: None });
     run.head.awaiting = Vec::new();
@@ -55,9 +59,9 @@ pub(super) fn resume(draft: &mut Draft<'_>, id: RunId) -> Part<Reply> {
         run.head.status = RunStatus::Queued;
         run.head.wake_at = Some(run.head.started_at);
     } else {
-        run.make_ready();
+        object::arrive(draft, id)?;
     }
-    Ok(Reply::Status(run.head.status))
+    Ok(Reply::Status(draft.run(id)?.head.status))
 }
 
 /// What went wrong so far does not count any more.

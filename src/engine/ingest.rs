@@ -131,6 +131,7 @@ fn start_by_event(draft: &mut Draft<'_>, function: &FunctionId, event: &Event) -
             facts: event_facts(event),
             input: event.data.clone(),
             delay: None,
+            key: None,
         },
     )
 }

@@ -2,12 +2,13 @@
 
 use super::draft::{Draft, Part};
 use super::ingest::accept_all;
+use super::object;
 use super::start::{Birth, caused_id, create};
 use super::turns::Turn;
 use super::wait::{add, due_after};
 use crate::model::{
-    EntryId, EntryKind, EventDraft, Failure, FunctionId, InvokeOp, Outcome, ParentLink, Payload, Text, TriggerKind,
-    names,
+    EntryId, EntryKind, EventDraft, Failure, FunctionId, InvokeOp, ObjectMode, Outcome, ParentLink, Payload, RunId,
+    Text, TriggerKind, names,
 };
 
 /// Starts a child run. An awaited one settles the entry when it ends; a detached one settles it at once with its id.
@@ -18,13 +19,14 @@ pub(super) fn invoke(draft: &mut Draft<'_>, turn: &Turn, op: &InvokeOp) -> Part<
     let function = FunctionId::new(app, op.function.clone());
     let due = if op.detached { None } else { due_after(draft.now(), op.timeout) };
     let idx = add(draft, turn, EntryKind::Invoke, &op.id, op.name.clone(), &op.params, due)?;
-    if draft.registry.function(&function).is_none() {
-        let message = format!("no registered app has the function `{function}`; register its app, or correct the name");
-        let mut failure = Failure::new(names::UNKNOWN_FUNCTION, message);
-        failure.retryable = Some(false);
+    let held = if op.detached { Vec::new() } else { object::held(draft.run(parent)?) };
+    if let Some(failure) = impossible(draft, op, &function, parent, &held) {
         return draft.settle(parent, idx, Outcome::Err(failure.payload()));
     }
-    let facts = serde_json::json!({"kind": "invoke", "parent": {"run": parent, "entry": &*op.id}});
+    let mut facts = serde_json::json!({"kind": "invoke", "parent": {"run": parent, "entry": &*op.id}});
+    if !held.is_empty() {
+        facts["held"] = serde_json::json!(held);
+    }
     let child = create(
         draft,
         Birth {
@@ -38,6 +40,7 @@ pub(super) fn invoke(draft: &mut Draft<'_>, turn: &Turn, op: &InvokeOp) -> Part<
             facts: Payload::trusted(facts.to_string()),
             input: op.input.clone(),
             delay: None,
+            key: op.key.clone(),
         },
     )?;
     if op.detached {
@@ -46,6 +49,26 @@ pub(super) fn invoke(draft: &mut Draft<'_>, turn: &Turn, op: &InvokeOp) -> Part<
     }
     draft.run(parent)?.entry_mut(idx).child = Some(child);
     Ok(())
+}
+
+/// Why there can be no such child, if so.
+fn impossible(
+    draft: &Draft<'_>,
+    op: &InvokeOp,
+    function: &FunctionId,
+    parent: RunId,
+    held: &[object::Held],
+) -> Option<Failure> {
+    let error = |name, message| Failure { retryable: Some(false), ..Failure::new(name, message) };
+    let Some(config) = draft.registry.function(function) else {
+        let message = format!("no registered app has the function `{function}`; register its app, or correct the name");
+        return Some(error(names::UNKNOWN_FUNCTION, message));
+    };
+    if let Some(why) = object::key_problem(config.mode, function, op.key.as_ref()) {
+        return Some(error(names::INVALID_KEY, why));
+    }
+    let waits = config.mode == Some(ObjectMode::Exclusive) && !op.detached;
+    if waits { object::deadlock(held, parent, function, op.key.as_ref()) } else { None }
 }
 
 /// Sends events; the entry settles at once with their ids.

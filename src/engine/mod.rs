@@ -18,7 +18,9 @@ mod fork;
 mod hold;
 mod ingest;
 mod invoke;
+mod line;
 mod moving;
+mod object;
 mod residence;
 mod returned;
 mod run;
@@ -48,10 +50,10 @@ use residence::Residence;
 use state::Tables;
 use turns::Turns;
 
-use crate::limits::{ADOPTION_MS, COALESCE_MS, TIMER_PAGE};
+use crate::limits::{ADOPTION_MS, COALESCE_MS, LINE_PAGE, TIMER_PAGE};
 use crate::model::{
-    Answer, Change, Deployment, EntryKind, EntryStatus, Key, Loaded, Moment, Registry, RunId, RunStatus, Snapshot,
-    Span, StateKey, StoredRun, Timestamp, Token, Undelivered,
+    Answer, Change, Deployment, EntryKind, EntryStatus, Key, Loaded, Moment, ObjectKey, Registry, RunId, RunStatus,
+    Snapshot, Span, StateKey, StoredRun, Timestamp, Token, Undelivered,
 };
 
 /// The state of one partition in memory.
@@ -158,6 +160,8 @@ impl Partition {
                 self.residence.touch(Key::EventName(wait.index.event.clone()));
                 self.touch_run(wait.run);
             }
+            Change::ValuePut(value) => self.residence.touch(Key::Values(value.object.clone())),
+            Change::ValuesKept(object) => self.residence.touch(Key::Values(object.clone())),
             Change::AttemptAdded(_) | Change::VerdictAdded(..) => {}
         }
         if let Change::RunCreated(head) = change {
@@ -191,6 +195,11 @@ impl Partition {
     pub fn install(&mut self, key: Key, loaded: Loaded) {
         self.residence.arrived(key.clone());
         self.tables.install(key.clone(), loaded);
+        if let Key::Values(object) = &key
+            && let Some(run) = self.residence.awaited_by(object)
+        {
+            self.turns.enqueue(run);
+        }
         if let Key::Run(id) = key {
             self.index(id);
             if let Some(Some(run)) = self.tables.runs.get(&id)
@@ -235,6 +244,10 @@ impl Partition {
                     cold.push(Key::Run(id));
                 }
                 Some(Some(run)) if run.head.status == RunStatus::Ready => {
+                    if let Some(key) = self.missing_state(run) {
+                        self.await_state(id, key, &mut cold);
+                        continue;
+                    }
                     if let Some(deployment) = registry.deployments.get(&deployment) {
                         let noted = registry.home.url_for(deployment).is_some();
                         return self.begin(id, deployment.clone(), now, noted, cold);
@@ -272,6 +285,9 @@ impl Partition {
             Some(Some(run)) if run.head.status == RunStatus::Ready => run,
             Some(_) => return self.turns.leave(id),
         };
+        if let Some(object) = self.missing_state(run) {
+            return self.await_state(id, object, cold);
+        }
         if let Some(token) = run.head.open_token.filter(|token| self.turns.is_older(*token)) {
             return self.turns.adopt(token, run.head.deployment, now, run.last_seq);
         }
@@ -289,12 +305,27 @@ impl Partition {
         }
     }
 
+    /// The key whose state an invocation of a run would be shown, while that is not resident.
+    fn missing_state(&self, run: &run::Run) -> Option<ObjectKey> {
+        object::needed(run).filter(|object| !self.tables.has(&Key::Values(object.clone())))
+    }
+
+    /// A run gets in line again when the state that it is to be shown is there.
+    fn await_state(&mut self, id: RunId, object: ObjectKey, cold: &mut Vec<Key>) {
+        self.turns.leave(id);
+        self.residence.await_state(object.clone(), id);
+        cold.push(Key::Values(object));
+    }
+
     fn begin(&mut self, id: RunId, deployment: Arc<Deployment>, now: Timestamp, noted: bool, cold: Vec<Key>) -> Poll {
         for key in cold {
             // Cold runs that were met on the way get back in line: they are asked for by the next poll.
-            if let Key::Run(run) = key {
-                self.turns.enqueue(run);
-            }
+            let run = match &key {
+                Key::Run(run) => Some(*run),
+                Key::Values(object) => self.residence.awaited_by(object),
+                _ => None,
+            };
+            run.into_iter().for_each(|run| self.turns.enqueue(run));
         }
         let run = self.tables.runs.get(&id).and_then(Option::as_ref).expect("a run that gets its turn is resident");
         let seen = self.turns.take_seen(id).unwrap_or(0).max(run.head.seen);
@@ -305,6 +336,7 @@ impl Partition {
             attempt: run.head.failures + run.head.losses + 1,
             seen,
             entries: run.entries.clone(),
+            state: object::shown(&self.tables, run),
         };
         Poll::Invoke(Box::new(snapshot), deployment)
     }
@@ -397,6 +429,7 @@ impl Partition {
     /// Other bounds of what rests in memory than the usual ones: less forgets sooner, and changes no answer.
     pub fn keep_at_most(&mut self, idle_runs: usize, names: usize) {
         self.residence.keep_at_most(idle_runs, names);
+        self.tables.line_page = names.clamp(1, LINE_PAGE);
     }
 
     /// Everything up to this batch is durable: what is not being worked on may be forgotten.

@@ -6,8 +6,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::command::Command;
 use super::state::Tables;
 use super::turns::Turns;
-use crate::limits::{RESIDENT_IDLE_BYTES_MAX, RESIDENT_IDLE_RUNS_MAX, RESIDENT_NAMES_MAX};
-use crate::model::{Key, MarkKey, RunId, RunStatus, StateKey, Timestamp};
+use crate::limits::{
+    RESIDENT_IDLE_BYTES_MAX, RESIDENT_IDLE_RUNS_MAX, RESIDENT_NAMES_MAX, RESIDENT_OBJECTS_MAX, RESIDENT_STATE_BYTES_MAX,
+};
+use crate::model::{Key, MarkKey, ObjectKey, ObjectValue, RunId, RunStatus, StateKey, Timestamp};
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Due {
@@ -20,13 +22,18 @@ enum Due {
 pub(super) struct Residence {
     idle_max: usize,
     names_max: usize,
+    objects_max: usize,
     batch: u64,
     horizon: Timestamp,
     timers: BTreeSet<(Timestamp, Due)>,
     timer_of: BTreeMap<Due, Timestamp>,
     touched: BTreeMap<Key, u64>,
     ages: VecDeque<(u64, Key)>,
-    idle: Idle,
+    idle: Idle<RunId>,
+    /// Locks and states that nothing happens to.
+    objects: Idle<Key>,
+    /// Runs that are to be invoked when the state of their object is there.
+    state_for: BTreeMap<ObjectKey, RunId>,
     looked_at: BTreeSet<RunId>,
     loading: BTreeSet<Key>,
 }
@@ -36,6 +43,7 @@ impl Default for Residence {
         Residence {
             idle_max: RESIDENT_IDLE_RUNS_MAX,
             names_max: RESIDENT_NAMES_MAX,
+            objects_max: RESIDENT_OBJECTS_MAX,
             batch: 0,
             horizon: Timestamp::ZERO,
             timers: BTreeSet::new(),
@@ -43,6 +51,8 @@ impl Default for Residence {
             touched: BTreeMap::new(),
             ages: VecDeque::new(),
             idle: Idle::default(),
+            objects: Idle::default(),
+            state_for: BTreeMap::new(),
             looked_at: BTreeSet::new(),
             loading: BTreeSet::new(),
         }
@@ -54,6 +64,7 @@ impl Residence {
     pub(super) fn keep_at_most(&mut self, idle_runs: usize, names: usize) {
         self.idle_max = idle_runs;
         self.names_max = names;
+        self.objects_max = names;
     }
 
     pub(super) fn begin_batch(&mut self, batch: u64) {
@@ -72,14 +83,21 @@ impl Residence {
     /// The key was loaded: it is as durable as the batch before.
     pub(super) fn arrived(&mut self, key: Key) {
         self.loading.remove(&key);
+        let key = match key {
+            // More of a line is part of its lock.
+            Key::Line(object) => Key::Object(object),
+            key => key,
+        };
         if !self.touched.contains_key(&key) {
             self.stamp(key, self.batch.saturating_sub(1));
         }
     }
 
     fn stamp(&mut self, key: Key, batch: u64) {
-        if let Key::Run(run) = &key {
-            self.idle.remove(*run);
+        match &key {
+            Key::Run(run) => self.idle.remove(run),
+            Key::Object(_) | Key::Values(_) => self.objects.remove(&key),
+            _ => {}
         }
         if self.touched.insert(key.clone(), batch) != Some(batch) {
             self.ages.push_back((batch, key));
@@ -95,9 +113,21 @@ impl Residence {
     pub(super) fn touch_state(&mut self, key: &StateKey, wake_at: Option<Timestamp>) {
         // A wake-up at 0 has a follow-up under way; only recovery needs it as a timer.
         self.set_state_timer(key, wake_at.filter(|at| *at > Timestamp::ZERO));
-        if let StateKey::Mark(mark) = key {
-            self.touch(Key::Mark(mark.clone()));
+        match key {
+            StateKey::Mark(mark) => self.touch(Key::Mark(mark.clone())),
+            StateKey::Object(object) => self.touch(Key::Object(object.clone())),
+            StateKey::Fanout(_) => {}
         }
+    }
+
+    /// A run is to be invoked when the state of its object is there.
+    pub(super) fn await_state(&mut self, object: ObjectKey, run: RunId) {
+        self.state_for.insert(object, run);
+    }
+
+    /// The run that waited for the state of an object.
+    pub(super) fn awaited_by(&mut self, object: &ObjectKey) -> Option<RunId> {
+        self.state_for.remove(object)
     }
 
     pub(super) fn set_run_timer(&mut self, run: RunId, at: Option<Timestamp>) {
@@ -191,6 +221,12 @@ impl Residence {
                 keys.push(Key::Run(run));
             }
         }
+        while let Some(key) = self.objects.pop_beyond(self.objects_max, RESIDENT_STATE_BYTES_MAX) {
+            let more = |object: &ObjectKey| self.loading.contains(&Key::Line(object.clone()));
+            if !matches!(&key, Key::Object(object) if more(object)) {
+                keys.push(key);
+            }
+        }
         keys
     }
 
@@ -207,6 +243,12 @@ impl Residence {
                 Some(Some(_)) => {}
                 Some(None) | None => keys.push(key),
             },
+            Key::Object(_) => self.objects.add(key, 0, false),
+            Key::Values(object) => {
+                let values = tables.values.get(object).into_iter().flat_map(BTreeMap::values);
+                let bytes = values.map(ObjectValue::bytes).sum();
+                self.objects.add(key, bytes, false);
+            }
             Key::EventName(_) if tables.event_names.len() <= self.names_max => {}
             Key::Waits(_) if tables.waits.len() <= self.names_max => {}
             _ => keys.push(key),
@@ -214,14 +256,21 @@ impl Residence {
     }
 }
 
-/// Runs that nothing happens to, each of them once, in the order in which they came to rest.
-#[derive(Debug, Default)]
-struct Idle {
+/// What nothing happens to, such as runs: each of them once, in the order in which they came to rest.
+#[derive(Debug)]
+struct Idle<K> {
     next: u64,
-    places: BTreeMap<RunId, Place>,
-    resting: BTreeMap<u64, RunId>,
-    in_line: BTreeMap<u64, RunId>,
+    places: BTreeMap<K, Place>,
+    resting: BTreeMap<u64, K>,
+    in_line: BTreeMap<u64, K>,
     bytes: usize,
+}
+
+impl<K> Default for Idle<K> {
+    fn default() -> Idle<K> {
+        let (places, resting, in_line) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Idle { next: 0, places, resting, in_line, bytes: 0 }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -230,19 +279,19 @@ struct Place {
     bytes: usize,
 }
 
-impl Idle {
+impl<K: Clone + Ord> Idle<K> {
     /// Adds a run behind the others. Whether it is in line for its turn holds until it changes, and then it is removed.
-    fn add(&mut self, run: RunId, bytes: usize, ready: bool) {
-        self.remove(run);
+    fn add(&mut self, run: K, bytes: usize, ready: bool) {
+        self.remove(&run);
         self.next += 1;
         self.bytes += bytes;
-        self.places.insert(run, Place { number: self.next, bytes });
+        self.places.insert(run.clone(), Place { number: self.next, bytes });
         let line = if ready { &mut self.in_line } else { &mut self.resting };
         line.insert(self.next, run);
     }
 
-    fn remove(&mut self, run: RunId) {
-        if let Some(Place { number, bytes }) = self.places.remove(&run) {
+    fn remove(&mut self, run: &K) {
+        if let Some(Place { number, bytes }) = self.places.remove(run) {
             self.bytes -= bytes;
             self.resting.remove(&number);
             self.in_line.remove(&number);
@@ -251,14 +300,14 @@ impl Idle {
 
     /// Removes a run if there are too many: the one that rests longest, or, if those in line for their turn have more
     /// than half of the room, the hindmost of them.
-    fn pop_beyond(&mut self, runs_max: usize, bytes_max: usize) -> Option<RunId> {
+    fn pop_beyond(&mut self, runs_max: usize, bytes_max: usize) -> Option<K> {
         if self.places.len() <= runs_max && self.bytes <= bytes_max {
             return None;
         }
         let hindmost = self.resting.is_empty() || self.in_line.len() > runs_max / 2;
         let victim = if hindmost { self.in_line.last_key_value() } else { self.resting.first_key_value() };
-        let run = victim.or_else(|| self.resting.first_key_value()).map(|(_, run)| *run)?;
-        self.remove(run);
+        let run = victim.or_else(|| self.resting.first_key_value()).map(|(_, run)| run.clone())?;
+        self.remove(&run);
         Some(run)
     }
 }
@@ -289,6 +338,15 @@ impl Tables {
             Key::Events { .. } => {
                 self.pages.remove(key);
             }
+            Key::Object(object) => {
+                self.states.remove(&StateKey::Object(object.clone()));
+                self.lines.remove(&object.line());
+            }
+            Key::Values(object) => {
+                self.values.remove(object);
+            }
+            // It goes with its lock.
+            Key::Line(_) => {}
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::command::Reply;
 use super::draft::{Draft, Part, RunDraft};
 use super::turns::Turn;
-use super::{cancel, chain, checkpoint, end, hold, invoke, saga, step, update, wait};
+use super::{cancel, chain, checkpoint, end, hold, invoke, object, saga, step, update, wait};
 use crate::limits::{ENTRIES_MAX, JOURNAL_BYTES_MAX, LOSSES_MAX, RETRY_AFTER_MS_MAX};
 use crate::model::{
     Answer, Attempt, Awaiting, EntryKind, EntryStatus, Failure, HandlerOp, HoldKind, Mismatch, Note, Outcome, Payload,
@@ -81,6 +81,7 @@ pub(super) enum Applied {
 /// Applies what a handler did, all of it or none.
 pub(super) fn apply_ops(draft: &mut Draft<'_>, turn: &Turn, ops: &[HandlerOp]) -> Part<Applied> {
     let run = turn.token.run;
+    let mut refused = None;
     for op in ops {
         let run = draft.run(run)?;
         let existing = op.id().and_then(|id| run.find(id));
@@ -97,12 +98,27 @@ pub(super) fn apply_ops(draft: &mut Draft<'_>, turn: &Turn, ops: &[HandlerOp]) -
             contradiction(draft, turn, &Mismatch { id: id.clone(), journal, code })?;
             return Ok(Applied::Over);
         }
+        if let HandlerOp::State(op) = op {
+            if let Some(detail) = object::write_problem(run, op) {
+                not_allowed(draft, turn, detail)?;
+                return Ok(Applied::Over);
+            }
+            // After a write that is not kept, none is: what else the handler did stands all the same.
+            if existing.is_none() && refused.is_none() {
+                refused = object::write(draft, turn, op)?;
+            }
+            continue;
+        }
         apply_op(draft, turn, existing, op)?;
     }
     if ops.iter().any(HandlerOp::is_progress) {
         progress(&mut draft.run(run)?.head);
     }
-    if let Some(failure) = over_limits(draft, run)? {
+    let refused = match refused {
+        None => over_limits(draft, run)?,
+        refused => refused,
+    };
+    if let Some(failure) = refused {
         saga::fail(draft, run, &failure.payload(), turn.deployment)?;
     }
     // The ops may have ended the run, or parked it.
@@ -130,6 +146,7 @@ fn apply_op(draft: &mut Draft<'_>, turn: &Turn, existing: Option<u32>, op: &Hand
         HandlerOp::Note(Note::Reply { update, reply }) => update::reply(draft, turn.token.run, update, reply),
         HandlerOp::Step(report) => step::reported(draft, turn, existing, report),
         HandlerOp::Heartbeat(beat) => step::beat(draft, turn, existing, beat),
+        HandlerOp::State(_) => Ok(()),
         // Everything else was created when it was first asked for, and lives on its own since.
         _ if existing.is_some() => Ok(()),
         HandlerOp::Sleep { id, name, params, length, until } => {
@@ -144,6 +161,14 @@ fn apply_op(draft: &mut Draft<'_>, turn: &Turn, existing: Option<u32>, op: &Hand
             draft.settle(turn.token.run, idx, Outcome::Ok(Payload::null()))
         }
     }
+}
+
+/// The handler did what it may not do. Nothing of its report counts.
+fn not_allowed(draft: &mut Draft<'_>, turn: &Turn, detail: String) -> Part<()> {
+    draft.reset();
+    taken_up(&mut draft.run(turn.token.run)?.head);
+    let failure = Failure::new(names::PROTOCOL, detail);
+    failed(draft, turn, &failure, failure.payload(), turn.started_at, true)
 }
 
 fn progress(head: &mut RunHead) {

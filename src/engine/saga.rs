@@ -84,8 +84,11 @@ fn tell(draft: &mut Draft<'_>, id: RunId, error: &Payload) -> Part<()> {
     head.start_by = None;
     draft.settle(id, idx, Outcome::Err(error.clone()))?;
     let run = draft.run(id)?;
-    if run.head.status != RunStatus::Paused {
-        run.make_ready();
+    match run.head.status {
+        RunStatus::Paused => {}
+        // It is told when its turn comes.
+        RunStatus::Queued => run.rest(RunStatus::Queued),
+        _ => run.make_ready(),
     }
     Ok(())
 }

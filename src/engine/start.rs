@@ -1,14 +1,15 @@
 //! Runs begin: by REST, by an event, by another run. A run's id follows from its cause, so a repeated cause makes the
 //! same run.
 
-use super::cancel;
 use super::command::{Refusal, Reply, Start};
 use super::draft::{Draft, Part};
 use super::run::fresh_entry;
+use super::{cancel, object};
 use crate::limits::MARK_MS;
 use crate::model::{
-    EntryKind, EntryStatus, EventId, FunctionId, Key, MarkKey, MarkScope, Outcome, ParentLink, Payload, RunHead, RunId,
-    RunStatus, Span, StateKey, StateRow, Text, Timestamp, TriggerKind, derive, digest_of, partition_key,
+    EntryKind, EntryStatus, EventId, FunctionId, Key, MarkKey, MarkScope, ObjectKey, Outcome, ParentLink, Payload,
+    RunHead, RunId, RunStatus, Span, StateKey, StateRow, Text, Timestamp, TriggerKind, derive, digest_of,
+    partition_key,
 };
 
 /// The id of entry 0.
@@ -26,6 +27,7 @@ pub(super) struct Birth {
     pub(super) facts: Payload,
     pub(super) input: Payload,
     pub(super) delay: Option<Span>,
+    pub(super) key: Option<Text>,
 }
 
 /// Starts a run by REST, or finds the one that the same start made before: the run of the client's name, else that of
@@ -67,14 +69,19 @@ pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Part<Reply> {
     {
         return Ok(reply);
     }
-    if draft.registry.function(function).is_none() {
+    let Some(config) = draft.registry.function(function) else {
         return Err(Refusal::UnknownFunction(function.clone()).into());
+    };
+    if let Some(why) = object::key_problem(config.mode, function, start.key.as_ref()) {
+        return Err(Refusal::Key(function.clone(), why).into());
     }
     let client_key = start.name.as_ref().or(start.idempotency_key.as_ref());
     let chance = draft.chance_bits();
-    let partition = match client_key {
-        Some(key) => partition_key(&[function.to_string().as_bytes(), key.as_bytes()]),
-        None => (chance & 0xffff) as u16,
+    let of_object = start.key.as_ref().and_then(|key| ObjectKey::new(function, key));
+    let partition = match (of_object, client_key) {
+        (Some(object), _) => partition_key(&[object.line().as_bytes()]),
+        (None, Some(key)) => partition_key(&[function.to_string().as_bytes(), key.as_bytes()]),
+        (None, None) => (chance & 0xffff) as u16,
     };
     let id = RunId::new(draft.now(), chance, partition);
     create(
@@ -90,6 +97,7 @@ pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Part<Reply> {
             facts: Payload::trusted(r#"{"kind":"call"}"#),
             input: start.input.clone(),
             delay: start.delay,
+            key: start.key.clone(),
         },
     )?;
     if let Some(mark) = mark {
@@ -124,7 +132,8 @@ fn same_start(draft: &mut Draft<'_>, start: &Start, run: RunId, what: &'static s
         return Ok(Some(Reply::Run { id: run, created: false }));
     }
     let input = existing.entry(0).outcome.as_ref().and_then(Outcome::payload);
-    if input.is_some_and(|input| digest_of(input) == digest_of(&start.input)) {
+    let same_key = existing.head.key == start.key;
+    if same_key && input.is_some_and(|input| digest_of(input) == digest_of(&start.input)) {
         return Ok(Some(Reply::Run { id: run, created: false }));
     }
     Err(Refusal::Conflict { function: start.function.clone(), what, key: key.clone(), run }.into())
@@ -138,6 +147,7 @@ pub(super) fn caused_id(at: Timestamp, partition: u16, cause: &[u8], part: &str)
 /// Adds a run. Its function must be known.
 pub(super) fn create(draft: &mut Draft<'_>, birth: Birth) -> Part<RunId> {
     let now = draft.now();
+    let view = object::view(draft, &birth.function, birth.key.as_ref())?;
     let config = draft.registry.function(&birth.function);
     let cancel_on = config.map_or(&[][..], |config| &config.cancel_on);
     let (start_timeout, run_timeout) = config.map_or((None, None), |c| (c.start_timeout, c.run_timeout));
@@ -169,7 +179,7 @@ pub(super) fn create(draft: &mut Draft<'_>, birth: Birth) -> Part<RunId> {
         mismatch_since: None,
         seen: 0,
         open_token: None,
-        key: None,
+        key: birth.key,
         queue: None,
         start_by: start_timeout.map(|timeout| started_at.after(timeout)),
         deadline: run_timeout.map(|timeout| started_at.after(timeout)),
@@ -182,7 +192,11 @@ pub(super) fn create(draft: &mut Draft<'_>, birth: Birth) -> Part<RunId> {
     input.status = EntryStatus::Settled;
     input.outcome = Some(Outcome::Ok(birth.input));
     input.settled_at = Some(now);
+    input.details = view;
     draft.add_run(head, input);
+    if !delayed {
+        object::arrive(draft, birth.id)?;
+    }
     cancel::listen(draft, birth.id, cancel_on)?;
     Ok(birth.id)
 }

@@ -4,9 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::line::Line;
 use super::run::Run;
+use crate::limits::LINE_PAGE;
 use crate::model::{
-    Change, Event, EventId, FunctionId, Key, Loaded, RunHead, RunId, Signal, StateKey, StateRow, Text, Wait, WaitIndex,
+    Change, Event, EventId, FunctionId, Key, Loaded, ObjectKey, ObjectLock, ObjectValue, QueuePlace, RunHead, RunId,
+    Signal, StateKey, StateRow, Text, Wait, WaitIndex,
 };
 
 /// What is known of an event name.
@@ -31,13 +34,17 @@ pub(super) struct Tables {
     pub(super) waits: BTreeMap<WaitIndex, BTreeMap<(i64, u32), Wait>>,
     pub(super) events: BTreeMap<EventId, Option<Arc<Event>>>,
     pub(super) pages: BTreeMap<Key, Vec<Event>>,
+    pub(super) lines: BTreeMap<Text, Line>,
+    /// How many runs of a line are kept at most.
+    pub(super) line_page: usize,
+    pub(super) values: BTreeMap<ObjectKey, BTreeMap<Text, ObjectValue>>,
     by_no: BTreeMap<i64, RunId>,
 }
 
 impl Tables {
     /// Tables of which nothing is resident.
     pub(super) fn new(last_run_no: i64, last_event_seq: i64) -> Tables {
-        Tables { last_run_no, last_event_seq, ..Tables::default() }
+        Tables { last_run_no, last_event_seq, line_page: LINE_PAGE, ..Tables::default() }
     }
 
     /// Whether a key is resident.
@@ -51,6 +58,9 @@ impl Tables {
             Key::Waits(index) => self.waits.contains_key(index),
             Key::Event(id) => self.events.contains_key(id),
             Key::Events { .. } => self.pages.contains_key(key),
+            Key::Object(object) => self.lines.contains_key(&object.line()),
+            Key::Line(object) => self.lines.get(&object.line()).is_some_and(Line::is_known),
+            Key::Values(object) => self.values.contains_key(object),
         }
     }
 
@@ -88,6 +98,19 @@ impl Tables {
             (key @ Key::Events { .. }, Loaded::Events(events)) => {
                 self.pages.insert(key, events);
             }
+            (Key::Object(object), Loaded::Object(row, first)) => {
+                let lock = row.as_ref().and_then(|row| row.value.read::<ObjectLock>().ok()).unwrap_or_default();
+                self.lines.insert(object.line(), Line::new(first, lock.waiting, self.line_page));
+                self.states.insert(StateKey::Object(object), row);
+            }
+            (Key::Line(object), Loaded::Line(first)) => {
+                if let Some(line) = self.lines.get_mut(&object.line()) {
+                    line.refill(first);
+                }
+            }
+            (Key::Values(object), Loaded::Values(values)) => {
+                self.values.insert(object, values.into_iter().map(|value| (value.name.clone(), value)).collect());
+            }
             (key, loaded) => unreachable!("the store answers {key:?} with its own kind, not with {loaded:?}"),
         }
     }
@@ -96,7 +119,10 @@ impl Tables {
     pub(super) fn apply(&mut self, change: &Change) {
         match change {
             Change::RunCreated(head) => self.create_run(head),
-            Change::RunChanged(head) => self.run_mut(head.run_no).head = Arc::new(head.clone()),
+            Change::RunChanged(head) => {
+                let old = std::mem::replace(&mut self.run_mut(head.run_no).head, Arc::new(head.clone()));
+                self.queue(head.id, old.queue.as_ref(), head.queue.as_ref());
+            }
             Change::EntryAdded(entry) | Change::EntryChanged(entry) => self.run_mut(entry.run_no).put(entry.clone()),
             Change::AttemptAdded(_) | Change::VerdictAdded(..) => {}
             Change::EventAdded(event) => self.add_event(event),
@@ -107,6 +133,17 @@ impl Tables {
             Change::SignalChanged(signal) => self.change_signal(signal),
             Change::StatePut(row) => {
                 self.states.insert(row.key.clone(), Some(row.clone()));
+            }
+            Change::ValuePut(value) => {
+                if let Some(values) = self.values.get_mut(&value.object) {
+                    values.insert(value.name.clone(), value.clone());
+                }
+            }
+            Change::ValuesKept(object) => {
+                if let Some(values) = self.values.get_mut(object) {
+                    values.retain(|_, value| value.value.is_some());
+                    values.values_mut().for_each(|value| value.before = None);
+                }
             }
             // No one asks for a delivery by its key: once it is over, nothing needs to know that it is gone.
             Change::StateDeleted(key @ StateKey::Fanout(_)) => drop(self.states.remove(key)),
@@ -126,6 +163,24 @@ impl Tables {
         }
         self.by_no.insert(head.run_no, head.id);
         self.runs.insert(head.id, Some(Run::new(head.clone())));
+        self.queue(head.id, None, head.queue.as_ref());
+    }
+
+    /// A run got in line, or out of it.
+    fn queue(&mut self, run: RunId, old: Option<&QueuePlace>, new: Option<&QueuePlace>) {
+        if old == new {
+            return;
+        }
+        if let Some(place) = old
+            && let Some(line) = self.lines.get_mut(&place.key)
+        {
+            line.leave(place.order);
+        }
+        if let Some(place) = new
+            && let Some(line) = self.lines.get_mut(&place.key)
+        {
+            line.join(place.order, run);
+        }
     }
 
     fn run_mut(&mut self, run_no: i64) -> &mut Run {
@@ -198,7 +253,7 @@ impl Tables {
         let chains = self.chains.iter().map(|(first, newest)| (Key::Chain(*first), Loaded::Chain(*newest)));
         let marks = self.states.iter().filter_map(|(key, row)| match key {
             StateKey::Mark(mark) => Some((Key::Mark(mark.clone()), Loaded::State(row.clone()))),
-            StateKey::Fanout(_) => None,
+            StateKey::Fanout(_) | StateKey::Object(_) => None,
         });
         let event_names = self.event_names.iter().map(|(name, facts)| {
             let paths = facts.paths.iter().map(|(path, count)| (path.clone(), *count)).collect();
@@ -211,7 +266,19 @@ impl Tables {
         let events = self.events.iter().map(|(id, event)| {
             (Key::Event(*id), Loaded::Event(event.as_ref().map(|event| Box::new((**event).clone()))))
         });
-        runs.chain(names).chain(chains).chain(marks).chain(event_names).chain(waits).chain(events).collect()
+        let objects = self.states.iter().filter_map(|(key, row)| match key {
+            StateKey::Object(object) => {
+                let first = self.lines.get(&object.line()).map(Line::known).unwrap_or_default();
+                Some((Key::Object(object.clone()), Loaded::Object(row.clone(), first)))
+            }
+            _ => None,
+        });
+        let values = self
+            .values
+            .iter()
+            .map(|(object, values)| (Key::Values(object.clone()), Loaded::Values(values.values().cloned().collect())));
+        let others = marks.chain(event_names).chain(waits).chain(events).chain(objects).chain(values);
+        runs.chain(names).chain(chains).chain(others).collect()
     }
 
     /// Forgets a run that the tables have in full.

@@ -3,7 +3,7 @@
 
 use super::command::{Command, Reply};
 use super::draft::{Draft, Part};
-use super::{cancel, saga, wait};
+use super::{cancel, object, saga, wait};
 use crate::model::{Failure, Key, RunId, RunStatus, StateKey, names};
 
 /// A run may be due. Whatever is due happens now; what is not, does not.
@@ -33,8 +33,13 @@ pub(super) fn wake(draft: &mut Draft<'_>, run: RunId) -> Part<Reply> {
         draft.run(run)?.head.start_by = None;
     }
     let head = &draft.run(run)?.head;
-    if matches!(head.status, RunStatus::Queued | RunStatus::Backoff) && head.wake_at.is_some_and(|at| at <= now) {
-        draft.run(run)?.make_ready();
+    match head.status {
+        RunStatus::Backoff if head.wake_at.is_some_and(|at| at <= now) => draft.run(run)?.make_ready(),
+        // Its delay is over.
+        RunStatus::Queued if head.queue.is_none() && head.wake_at.is_some_and(|at| at <= now) => {
+            object::arrive(draft, run)?;
+        }
+        _ => {}
     }
     while let Some((due, idx)) = draft.run(run)?.first_due()
         && due <= now
@@ -44,6 +49,9 @@ pub(super) fn wake(draft: &mut Draft<'_>, run: RunId) -> Part<Reply> {
     let found = draft.run(run)?;
     if let status @ (RunStatus::Suspended | RunStatus::Paused) = found.head.status {
         found.rest(status);
+    }
+    if found.head.queue.is_some() {
+        found.rest(RunStatus::Queued);
     }
     Ok(Reply::Done)
 }
@@ -58,6 +66,7 @@ fn timed_out(draft: &mut Draft<'_>, run: RunId, message: &str) -> Part<Reply> {
 /// An entity of the `state` table may be due: marks expire, and what is left of a delivery goes on.
 pub(super) fn wake_state(draft: &mut Draft<'_>, key: &StateKey) -> Part<Reply> {
     match key {
+        StateKey::Object(object) => object::pass_on(draft, object)?,
         StateKey::Fanout(event) => draft.follow_up(Command::Fanout { event: *event, after: None }),
         StateKey::Mark(mark) => {
             draft.require([Key::Mark(mark.clone())])?;

@@ -47,6 +47,8 @@ pub enum HandlerOp {
     Send { id: EntryId, name: Option<Text>, params: Payload, events: Vec<EventDraft> },
     /// A fact about the code path.
     Marker { id: EntryId, name: Option<Text>, params: Payload },
+    /// A write to the state of the run's object.
+    State(StateOp),
     /// A step's body is at work.
     Heartbeat(Heartbeat),
     /// Something that makes no entry.
@@ -93,7 +95,8 @@ impl HandlerOp {
             | HandlerOp::WaitEvent(WaitEventOp { id, .. })
             | HandlerOp::Invoke(InvokeOp { id, .. })
             | HandlerOp::Send { id, .. }
-            | HandlerOp::Marker { id, .. } => id,
+            | HandlerOp::Marker { id, .. }
+            | HandlerOp::State(StateOp { id, .. }) => id,
             HandlerOp::Note(_) => return None,
         })
     }
@@ -114,6 +117,7 @@ impl HandlerOp {
             HandlerOp::Invoke(_) => EntryKind::Invoke,
             HandlerOp::Send { .. } => EntryKind::Send,
             HandlerOp::Marker { .. } => EntryKind::Marker,
+            HandlerOp::State(_) => EntryKind::State,
             HandlerOp::Note(_) => return None,
         })
     }
@@ -206,12 +210,27 @@ pub struct InvokeOp {
     pub app: Option<Text>,
     /// The child's function.
     pub function: Text,
+    /// The key, for a handler of an object.
+    pub key: Option<Text>,
     /// The child's input.
     pub input: Payload,
     /// After what time the parent stops waiting.
     pub timeout: Option<Span>,
     /// Whether the parent goes on at once with the child's id.
     pub detached: bool,
+}
+
+/// A write to the state of an object: values that are set, or names that are taken away.
+#[derive(Clone, Debug)]
+pub struct StateOp {
+    /// The entry's id.
+    pub id: EntryId,
+    /// What people see.
+    pub name: Option<Text>,
+    /// The parameters as sent.
+    pub params: Payload,
+    /// What is written under which names, each once; nothing where a name is taken away.
+    pub writes: Vec<(Text, Option<Payload>)>,
 }
 
 /// An event before it is accepted.

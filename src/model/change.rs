@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Attempt, Entry, EntryKind, Event, EventId, FunctionId, Outcome, RunHead, RunId, Signal, Text, Timestamp, Verdict,
-    Wait, WaitIndex,
+    Attempt, Entry, EntryKind, Event, EventId, FunctionId, ObjectKey, ObjectValue, Outcome, RunHead, RunId, Signal,
+    Text, Timestamp, Verdict, Wait, WaitIndex,
 };
 
 /// One appended row or one after-image.
@@ -39,6 +39,10 @@ pub enum Change {
     StatePut(StateRow),
     /// Any other entity is gone.
     StateDeleted(StateKey),
+    /// A value of an object's state is written, by the run that holds the key.
+    ValuePut(ObjectValue),
+    /// That run has ended: what it found is forgotten, and what it took away is gone for good.
+    ValuesKept(ObjectKey),
 }
 
 /// Every change decided while the previous commit was under way: one transaction.
@@ -82,6 +86,13 @@ pub enum Key {
         /// Only numbers up to this one.
         until: i64,
     },
+    /// Who holds a key of an object, and the first runs that wait for it.
+    Object(ObjectKey),
+    /// The runs that wait for a key of an object behind those that were there and had their turn: asked for when more
+    /// wait than are resident.
+    Line(ObjectKey),
+    /// The state under a key of an object.
+    Values(ObjectKey),
 }
 
 /// A run with everything that the engine decides on.
@@ -146,6 +157,12 @@ pub enum Loaded {
     Event(Option<Box<Event>>),
     /// At most [`crate::limits::EVENT_PAGE`] events in order.
     Events(Vec<Event>),
+    /// A lock, and at most [`crate::limits::LINE_PAGE`] runs in the order of their places.
+    Object(Option<StateRow>, Vec<(i64, RunId)>),
+    /// At most [`crate::limits::LINE_PAGE`] runs in the order of their places.
+    Line(Vec<(i64, RunId)>),
+    /// Values by name.
+    Values(Vec<ObjectValue>),
 }
 
 /// What a mark marks.
@@ -176,6 +193,8 @@ pub enum StateKey {
     Fanout(EventId),
     /// An idempotency mark.
     Mark(MarkKey),
+    /// Who holds a key of an object: an [`super::ObjectLock`].
+    Object(ObjectKey),
 }
 
 impl StateKey {
@@ -190,6 +209,7 @@ impl StateKey {
                 ("mark.signal", format!("{run}\u{1f}{key}"))
             }
             StateKey::Fanout(event) => ("fanout", event.to_string()),
+            StateKey::Object(object) => ("object", object.line().to_string()),
         }
     }
 
@@ -206,6 +226,7 @@ impl StateKey {
                 let function = FunctionId::new(parts.next()?, parts.next()?);
                 Some(StateKey::Mark(MarkKey { scope: MarkScope::Start(function), key: parts.next()?.into() }))
             }
+            "object" => Some(StateKey::Object(ObjectKey::parse(key)?)),
             "fanout" => Some(StateKey::Fanout(key.parse().ok()?)),
             _ => None,
         }

@@ -9,7 +9,7 @@ use super::{DeploymentId, Payload, Text, Timestamp};
 
 /// The wire id of an entry: scopes and id, percent-encoded, joined by `/`, repeats numbered `:k`; at most 256 bytes.
 /// Ids that start with `$` are the server's own: `$input`, `$cancel`, `$failure`, `$outcome`; or of compensations: `$undo/` and
-/// the id of the step that is undone.
+/// the id of the step that is undone; or of writes of state: `$state`, `$state:1`, and so on.
 pub type EntryId = Text;
 
 /// What an entry stands for.
@@ -32,6 +32,8 @@ pub enum EntryKind {
     Send,
     /// A fact about the code path; settled at once.
     Marker,
+    /// A write to the state of an object; settled at once.
+    State,
     /// The run was asked to stop; delivered in its turn.
     Cancel,
     /// The run has failed for good and has steps to undo; delivered in its turn.
@@ -42,7 +44,7 @@ pub enum EntryKind {
 
 impl EntryKind {
     /// Every kind.
-    pub const ALL: [EntryKind; 11] = [
+    pub const ALL: [EntryKind; 12] = [
         EntryKind::Input,
         EntryKind::Step,
         EntryKind::Sleep,
@@ -51,6 +53,7 @@ impl EntryKind {
         EntryKind::Invoke,
         EntryKind::Send,
         EntryKind::Marker,
+        EntryKind::State,
         EntryKind::Cancel,
         EntryKind::Failure,
         EntryKind::Outcome,
@@ -67,6 +70,7 @@ impl EntryKind {
             EntryKind::Invoke => "invoke",
             EntryKind::Send => "send",
             EntryKind::Marker => "marker",
+            EntryKind::State => "state",
             EntryKind::Cancel => "cancel",
             EntryKind::Failure => "failure",
             EntryKind::Outcome => "outcome",
@@ -187,7 +191,7 @@ pub struct Entry {
     pub created_at: Timestamp,
     /// When it settled.
     pub settled_at: Option<Timestamp>,
-    /// What the last heartbeat of a step said.
+    /// What the last heartbeat of a step said. For the input of a shared handler's run, the state that the run is shown.
     pub details: Option<Payload>,
     /// Whether it was copied from the run that this one was forked from.
     pub copied: bool,

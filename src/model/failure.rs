@@ -33,6 +33,12 @@ pub mod names {
     pub const TIMEOUT: &str = "Timeout";
     /// A run ended and left an update without a reply.
     pub const RUN_ENDED: &str = "RunEnded";
+    /// A call of an object's handler names no key that can be used, or a call of a function names one.
+    pub const INVALID_KEY: &str = "InvalidKey";
+    /// A call would wait for a key that is held by a run which waits for the caller.
+    pub const DEADLOCK: &str = "Deadlock";
+    /// A value of an object's state has a name that cannot be used.
+    pub const INVALID_NAME: &str = "InvalidName";
     /// A value is greater than the server keeps.
     pub const TOO_LARGE: &str = "TooLarge";
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Span;
+use super::{ObjectMode, Span};
 
 /// A short shared text, such as a name.
 pub type Text = Arc<str>;
 
-/// The full name of a function: `{app}/{function}`.
+/// The full name of a function: `{app}/{function}`. A handler of an object is a function, too: its id is `{object}/{handler}`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FunctionId {
     /// The app that serves it.
@@ -150,6 +150,9 @@ pub struct FunctionConfig {
     /// Events that cancel its runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cancel_on: Vec<CancelOn>,
+    /// How it works with the key of its object, if it is a handler of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<ObjectMode>,
     /// The function of the same app whose failed runs it is started for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_of: Option<Text>,

@@ -14,6 +14,7 @@ mod function;
 mod hex;
 mod ids;
 mod job;
+mod object;
 mod payload;
 mod registry;
 mod run;
@@ -23,8 +24,8 @@ mod time;
 mod wait;
 
 pub use answer::{
-    Answer, Awaiting, EventDraft, HandlerOp, Heartbeat, InvokeOp, Mismatch, Note, Problem, ProblemCode, StepReport,
-    StepResult, Terminal, Undelivered, WaitEventOp, WaitSignalOp,
+    Answer, Awaiting, EventDraft, HandlerOp, Heartbeat, InvokeOp, Mismatch, Note, Problem, ProblemCode, StateOp,
+    StepReport, StepResult, Terminal, Undelivered, WaitEventOp, WaitSignalOp,
 };
 pub use app::{App, Deployment, DeploymentLimits, DeploymentState, Manifest, MoveTo, MoveToError};
 pub use change::{Batch, Change, Key, Loaded, MarkKey, MarkScope, StateKey, StateRow, StoredRun};
@@ -37,6 +38,7 @@ pub use function::{CancelOn, FunctionConfig, FunctionId, RetryPolicy, Text, Trig
 pub use hex::hex;
 pub use ids::{DeploymentId, EventId, IdError, JobId, RunId, Token, derive, partition_key};
 pub use job::{Job, JobAction, JobFilter, JobOptions, JobStatus};
+pub use object::{Before, ObjectKey, ObjectLock, ObjectMode, ObjectValue, state_json};
 pub use payload::{Payload, PayloadError};
 pub use registry::{Home, NoTarget, Registry};
 pub use run::{Hold, HoldKind, Origin, ParentLink, Previous, QueuePlace, RunHead, RunStatus, TriggerKind};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Entry, RunHead, Token};
+use super::{Entry, Payload, RunHead, Token};
 
 /// The content of one invocation. It leaves the house only after everything that it shows is durable.
 #[derive(Clone, Debug)]
@@ -17,4 +17,6 @@ pub struct Snapshot {
     pub seen: u32,
     /// The whole journal by position; entry 0 is the input.
     pub entries: Vec<Arc<Entry>>,
+    /// The state of its object as of its first invocation: one JSON object. Nothing for a function.
+    pub state: Option<Payload>,
 }

@@ -17,8 +17,9 @@ impl Owner {
         if wanted.is_empty() {
             return;
         }
-        // A page of events must contain everything that was decided before it was asked for.
-        let (pages, keys): (Vec<Key>, Vec<Key>) = wanted.into_iter().partition(|key| matches!(key, Key::Events { .. }));
+        // A page of events must contain everything that was decided before it was asked for, and so must more of a line.
+        let pages = |key: &Key| matches!(key, Key::Events { .. } | Key::Line(_));
+        let (pages, keys): (Vec<Key>, Vec<Key>) = wanted.into_iter().partition(pages);
         if !pages.is_empty() {
             self.deferred_loads.push((self.newest(), pages));
             self.start_deferred_loads();

@@ -444,6 +444,7 @@ fn bytes_of(change: &Change) -> usize {
         Change::EventAdded(event) => event.data.len(),
         Change::SignalAdded(signal) => signal.settle.payload().map_or(0, crate::model::Payload::len),
         Change::AttemptAdded(attempt) => attempt.error.len(),
+        Change::ValuePut(value) => value.bytes(),
         _ => 0,
     }
 }

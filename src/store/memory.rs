@@ -11,12 +11,12 @@ use futures_util::future::BoxFuture;
 
 use self::tables::Tables;
 use super::{
-    Commit, Dump, EventFilter, EventView, Journal, Ownership, RegistryRows, RunFilter, RunView, SettledPage, Store,
-    StoreError, Timer, UpdateView,
+    Commit, Dump, EventFilter, EventView, HeldKey, Journal, ObjectView, ObjectsPage, Ownership, RegistryRows,
+    RunFilter, RunView, SettledPage, Store, StoreError, Timer, UpdateView,
 };
 use crate::model::{
-    App, Batch, Deployment, DeploymentId, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded, RunHead, RunId,
-    Text, Timestamp, Wait,
+    App, Batch, Deployment, DeploymentId, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded, ObjectKey,
+    RunHead, RunId, Text, Timestamp, Wait,
 };
 
 /// A store in memory. A clone shares the tables, as a second connection would.
@@ -169,6 +169,14 @@ impl Store for MemoryStore {
 
     fn events(&self, filter: EventFilter) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
         self.ask(move |tables| Ok(tables.events_page(&filter)))
+    }
+
+    fn object(&self, object: ObjectKey) -> BoxFuture<'_, Result<ObjectView, StoreError>> {
+        self.ask(move |tables| Ok(tables.object_view(&object)))
+    }
+
+    fn objects(&self, page: ObjectsPage) -> BoxFuture<'_, Result<Vec<HeldKey>, StoreError>> {
+        self.ask(move |tables| Ok(tables.objects(&page)))
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {

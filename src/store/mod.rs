@@ -12,7 +12,8 @@ use futures_util::future::BoxFuture;
 
 use crate::model::{
     App, Attempt, Batch, Deployment, DeploymentId, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded,
-    RunHead, RunId, RunStatus, Settle, Signal, StateKey, StateRow, Text, Timestamp, Verdict, Wait,
+    ObjectKey, ObjectLock, ObjectValue, RunHead, RunId, RunStatus, Settle, Signal, StateKey, StateRow, Text, Timestamp,
+    Verdict, Wait,
 };
 
 /// A database that keeps the tables. All methods may be called at once from many tasks; `commit` is called by the one
@@ -115,6 +116,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Events that match, newest first, one page.
     fn events(&self, filter: EventFilter) -> BoxFuture<'_, Result<Vec<Event>, StoreError>>;
+
+    /// The state under a key of an object, and who holds it.
+    fn object(&self, object: ObjectKey) -> BoxFuture<'_, Result<ObjectView, StoreError>>;
+
+    /// Keys of an object that have state or are held, in order, one page.
+    fn objects(&self, page: ObjectsPage) -> BoxFuture<'_, Result<Vec<HeldKey>, StoreError>>;
 
     /// A cheap read that proves that the database answers.
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>>;
@@ -306,6 +313,48 @@ pub struct EventFilter {
     pub limit: usize,
 }
 
+/// A key of an object as people ask for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObjectView {
+    /// Who holds it.
+    pub lock: ObjectLock,
+    /// Its state by name.
+    pub values: Vec<ObjectValue>,
+}
+
+/// Which keys of an object are asked for.
+#[derive(Clone, Debug)]
+pub struct ObjectsPage {
+    /// The app.
+    pub app: Text,
+    /// The object.
+    pub object: Text,
+    /// Only keys behind this one.
+    pub after: Option<Text>,
+    /// At most this many.
+    pub limit: usize,
+}
+
+impl ObjectsPage {
+    /// Between which texts the lines of these keys lie, without both ends.
+    fn lines(&self) -> (Text, Text) {
+        let key = |key: &str| ObjectKey { app: self.app.clone(), object: self.object.clone(), key: key.into() }.line();
+        let last = key("");
+        // What follows the separator in the order of texts.
+        let end = format!("{} ", &last[..last.len() - 1]);
+        (key(self.after.as_deref().unwrap_or_default()), end.into())
+    }
+}
+
+/// One of those keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldKey {
+    /// The key.
+    pub key: Text,
+    /// Who holds it.
+    pub lock: ObjectLock,
+}
+
 /// Everything that the tables hold of a partition, in a canonical order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dump {
@@ -327,4 +376,6 @@ pub struct Dump {
     pub signals: Vec<Signal>,
     /// Other entities by key.
     pub state: Vec<StateRow>,
+    /// The state of objects by key and name.
+    pub values: Vec<ObjectValue>,
 }

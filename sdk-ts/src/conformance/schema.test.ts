@@ -11,7 +11,7 @@ const json = (path: string): any => JSON.parse(readFileSync(new URL(path, root),
 const { $defs } = json("docs/reference/protocol.schema.json");
 
 /** Words of `needs` whose shapes the schema does not have yet. */
-const LATER = ["objects"];
+const LATER: string[] = [];
 
 type Check = (rule: any, value: any, schema: any, path: string) => string | null;
 

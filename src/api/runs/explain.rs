@@ -20,7 +20,7 @@ pub struct ExplanationJson {
     /// The run.
     #[schema(value_type = String)]
     pub run: Option<RunId>,
-    /// The kind of reason: `ended`, `held`, `running`, `ready`, `delayed`, `backoff`, `unreachable`,
+    /// The kind of reason: `ended`, `held`, `running`, `ready`, `delayed`, `inLine`, `backoff`, `unreachable`,
     /// `functionPaused`, `noDeployment`, `deploymentGone` or `waiting`.
     pub reason: String,
     /// The reason in a sentence.
@@ -80,6 +80,16 @@ impl From<Explanation> for ExplanationJson {
                 next_at: Some(until),
                 ..is("delayed", format!("Its start is delayed until {until}."))
             },
+            Explanation::InLine { object, holder, place } => {
+                let holder = holder.map_or_else(|| "it is being passed on".to_owned(), |run| format!("{run} holds it"));
+                let sentence = format!(
+                    "It waits for its turn with `{}` `{}`: {holder}, {} in line.",
+                    object.object,
+                    object.key,
+                    ordinal(place)
+                );
+                ExplanationJson { waits_for: vec![format!("key {object}")], ..is("inLine", sentence) }
+            }
             Explanation::Backoff { failures, next_at, error } => {
                 let last = error.as_ref().map(Failure::from_payload);
                 let last = last.map(|error| format!(" with {}: {}", error.name, error.message)).unwrap_or_default();
@@ -121,6 +131,18 @@ impl From<Explanation> for ExplanationJson {
             },
         }
     }
+}
+
+/// `1st`, `2nd`, `3rd`, `4th`.
+fn ordinal(n: u64) -> String {
+    let ending = match (n % 10, n % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{n}{ending}")
 }
 
 /// Say in one reason why a run does not move.

@@ -23,7 +23,7 @@ use crate::store::RunView;
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct WaitQuery {
     /// How long to wait for the run's end, such as `30s`; at most 5 minutes.
-    wait: Option<String>,
+    pub(in crate::api) wait: Option<String>,
 }
 
 impl WaitQuery {

@@ -75,7 +75,8 @@ pub fn encode(snapshot: &Snapshot, access: Access<'_>, request_bytes: u64) -> Re
     let seen = settled.last().and_then(|entry| entry.seq).unwrap_or(0);
     let limit = usize::try_from(request_bytes).unwrap_or(usize::MAX);
     let draft = Draft { snapshot, access, input, open: &open };
-    let mut bytes: usize = snapshot.entries.iter().map(|entry| outcome_bytes(entry)).sum();
+    let state = snapshot.state.as_ref().map_or(0, Payload::len);
+    let mut bytes: usize = state + snapshot.entries.iter().map(|entry| outcome_bytes(entry)).sum::<usize>();
     if bytes <= limit {
         let whole: Vec<_> = settled.iter().map(|entry| (*entry, Form::Whole)).collect();
         let body = draft.print(&whole, false, bytes)?;
@@ -142,7 +143,11 @@ impl Draft<'_> {
         let mut body = Body(Vec::with_capacity(weight + 512 + entries * ENTRY_BYTES));
         self.run(&mut body);
         self.trigger(&mut body)?;
-        body.raw(",\"input\":").payload(outcome_payload(self.input)).raw(",\"journal\":[");
+        body.raw(",\"input\":").payload(outcome_payload(self.input));
+        if let Some(state) = &self.snapshot.state {
+            body.raw(",\"state\":").payload(state);
+        }
+        body.raw(",\"journal\":[");
         let open = self.open.iter().map(|entry| (*entry, Form::Whole));
         for (position, (entry, form)) in settled.iter().copied().chain(open).enumerate() {
             body.raw(if position == 0 { "" } else { "," }).entry(entry, form);
@@ -176,7 +181,12 @@ impl Draft<'_> {
             Some(deadline) => body.raw("\"").display(deadline).raw("\""),
             None => body.raw("null"),
         };
-        body.raw(",\"key\":null,\"secret\":").string(self.access.secret);
+        body.raw(",\"key\":");
+        match &head.key {
+            Some(key) => body.string(key),
+            None => body.raw("null"),
+        };
+        body.raw(",\"secret\":").string(self.access.secret);
         if let Some(seed) = head.seed {
             body.raw(",\"seed\":\"").display(seed).raw("\"");
         }

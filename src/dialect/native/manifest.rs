@@ -14,7 +14,9 @@ use crate::limits::{
     FILTER_BYTES_MAX, FUNCTIONS_MAX, INPUT_SCHEMA_BYTES_MAX, MANIFEST_PROBLEMS_MAX, NAME_BYTES_MAX,
     REQUEST_BYTES_DEFAULT, TRIGGERS_MAX,
 };
-use crate::model::{CancelOn, DeploymentLimits, FunctionConfig, Manifest, RetryPolicy, Span, Text, Trigger};
+use crate::model::{
+    CancelOn, DeploymentLimits, FunctionConfig, Manifest, ObjectMode, RetryPolicy, Span, Text, Trigger,
+};
 
 /// A manifest that may be used.
 #[derive(Clone, Debug, PartialEq)]
@@ -130,10 +132,8 @@ impl Reader<'_> {
         let immutable = self.flag(deployment, "/deployment", "immutable", false);
         let url = self.optional_text(deployment, "/deployment", "url");
         let limits = self.limits(fields);
-        let functions = self.functions(fields);
-        if fields.get("objects").and_then(Value::as_array).is_some_and(|objects| !objects.is_empty()) {
-            self.error("/objects", "objects are not supported by this version of the server");
-        }
+        let mut functions = self.functions(fields);
+        self.objects(fields, &mut functions);
         let (app, sdk, version) = (app?, sdk?, version?);
         let hash = header.map_or_else(|| version.to_string(), |header| header.hash.to_owned());
         let (sdk, version) = (sdk.to_string(), version.to_string());
@@ -194,6 +194,69 @@ impl Reader<'_> {
         functions
     }
 
+    /// Objects: each of their handlers is a function, too, called `object/handler`.
+    fn objects(&mut self, fields: &Fields, functions: &mut Vec<FunctionConfig>) {
+        let list = match fields.get("objects") {
+            None | Some(Value::Null) => return,
+            Some(Value::Array(list)) => list,
+            Some(_) => return self.error("/objects", "must be a list of objects"),
+        };
+        let mut ids = BTreeSet::new();
+        for (n, item) in list.iter().enumerate() {
+            let at = format!("/objects/{n}");
+            let Value::Object(object) = item else {
+                self.error(at, "must be an object with `id` and `handlers`");
+                continue;
+            };
+            let id = self.segment(object, &at, "id");
+            let handlers = match object.get("handlers").and_then(Value::as_array) {
+                Some(handlers) if !handlers.is_empty() => handlers,
+                _ => {
+                    self.error(format!("{at}/handlers"), "must be a list of at least one handler");
+                    continue;
+                }
+            };
+            let Some(id) = id else { continue };
+            if !ids.insert(id.clone()) {
+                self.error(format!("{at}/id"), format_args!("`{id}` is the id of another object, too"));
+            }
+            if functions.len() + handlers.len() > FUNCTIONS_MAX {
+                let message = format!("is too much: an app may have {FUNCTIONS_MAX} functions and handlers in all");
+                return self.error(format!("{at}/handlers"), message);
+            }
+            for (n, item) in handlers.iter().enumerate() {
+                let at = format!("{at}/handlers/{n}");
+                let Some(config) = self.handler(&id, item, &at) else { continue };
+                if functions.iter().any(|other| other.id == config.id) {
+                    self.error(format!("{at}/id"), "is the id of another handler of this object, too");
+                }
+                functions.push(config);
+            }
+        }
+    }
+
+    fn handler(&mut self, object: &str, item: &Value, at: &str) -> Option<FunctionConfig> {
+        let Value::Object(handler) = item else {
+            self.error(at, "must be an object with `id` and `mode`");
+            return None;
+        };
+        let mode = handler.get("mode").and_then(Value::as_str).and_then(ObjectMode::parse);
+        if mode.is_none() {
+            self.error(format!("{at}/mode"), "must be \"exclusive\" or \"shared\"");
+        }
+        if handler.get("triggers").is_some_and(|triggers| !is_nothing(triggers)) {
+            let message = "must be left out: an event has no key; trigger a function that calls the handler";
+            self.error(format!("{at}/triggers"), message);
+            return None;
+        }
+        let config = self.function(handler, at)?;
+        let id = format!("{object}/{}", config.id);
+        if id.len() > NAME_BYTES_MAX {
+            self.error(format!("{at}/id"), format_args!("is too long: `{id}` has more than {NAME_BYTES_MAX} bytes"));
+        }
+        Some(FunctionConfig { id: id.into(), mode: Some(mode?), ..config })
+    }
+
     fn function(&mut self, function: &Fields, at: &str) -> Option<FunctionConfig> {
         let id = self.segment(function, at, "id");
         let name = self.optional_text(function, at, "name");
@@ -220,6 +283,7 @@ impl Reader<'_> {
             start_timeout,
             run_timeout,
             cancel_on,
+            mode: None,
             failure_of,
             input,
         })

@@ -1,6 +1,7 @@
 //! One op of an answer: which kind it is, and its parameters, each field checked and bounded.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -12,7 +13,7 @@ use crate::limits::{
 };
 use crate::model::{
     EntryId, EventDraft, Failure, HandlerOp, Heartbeat, InvokeOp, Note, OWN_EVENTS, Payload, RetryPolicy, Settle, Span,
-    StepReport, StepResult, Terminal, Text, Timestamp, UPDATE, WaitEventOp, WaitSignalOp, names,
+    StateOp, StepReport, StepResult, Terminal, Text, Timestamp, UPDATE, WaitEventOp, WaitSignalOp, names,
 };
 
 /// What is wrong with one op.
@@ -20,8 +21,8 @@ use crate::model::{
 pub enum OpError {
     /// The protocol has no such op.
     #[error(
-        "there is no op `{0}`; this server knows step, heartbeat, sleep, waitSignal, waitEvent, invoke, send, marker, status, reply, done, \
-         fail, yield, continueAsNew and mismatch. Is the SDK newer than the server?"
+        "there is no op `{0}`; this server knows step, heartbeat, sleep, waitSignal, waitEvent, invoke, send, marker, state, status, reply, \
+         done, fail, yield, continueAsNew and mismatch. Is the SDK newer than the server?"
     )]
     UnknownKind(String),
     /// An entry's id cannot be used.
@@ -42,10 +43,15 @@ impl From<FieldProblem> for OpError {
 }
 
 /// The ops that make entries.
-const ENTRY_OPS: [&str; 8] = ["step", "heartbeat", "sleep", "waitSignal", "waitEvent", "invoke", "send", "marker"];
+const ENTRY_OPS: [&str; 9] =
+    ["step", "heartbeat", "sleep", "waitSignal", "waitEvent", "invoke", "send", "marker", "state"];
 
-/// What the ids of compensations begin with: of those that begin with `$` the only ones that a handler sends.
+/// What the ids of compensations begin with. They and the ids of writes of state are those of the ids with `$` that a
+/// handler sends.
 pub(super) const UNDO: &str = "$undo/";
+
+/// The id of the first write of state; the others count on: `$state:1`.
+const STATE: &str = "$state";
 
 /// How a value of the answer is kept.
 pub(super) type Keep<'a> = dyn Fn(&RawValue) -> Payload + 'a;
@@ -100,6 +106,16 @@ impl WireOp<'_> {
     /// The id under which the op makes an entry.
     pub(super) fn entry_id(&self) -> Result<EntryId, OpError> {
         let id = self.id.clone().ok_or_else(|| OpError::Id("is missing".to_owned()))?;
+        match (&*self.op == "state", is_state_id(&id)) {
+            (true, true) => return Ok(id),
+            (true, false) => {
+                let id = shown(&id, 60);
+                return Err(OpError::Id(format!(
+                    "is `{id}`; writes of state are called `$state`, `$state:1`, and so on"
+                )));
+            }
+            (false, _) => {}
+        }
         let step = id.strip_prefix(UNDO).filter(|_| matches!(&*self.op, "step" | "heartbeat"));
         if id.starts_with('$') && step.is_none() {
             return Err(OpError::Reserved(shown(&id, 60)));
@@ -145,6 +161,10 @@ impl WireOp<'_> {
             "send" => {
                 let events = send(raw, keep).map_err(within)?;
                 HandlerOp::Send { id, name, params, events }
+            }
+            "state" => {
+                let writes = state(raw, keep).map_err(within)?;
+                HandlerOp::State(StateOp { id, name, params, writes })
             }
             _ => HandlerOp::Marker { id, name, params },
         })
@@ -378,6 +398,8 @@ fn invoke(
         #[serde(default)]
         app: Option<Text>,
         function: Text,
+        #[serde(default)]
+        key: Option<Text>,
         #[serde(borrow, default, deserialize_with = "present")]
         input: Option<&'a RawValue>,
         #[serde(default)]
@@ -404,6 +426,7 @@ fn invoke(
         params,
         app: wire.app,
         function: wire.function,
+        key: wire.key,
         input: keep(input),
         timeout: wire.timeout,
         detached: wire.detached,
@@ -412,6 +435,33 @@ fn invoke(
 
 /// What becomes of an awaited child when its parent ends first. `wait` is kept by the SDK: the parent does not end first.
 const PARENT_CLOSE: [&str; 3] = ["cancel", "abandon", "wait"];
+
+/// Whether an id is that of a write of state: `$state`, or `$state:` and a count.
+fn is_state_id(id: &str) -> bool {
+    let Some(rest) = id.strip_prefix(STATE) else { return false };
+    let count = rest.strip_prefix(':');
+    rest.is_empty()
+        || count.is_some_and(|count| {
+            (1..10).contains(&count.len()) && !count.starts_with('0') && count.bytes().all(|byte| byte.is_ascii_digit())
+        })
+}
+
+/// What is written under which names. Of a name that is set twice the last counts, as everywhere in JSON.
+fn state(raw: &str, keep: &Keep<'_>) -> Result<Vec<(Text, Option<Payload>)>, FieldProblem> {
+    #[derive(Deserialize)]
+    struct Params<'a> {
+        #[serde(borrow, default)]
+        set: Option<BTreeMap<Text, &'a RawValue>>,
+        #[serde(default)]
+        clear: Option<BTreeSet<Text>>,
+    }
+    let wire: Params<'_> = read(raw.as_bytes())?;
+    match (wire.set, wire.clear) {
+        (Some(set), None) => Ok(set.into_iter().map(|(name, value)| (name, Some(keep(value)))).collect()),
+        (None, Some(clear)) => Ok(clear.into_iter().map(|name| (name, None)).collect()),
+        _ => Err(FieldProblem::new("", "exactly one of `set` and `clear` must be there")),
+    }
+}
 
 fn send(raw: &str, keep: &Keep<'_>) -> Result<Vec<EventDraft>, FieldProblem> {
     #[derive(Deserialize)]

@@ -3,11 +3,13 @@
 use super::tables::Tables;
 use crate::limits;
 use crate::model::{
-    Entry, EntryId, EntryKind, EntryStatus, Event, EventId, FunctionId, Key, Loaded, Outcome, Payload, RunHead, RunId,
-    RunStatus, Signal, StateKey, StoredRun, Text, Timestamp, Wait,
+    Entry, EntryId, EntryKind, EntryStatus, Event, EventId, FunctionId, Key, Loaded, ObjectKey, ObjectLock,
+    ObjectValue, Outcome, Payload, RunHead, RunId, RunStatus, Signal, StateKey, StateRow, StoredRun, Text, Timestamp,
+    Wait,
 };
 use crate::store::{
-    Dump, EventFilter, EventView, Journal, RunFilter, RunView, SettledPage, StoreError, Timer, TimerKey, UpdateView,
+    Dump, EventFilter, EventView, HeldKey, Journal, ObjectView, ObjectsPage, RunFilter, RunView, SettledPage,
+    StoreError, Timer, TimerKey, UpdateView,
 };
 
 impl Tables {
@@ -76,7 +78,53 @@ impl Tables {
                 let wanted = |event: &Event| event.name == *name && event.seq > *after && event.seq <= *until;
                 Loaded::Events(self.events_where(wanted).take(limits::EVENT_PAGE).collect())
             }
+            Key::Object(object) => Loaded::Object(self.lock(object), self.line(object)),
+            Key::Line(object) => Loaded::Line(self.line(object)),
+            Key::Values(object) => Loaded::Values(self.values_of(object)),
         }
+    }
+
+    fn lock(&self, object: &ObjectKey) -> Option<StateRow> {
+        self.state.get(&StateKey::Object(object.clone())).cloned()
+    }
+
+    fn line(&self, object: &ObjectKey) -> Vec<(i64, RunId)> {
+        let line = object.line();
+        let place = |run: &RunHead| Some((run.queue.as_ref().filter(|place| place.key == line)?.order, run.id));
+        let mut places: Vec<(i64, RunId)> = self.runs.values().filter_map(|run| place(run)).collect();
+        places.sort_unstable();
+        places.truncate(limits::LINE_PAGE);
+        places
+    }
+
+    fn values_of(&self, object: &ObjectKey) -> Vec<ObjectValue> {
+        self.values.values().filter(|value| value.object == *object).cloned().collect()
+    }
+
+    /// The state under a key, and who holds it.
+    pub(super) fn object_view(&self, object: &ObjectKey) -> ObjectView {
+        let lock = self.lock(object).and_then(|row| row.value.read().ok());
+        ObjectView { lock: lock.unwrap_or_default(), values: self.values_of(object) }
+    }
+
+    /// Keys that have state or are held.
+    pub(super) fn objects(&self, page: &ObjectsPage) -> Vec<HeldKey> {
+        let with_state = self.values.keys().map(|(object, _)| (object, ObjectLock::default()));
+        let held = self.state.iter().filter_map(|(key, row)| match key {
+            StateKey::Object(object) => Some((object, row.value.read().ok()?)),
+            _ => None,
+        });
+        let wanted = |object: &ObjectKey| {
+            object.app == page.app
+                && object.object == page.object
+                && page.after.as_ref().is_none_or(|after| object.key > *after)
+        };
+        let keys: std::collections::BTreeMap<&Text, ObjectLock> = with_state
+            .chain(held)
+            .filter(|(object, _)| wanted(object))
+            .map(|(object, lock)| (&object.key, lock))
+            .collect();
+        keys.into_iter().take(page.limit).map(|(key, lock)| HeldKey { key: key.clone(), lock }).collect()
     }
 
     fn stored_run(&self, id: RunId) -> Option<StoredRun> {
@@ -241,6 +289,7 @@ impl Tables {
             waits: self.waits_where(|_| true),
             signals: self.signals.values().map(|signal| (**signal).clone()).collect(),
             state: self.state.values().cloned().collect(),
+            values: self.values.values().cloned().collect(),
         }
     }
 }

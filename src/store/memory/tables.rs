@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::limits;
 use crate::model::{
     App, Attempt, Batch, Change, Deployment, DeploymentId, Entry, Event, EventId, FunctionId, Job, JobId, JobStatus,
-    RunHead, RunId, RunStatus, Signal, StateKey, StateRow, Text, Timestamp, Verdict, Wait,
+    ObjectKey, ObjectValue, RunHead, RunId, RunStatus, Signal, StateKey, StateRow, Text, Timestamp, Verdict, Wait,
 };
 use crate::store::{Ownership, StoreError, text};
 
@@ -32,6 +32,7 @@ pub(super) struct Tables {
     pub(super) waits: BTreeMap<(i64, u32), Arc<Wait>>,
     pub(super) signals: BTreeMap<(i64, u32), Arc<Signal>>,
     pub(super) state: BTreeMap<StateKey, StateRow>,
+    pub(super) values: BTreeMap<(ObjectKey, Text), ObjectValue>,
     pub(super) apps: BTreeMap<Text, App>,
     pub(super) deployments: BTreeMap<DeploymentId, Deployment>,
     pub(super) jobs: BTreeMap<JobId, Job>,
@@ -148,6 +149,17 @@ impl Tables {
             }
             Change::StateDeleted(key) => {
                 self.state.remove(key);
+                Ok(())
+            }
+            Change::ValuePut(value) => {
+                text::name(&value.object.line())?;
+                text::name(&value.name)?;
+                self.values.insert((value.object.clone(), value.name.clone()), value.clone());
+                Ok(())
+            }
+            Change::ValuesKept(object) => {
+                self.values.retain(|(of, _), value| of != object || value.value.is_some());
+                self.values.iter_mut().filter(|((of, _), _)| of == object).for_each(|(_, value)| value.before = None);
                 Ok(())
             }
         }

@@ -8,7 +8,8 @@ use super::payloads::Payloads;
 use super::plan::{Image, Plan, Write};
 use super::sql;
 use crate::model::{
-    Attempt, Batch, Change, Entry, Event, Outcome, RunHead, Signal, StateRow, Timestamp, Verdict, Wait,
+    Attempt, Batch, Before, Change, Entry, Event, ObjectKey, ObjectValue, Outcome, Payload, RunHead, Signal, StateRow,
+    Timestamp, Verdict, Wait,
 };
 use crate::store::{Commit, StoreError, text};
 
@@ -271,6 +272,8 @@ impl<'c> Committer<'c> {
                 let (kind, key) = key.columns();
                 self.execute(sql::STATE_DELETE, params![kind, key]).map(drop)
             }
+            Change::ValuePut(value) => self.value(value),
+            Change::ValuesKept(object) => self.values_kept(object),
             Change::RunCreated(_) | Change::RunChanged(_) | Change::EntryAdded(_) | Change::EntryChanged(_) => Ok(()),
         }
     }
@@ -325,6 +328,23 @@ impl<'c> Committer<'c> {
         self.execute(sql::STATE_PUT, row).map(drop)
     }
 
+    fn value(&self, value: &ObjectValue) -> Done {
+        let (app, object) = (text::name(&value.object.app)?, text::name(&value.object.object)?);
+        let (key, name) = (text::name(&value.object.key)?, text::name(&value.name)?);
+        let before = match &value.before {
+            Some(Before::Was(before)) => Some(&**before.bytes()),
+            Some(Before::Absent) | None => None,
+        };
+        let (now, changed) = (value.value.as_ref().map(|value| &**value.bytes()), value.before.is_some());
+        self.execute(sql::VALUE_PUT, params![app, object, key, name, now, changed, before]).map(drop)
+    }
+
+    fn values_kept(&self, object: &ObjectKey) -> Done {
+        let row = params![object.app, object.object, object.key];
+        self.execute(sql::VALUES_FORGET, row)?;
+        self.execute(sql::VALUES_KEEP, row).map(drop)
+    }
+
     /// The rarer statements live in the connection's own cache.
     fn execute(&self, statement: &str, row: &[&dyn rusqlite::ToSql]) -> Result<usize, StoreError> {
         self.connection.prepare_cached(statement).and_then(|mut it| it.execute(row)).map_err(sorted)
@@ -344,7 +364,7 @@ fn at(time: Option<Timestamp>) -> Option<i64> {
     time.map(|time| time.0)
 }
 
-fn split(outcome: Option<&Outcome>) -> (Option<&'static str>, Option<&crate::model::Payload>) {
+fn split(outcome: Option<&Outcome>) -> (Option<&'static str>, Option<&Payload>) {
     (outcome.map(Outcome::word), outcome.and_then(Outcome::payload))
 }
 

@@ -5,7 +5,9 @@ use rusqlite::{Connection, params};
 use super::rows::{self, Read, all, first};
 use super::sql;
 use crate::limits;
-use crate::model::{Key, Loaded, RunHead, RunId, StateKey, StoredRun, Text, Timestamp, Wait};
+use crate::model::{
+    Key, Loaded, ObjectKey, ObjectValue, RunHead, RunId, StateKey, StateRow, StoredRun, Text, Timestamp, Wait,
+};
 use crate::store::{StoreError, Timer, TimerKey};
 
 /// What is under each key, in the order of the keys. The caller holds a snapshot.
@@ -40,7 +42,25 @@ fn loaded(connection: &Connection, key: &Key) -> Read<Loaded> {
             let row = params![name, after, until, count(limits::EVENT_PAGE)];
             Loaded::Events(all(connection, sql::EVENTS_PAGE, row, rows::event)?)
         }
+        Key::Object(object) => Loaded::Object(lock(connection, object)?, line(connection, object)?),
+        Key::Line(object) => Loaded::Line(line(connection, object)?),
+        Key::Values(object) => Loaded::Values(values(connection, object)?),
     })
+}
+
+/// Who holds a key of an object.
+pub(super) fn lock(connection: &Connection, object: &ObjectKey) -> Read<Option<StateRow>> {
+    let (kind, key) = StateKey::Object(object.clone()).columns();
+    first(connection, sql::STATE_BY_KEY, params![kind, key], rows::state)
+}
+
+fn line(connection: &Connection, object: &ObjectKey) -> Read<Vec<(i64, RunId)>> {
+    all(connection, sql::LINE_OF_OBJECT, params![object.line(), count(limits::LINE_PAGE)], rows::place)
+}
+
+/// The state under a key of an object.
+pub(super) fn values(connection: &Connection, object: &ObjectKey) -> Read<Vec<ObjectValue>> {
+    all(connection, sql::VALUES_OF_OBJECT, params![object.app, object.object, object.key], rows::value)
 }
 
 fn stored_run(connection: &Connection, id: RunId) -> Read<Option<StoredRun>> {

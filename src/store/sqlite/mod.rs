@@ -28,12 +28,12 @@ use self::files::DataDirectory;
 use self::readers::Lane;
 use self::writer::{Opening, Writer};
 use super::{
-    Commit, Dump, EventFilter, EventView, Journal, Ownership, RegistryRows, RunFilter, RunView, SettledPage, Store,
-    StoreError, Timer, UpdateView,
+    Commit, Dump, EventFilter, EventView, HeldKey, Journal, ObjectView, ObjectsPage, Ownership, RegistryRows,
+    RunFilter, RunView, SettledPage, Store, StoreError, Timer, UpdateView,
 };
 use crate::model::{
-    App, Batch, Deployment, DeploymentId, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded, RunHead, RunId,
-    Text, Timestamp, Wait,
+    App, Batch, Deployment, DeploymentId, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded, ObjectKey,
+    RunHead, RunId, Text, Timestamp, Wait,
 };
 
 /// The file in a data directory that a running server holds a lock on.
@@ -237,6 +237,14 @@ impl Store for SqliteStore {
 
     fn events(&self, filter: EventFilter) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
         self.people.read(move |db| query::events(db, &filter)).boxed()
+    }
+
+    fn object(&self, object: ObjectKey) -> BoxFuture<'_, Result<ObjectView, StoreError>> {
+        self.people.read(move |db| query::object(db, &object)).boxed()
+    }
+
+    fn objects(&self, page: ObjectsPage) -> BoxFuture<'_, Result<Vec<HeldKey>, StoreError>> {
+        self.people.read(move |db| query::objects(db, &page)).boxed()
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -1,13 +1,21 @@
 //! Reads for people: runs, journals and events by id, in pages, and whole. Each answer is one snapshot; its caller holds
 //! that.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, params};
 
-use super::load::count;
+use super::load::{self, count};
 use super::rows::{self, Read, all, first};
 use super::sql;
-use crate::model::{Entry, EntryId, EntryKind, Event, EventId, FunctionId, RunHead, RunId, RunStatus, Text, Timestamp};
-use crate::store::{Dump, EventFilter, EventView, Journal, RunFilter, RunView, SettledPage, StoreError, UpdateView};
+use crate::model::{
+    Entry, EntryId, EntryKind, Event, EventId, FunctionId, ObjectKey, ObjectLock, RunHead, RunId, RunStatus, StateKey,
+    StateRow, Text, Timestamp,
+};
+use crate::store::{
+    Dump, EventFilter, EventView, HeldKey, Journal, ObjectView, ObjectsPage, RunFilter, RunView, SettledPage,
+    StoreError, UpdateView,
+};
 
 fn head(connection: &Connection, id: RunId) -> Read<Option<RunHead>> {
     first(connection, sql::RUN_BY_ID, [id.to_string()], rows::run)
@@ -202,6 +210,32 @@ pub(super) fn events(connection: &Connection, filter: &EventFilter) -> Read<Vec<
     }
 }
 
+/// The state under a key, and who holds it.
+pub(super) fn object(connection: &Connection, object: &ObjectKey) -> Read<ObjectView> {
+    let lock = load::lock(connection, object)?.map(|row| read_lock(&row)).transpose()?;
+    Ok(ObjectView { lock: lock.unwrap_or_default(), values: load::values(connection, object)? })
+}
+
+/// Keys that have state or are held, in order: the first of both kinds, merged.
+pub(super) fn objects(connection: &Connection, page: &ObjectsPage) -> Read<Vec<HeldKey>> {
+    let (after, limit) = (page.after.as_deref().unwrap_or_default(), count(page.limit));
+    let row = params![page.app, page.object, after, limit];
+    let with_state = all(connection, sql::KEYS_WITH_STATE, row, |row| row.next::<Text>())?;
+    let (from, to) = page.lines();
+    let locks = all(connection, sql::LOCKS_OF_OBJECT, params![from, to, limit], rows::state)?;
+    let mut keys: BTreeMap<Text, ObjectLock> = with_state.into_iter().map(|key| (key, ObjectLock::default())).collect();
+    for row in locks {
+        if let StateKey::Object(object) = &row.key {
+            keys.insert(object.key.clone(), read_lock(&row)?);
+        }
+    }
+    Ok(keys.into_iter().take(page.limit).map(|(key, lock)| HeldKey { key, lock }).collect())
+}
+
+fn read_lock(row: &StateRow) -> Read<ObjectLock> {
+    row.value.read().map_err(|error| StoreError::Corrupt(format!("the lock {:?}: {error}", row.key)))
+}
+
 /// Whether the database answers.
 pub(super) fn ping(connection: &Connection) -> Read<()> {
     first(connection, sql::PING, [], |row| row.next::<i64>()).map(drop)
@@ -223,5 +257,6 @@ pub(super) fn dump(connection: &Connection) -> Read<Dump> {
         waits: all(connection, sql::DUMP_WAITS, [], rows::wait)?,
         signals: all(connection, sql::DUMP_SIGNALS, [], rows::signal)?,
         state: all(connection, sql::DUMP_STATE, [], rows::state)?,
+        values: all(connection, sql::DUMP_VALUES, [], rows::value)?,
     })
 }

@@ -7,9 +7,10 @@ use rusqlite::{Connection, Params, Row};
 
 use super::error::sorted;
 use crate::model::{
-    Attempt, DeploymentId, DeploymentState, Entry, EntryKind, EntryStatus, Event, EventId, FunctionId, JobAction,
-    JobId, JobStatus, Origin, Outcome, ParentLink, Payload, Previous, QueuePlace, RunHead, RunId, RunStatus, Signal,
-    StateKey, StateRow, Text, Timestamp, Token, TriggerKind, Verdict, Wait, WaitIndex,
+    Attempt, Before, DeploymentId, DeploymentState, Entry, EntryKind, EntryStatus, Event, EventId, FunctionId,
+    JobAction, JobId, JobStatus, ObjectKey, ObjectValue, Origin, Outcome, ParentLink, Payload, Previous, QueuePlace,
+    RunHead, RunId, RunStatus, Signal, StateKey, StateRow, Text, Timestamp, Token, TriggerKind, Verdict, Wait,
+    WaitIndex,
 };
 use crate::store::{StoreError, UpdateView};
 
@@ -294,6 +295,24 @@ pub(super) fn signal(row: &mut Columns<'_>) -> Read<Signal> {
         wants_reply: row.next::<i64>()? != 0,
         reply: row.outcome()?,
     })
+}
+
+/// A row of `object_state`.
+pub(super) fn value(row: &mut Columns<'_>) -> Read<ObjectValue> {
+    let object = ObjectKey { app: row.next()?, object: row.next()?, key: row.next()? };
+    let (name, value) = (row.next()?, row.next()?);
+    let (changed, before) = (row.next::<i64>()? != 0, row.next::<Option<Payload>>()?);
+    let before = match (changed, before) {
+        (true, before) => Some(before.map_or(Before::Absent, Before::Was)),
+        (false, None) => None,
+        (false, Some(_)) => return Err(row.strange("what a run found that wrote nothing")),
+    };
+    Ok(ObjectValue { object, name, value, before })
+}
+
+/// A place in line.
+pub(super) fn place(row: &mut Columns<'_>) -> Read<(i64, RunId)> {
+    Ok((row.next()?, row.next()?))
 }
 
 /// The two columns of an entity's key.

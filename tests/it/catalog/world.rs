@@ -158,6 +158,7 @@ impl World {
             name: None,
             idempotency_key: None,
             delay: None,
+            key: None,
         };
         match self.processor.submit(Command::Start(start)).await {
             Ok(Reply::Run { id, .. }) => id,

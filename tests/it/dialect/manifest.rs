@@ -148,7 +148,18 @@ fn faults_name_their_fields() {
         ("/functions/0/timeouts/invocation", json!(0), "/functions/0/timeouts/invocation", "longer than 0"),
         ("/functions/0/timeouts/invocation", json!(1.5), "/functions/0/timeouts/invocation", "integer milliseconds"),
         ("/functions/0/timeouts/run", json!("11y"), "/functions/0/timeouts/run", "11y"),
-        ("/objects", json!([{"id": "cart"}]), "/objects", "not supported"),
+        ("/objects", json!([{"id": "cart"}]), "/objects/0/handlers", "at least one handler"),
+        ("/objects", json!({}), "/objects", "a list"),
+        ("/objects", objects(json!({"id": "a/b"})), "/objects/0/handlers/0/id", "may not contain `/`"),
+        ("/objects", objects(json!({"mode": "both"})), "/objects/0/handlers/0/mode", "\"exclusive\" or \"shared\""),
+        (
+            "/objects",
+            objects(json!({"triggers": [{"event": "e"}]})),
+            "/objects/0/handlers/0/triggers",
+            "an event has no key",
+        ),
+        ("/objects", objects(json!({"retry": {"attempts": 0}})), "/objects/0/handlers/0/retry/attempts", "between 1"),
+        ("/objects", objects(json!({"id": "x".repeat(255)})), "/objects/0/handlers/0/id", "too long"),
     ];
     for (pointer, value, at, word) in cases {
         let manifest = with(pointer, value.clone());
@@ -194,4 +205,25 @@ fn what_is_no_manifest_is_refused() {
         let error = decode_manifest(body.as_bytes(), None, &|_, _| Ok(())).expect_err(body).to_string();
         assert!(error.contains(word), "{body}: {error}");
     }
+}
+
+/// An object `cart` with one handler that differs from a good one in this.
+fn objects(differs: Value) -> Value {
+    let mut handler = json!({"id": "add", "mode": "exclusive"});
+    handler.as_object_mut().unwrap().extend(differs.as_object().unwrap().clone());
+    json!([{"id": "cart", "handlers": [handler]}])
+}
+
+#[test]
+fn handlers_of_objects_are_functions_with_a_mode() {
+    let handlers = json!([{"id": "add", "mode": "exclusive", "timeouts": {"start": "1m"}}, {"id": "show", "mode": "shared", "triggers": []}]);
+    let reading = decode(&with("/objects", json!([{"id": "cart", "handlers": handlers}]))).unwrap();
+    let functions = &reading.manifest.functions;
+    let modes: Vec<_> =
+        functions.iter().filter_map(|function| Some((&*function.id, function.mode?.as_str()))).collect();
+    assert_eq!(modes, [("cart/add", "exclusive"), ("cart/show", "shared")]);
+    assert!(functions.iter().any(|function| function.mode.is_none()));
+    let twice = json!([{"id": "cart", "handlers": [{"id": "a", "mode": "shared"}, {"id": "a", "mode": "shared"}]}, {"id": "cart", "handlers": [{"id": "b", "mode": "shared"}]}]);
+    let error = decode(&with("/objects", twice)).unwrap_err().to_string();
+    assert!(error.contains("/objects/0/handlers/1/id") && error.contains("/objects/1/id"), "{error}");
 }

@@ -195,9 +195,11 @@ impl Acks {
                 let counted = after.failures > 0 || after.mismatch_since.is_some();
                 assert!(counted, "a failed invocation counts: {after:?}");
             }
-            Answer::Ops { end: Some(Terminal::Done(_)), .. } if after.status != RunStatus::Completed => {
+            Answer::Ops { ops, end: Some(Terminal::Done(_)), .. } if after.status != RunStatus::Completed => {
                 // A handler that did not know that its run had failed is asked again.
-                let again = failed && after.status == RunStatus::Ready;
+                let wrote = ops.iter().any(|op| matches!(op, HandlerOp::State(_)));
+                // So is nobody whose run failed because of what it wrote.
+                let again = failed && after.status == RunStatus::Ready || wrote && after.status == RunStatus::Failed;
                 assert!(again || matches!(after.status, RunStatus::Paused | RunStatus::Backoff), "{after:?}");
             }
             Answer::Undelivered(Undelivered::NotReached { .. }) => assert!(!before, "nothing is written"),

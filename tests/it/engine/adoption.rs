@@ -22,7 +22,14 @@ fn decide(partition: &mut Partition, registry: &Registry, command: &Command) -> 
 fn at_work(registry: &Registry) -> (StoredRun, Token) {
     let mut partition = Partition::new(1, 0, 0);
     partition.begin_batch(1);
-    let start = Start { function: function(0), input: Payload::null(), name: None, idempotency_key: None, delay: None };
+    let start = Start {
+        function: function(0),
+        input: Payload::null(),
+        name: None,
+        idempotency_key: None,
+        delay: None,
+        key: None,
+    };
     let Reply::Run { id, .. } = decide(&mut partition, registry, &Command::Start(start)) else { panic!("no run") };
     let Poll::Invoke(snapshot, _) = partition.poll(NOW, registry) else { panic!("no invocation") };
     decide(&mut partition, registry, &Command::Note { token: snapshot.token });

@@ -11,9 +11,10 @@ use backstitch_server::model::{
 };
 use backstitch_server::store::Dump;
 
+use super::ledger::Objects;
 use super::program::{WaitFilter, params_of};
 use super::registry::ATTEMPTS;
-use super::steps::{check_step, check_undo, check_undone};
+use super::steps::{awakeable_of, check_step, check_undo, check_undone, key_of, run_of, trigger_key};
 
 /// Positions from here on are of waits for events that cancel their run.
 const CANCEL_ON_BASE: u32 = 1 << 31;
@@ -30,6 +31,7 @@ pub(super) struct Book {
     pub(super) waits: BTreeMap<(i64, u32), Wait>,
     pub(super) signals: BTreeMap<(i64, u32), Signal>,
     pub(super) state: BTreeMap<StateKey, StateRow>,
+    pub(super) objects: Objects,
     /// Payloads of accepted signals in order of acceptance.
     arrivals: HashMap<Payload, usize>,
     /// Which entry each signal settled.
@@ -82,12 +84,14 @@ impl Book {
             waits: self.waits.values().cloned().collect(),
             signals: self.signals.values().cloned().collect(),
             state: self.state.values().cloned().collect(),
+            values: self.objects.rows(),
         }
     }
 
     /// Takes what was decided at `now`, and checks it.
     pub(super) fn take(&mut self, now: Timestamp, command: &Command, transition: &Transition, registry: &Registry) {
         let mut touched: BTreeMap<i64, Before> = BTreeMap::new();
+        self.objects.begin();
         for change in &transition.changes {
             if let Some(run_no) = run_of(change) {
                 touched.entry(run_no).or_insert_with(|| Before {
@@ -105,8 +109,10 @@ impl Book {
                 }
                 before.stirred |= entry.status == EntryStatus::Runnable;
             }
+            self.objects.see(change, &self.runs);
             self.fold(now, change, command);
         }
+        self.objects.check(&self.runs, &self.state);
         if let (Command::Signal { settle, .. }, false) = (command, transition.changes.is_empty()) {
             let payload = settle.payload().cloned().expect("signals of these tests carry payloads");
             let order = self.arrivals.len();
@@ -171,6 +177,7 @@ impl Book {
             Change::RunChanged(head) => self.change_run(now, head),
             Change::EntryAdded(entry) => self.add_entry(entry),
             Change::EntryChanged(entry) => self.change_entry(now, entry, command),
+            Change::ValuePut(_) | Change::ValuesKept(_) => {}
             Change::AttemptAdded(attempt) => self.attempts.push(attempt.clone()),
             Change::EventAdded(event) => {
                 let last = self.events.last_key_value().map_or(0, |(seq, _)| *seq);
@@ -219,6 +226,7 @@ impl Book {
                 if let (StateKey::Mark(_), Some(row)) = (key, self.state.remove(key)) {
                     assert!(row.wake_at.is_some_and(|at| at <= now), "a mark was forgotten early: {row:?}");
                 }
+                self.state.remove(key);
             }
         }
     }
@@ -273,11 +281,22 @@ impl Book {
         let Some(Change::RunCreated(head)) = transition.changes.first() else {
             return assert!(transition.changes.is_empty(), "a fork that makes no run makes nothing");
         };
-        assert_eq!((head.parent, head.name.as_ref(), head.status), (None, None, RunStatus::Ready));
+        let status = if head.queue.is_some() { RunStatus::Queued } else { RunStatus::Ready };
+        assert_eq!((head.parent, head.name.as_ref(), head.status), (None, None, status));
         let own = &self.entries[&head.run_no];
         let listens = |change: &&Change| matches!(change, Change::WaitOpened(wait) if wait.run == head.id);
         let listens = transition.changes.iter().filter(listens).count();
-        assert_eq!(transition.changes.len(), 1 + own.len() + listens, "a fork does more than to begin: {transition:?}");
+        let locks = transition.changes.iter().filter(|change| matches!(change, Change::StatePut(_))).count();
+        assert_eq!(
+            locks,
+            usize::from(super::registry::is_exclusive(head)),
+            "a fork of a handler gets its key, or in line"
+        );
+        assert_eq!(
+            transition.changes.len(),
+            1 + own.len() + listens + locks,
+            "a fork does more than to begin: {transition:?}"
+        );
         let original = self.entries_of(fork.run);
         assert_eq!((&own[0].params, &own[0].outcome), (&original[0].params, &original[0].outcome));
         for copy in &own[1..] {
@@ -507,33 +526,6 @@ fn edited(from: &Entry, edit: &Outcome) -> Outcome {
     }
 }
 
-fn awakeable_of(entry: &Entry) -> Option<&str> {
-    entry.params.bytes().windows(9).any(|text| text == b"awakeable").then_some(&*entry.id)
-}
-
-/// The key of what started a run, or the first of its chain.
-fn trigger_key(input: &Entry) -> i64 {
-    match &params_of(input)["data"] {
-        serde_json::Value::Null => key_of(input.outcome.as_ref().and_then(Outcome::payload)),
-        data => data["key"].as_i64().unwrap_or(-1),
-    }
-}
-
-fn key_of(payload: Option<&Payload>) -> i64 {
-    let value: serde_json::Value = payload.and_then(|payload| payload.read().ok()).unwrap_or_default();
-    value["key"].as_i64().unwrap_or(-1)
-}
-
-fn run_of(change: &Change) -> Option<i64> {
-    match change {
-        Change::RunCreated(head) | Change::RunChanged(head) => Some(head.run_no),
-        Change::EntryAdded(entry) | Change::EntryChanged(entry) => Some(entry.run_no),
-        Change::WaitOpened(wait) | Change::WaitChanged(wait) | Change::WaitClosed(wait) => Some(wait.run_no),
-        Change::SignalAdded(signal) | Change::SignalChanged(signal) => Some(signal.run_no),
-        _ => None,
-    }
-}
-
 /// The row follows from the entries.
 fn check_head(head: &RunHead, entries: &[Entry], before: &Before) {
     let open = || entries.iter().filter(|entry| !entry.is_settled());
@@ -559,6 +551,7 @@ fn check_head(head: &RunHead, entries: &[Entry], before: &Before) {
     assert!(head.awaiting.is_empty() || head.status == RunStatus::Suspended, "{}", context());
     match head.status {
         RunStatus::Ready => assert_eq!(head.wake_at, Some(Timestamp::ZERO), "{}", context()),
+        RunStatus::Queued if head.queue.is_some() => assert_eq!(head.wake_at, timer, "{}", context()),
         RunStatus::Queued => assert_eq!(head.wake_at, Some(head.started_at), "{}", context()),
         RunStatus::Backoff => assert!(head.wake_at.is_some_and(|at| at > Timestamp::ZERO), "{}", context()),
         RunStatus::Suspended => {

@@ -19,7 +19,14 @@ fn world(rounds: u32, programs: [Vec<Node>; 4]) -> World {
 fn start(world: &mut World, index: u8) -> RunId {
     let input = Payload::trusted(r#"{"key":1}"#);
     let name = Some("n".into());
-    world.submit(Command::Start(Start { function: function(index), input, name, idempotency_key: None, delay: None }));
+    world.submit(Command::Start(Start {
+        function: function(index),
+        input,
+        name,
+        idempotency_key: None,
+        delay: None,
+        key: None,
+    }));
     while world.finish_load(false) {}
     world.flow(20);
     world.book.runs.values().next().expect("was started").id

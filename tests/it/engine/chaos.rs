@@ -4,20 +4,21 @@
 use backstitch_server::engine::{Command, Fork, ForkFrom, Start, awakeable_signal};
 use backstitch_server::limits::MARK_MS;
 use backstitch_server::model::{
-    Answer, DeploymentId, EntryKind, EventDraft, Failure, HandlerOp, Key, Mismatch, MoveTo, Note, Outcome, Payload,
-    Problem, ProblemCode, RunId, RunStatus, Span, StateKey, Terminal, Undelivered,
+    Answer, DeploymentId, EntryKind, EventDraft, Failure, HandlerOp, Key, Mismatch, MoveTo, Note, ObjectKey, Outcome,
+    Payload, Problem, ProblemCode, RunId, RunStatus, Span, StateKey, Terminal, Undelivered,
 };
 use proptest::prelude::*;
 
 use super::book::Book;
 use super::harness::{Fate, World};
-use super::program::{Node, OnCancel, Program, WaitFilter, params_of, step_report};
-use super::registry::{FUNCTIONS, function, held, redeployed};
+use super::program::{Node, OnCancel, Program, WaitFilter, cases, params_of, step_report};
+use super::registry::{FUNCTIONS, HANDLERS, function, handler, held, redeployed};
 
 /// What happens next.
 #[derive(Clone, Debug)]
 pub(super) enum Act {
     Start { function: u8, key: u8, name: Option<u8>, idempotency: Option<u8>, delay: Option<u64> },
+    Call { handler: u8, object: u8, key: u8, name: Option<u8>, delay: Option<u64> },
     Ingest(Vec<(u8, u8, Option<u8>)>),
     Signal { run: u8, name: u8, id: Option<u8> },
     Update { run: u8, name: u8, id: Option<u8> },
@@ -122,6 +123,20 @@ fn leaf(index: u8) -> BoxedStrategy<Node> {
         let child = parts.prop_map(|(function, timeout, detached)| Node::Child { function, timeout, detached });
         choices.push((4, child.boxed()));
     }
+    // The last function is started whenever a run fails: were it to call a handler that fails, that would have no end.
+    if index + 1 != FUNCTIONS && index + 1 < FUNCTIONS + HANDLERS.len() as u8 {
+        let first = (index + 1).max(FUNCTIONS) - FUNCTIONS;
+        // Handlers that hold different keys and call each other's would wait for ever: they give up after a while.
+        let patience = if index < FUNCTIONS { timeout().boxed() } else { (1u64..500_000).prop_map(Some).boxed() };
+        let parts = (first..HANDLERS.len() as u8, 0u8..4, patience, proptest::bool::weighted(0.3));
+        let call = parts.prop_map(|(handler, key, timeout, detached)| Node::Call { handler, key, timeout, detached });
+        choices.push((3, call.boxed()));
+    }
+    if index >= FUNCTIONS && HANDLERS[usize::from(index - FUNCTIONS)].1 {
+        choices
+            .push((8, (0u8..3, proptest::bool::weighted(0.05)).prop_map(|(name, big)| Node::Set(name, big)).boxed()));
+        choices.push((3, (0u8..3).prop_map(Node::Clear).boxed()));
+    }
     if index < 2 {
         let parts = (0u8..3, 0u8..5, proptest::option::weighted(0.3, 0u8..3));
         let send = parts.prop_map(|(name, key, client_id)| Node::Send { name, key, client_id });
@@ -151,6 +166,9 @@ fn act() -> impl Strategy<Value = Act> {
     let delay = proptest::option::weighted(0.2, prop_oneof![1u64..3_000, Just(1_200_000)]);
     let start = (0..FUNCTIONS + 1, 0u8..3, some(3), some(3), delay)
         .prop_map(|(function, key, name, idempotency, delay)| Act::Start { function, key, name, idempotency, delay });
+    let delay = proptest::option::weighted(0.2, prop_oneof![1u64..3_000, Just(1_200_000)]);
+    let call = (0..HANDLERS.len() as u8, 0u8..4, 0u8..3, some(3), delay)
+        .prop_map(|(handler, object, key, name, delay)| Act::Call { handler, object, key, name, delay });
     let fate = prop_oneof![
         12 => Just(Fate::Done), 1 => Just(Fate::Failed), 1 => Just(Fate::UnknownDone), 1 => Just(Fate::UnknownLost)
     ];
@@ -170,6 +188,7 @@ fn act() -> impl Strategy<Value = Act> {
     let length = prop_oneof![6 => 1u64..4_000, 2 => Just(60_000u64), 1 => Just(700_000), 1 => Just(86_400_000)];
     prop_oneof![
         8 => start,
+        8 => call,
         6 => proptest::collection::vec((0u8..3, 0u8..5, some(3)), 1..3).prop_map(Act::Ingest),
         6 => (any::<u8>(), 0u8..2, some(4)).prop_map(|(run, name, id)| Act::Signal { run, name, id }),
         5 => (any::<u8>(), 0u8..2, some(4)).prop_map(|(run, name, id)| Act::Update { run, name, id }),
@@ -178,7 +197,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => any::<u8>().prop_map(Act::Kill),
         1 => any::<u8>().prop_map(Act::Pause),
         2 => (any::<u8>(), any::<bool>()).prop_map(|(run, skip)| Act::SettleUndo { run, skip }),
-        1 => (0..FUNCTIONS, any::<bool>()).prop_map(|(function, paused)| Act::PauseFunction(function, paused)),
+        1 => (0..FUNCTIONS + HANDLERS.len() as u8, any::<bool>()).prop_map(|(function, paused)| Act::PauseFunction(function, paused)),
         2 => any::<u8>().prop_map(Act::Resume),
         3 => (any::<u8>(), proptest::option::of(any::<u8>())).prop_map(|(run, to)| Act::Move { run, to }),
         1 => any::<u8>().prop_map(Act::Explain),
@@ -210,7 +229,9 @@ fn fork() -> impl Strategy<Value = Act> {
 }
 
 pub(super) fn case() -> impl Strategy<Value = Case> {
-    let programs = (program(0), program(1), program(2), program(3)).prop_map(|(a, b, c, d)| vec![a, b, c, d]);
+    let functions = (program(0), program(1), program(2), program(3)).prop_map(|(a, b, c, d)| vec![a, b, c, d]);
+    let handlers = (program(4), program(5), program(6)).prop_map(|(a, b, c)| vec![a, b, c]);
+    let programs = (functions, handlers).prop_map(|(functions, handlers)| [functions, handlers].concat());
     let idle = prop_oneof![1 => Just(0usize), 1 => Just(2), 1 => Just(4_096)];
     (programs, proptest::collection::vec(act(), 1..120), idle).prop_map(|(programs, acts, idle)| Case {
         programs,
@@ -242,6 +263,18 @@ impl Chaos {
                     name: name.map(|name| format!("n{name}").into()),
                     idempotency_key: idempotency.map(|key| format!("k{key}").into()),
                     delay: delay.map(Span),
+                    key: None,
+                };
+                self.world.submit(Command::Start(start));
+            }
+            Act::Call { handler: index, object, key, name, delay } => {
+                let start = Start {
+                    function: handler(index),
+                    input: Payload::trusted(format!(r#"{{"key":{key}}}"#)),
+                    name: name.map(|name| format!("n{name}").into()),
+                    idempotency_key: None,
+                    delay: delay.map(Span),
+                    key: (object < 3).then(|| format!("k{object}").into()),
                 };
                 self.world.submit(Command::Start(start));
             }
@@ -378,6 +411,9 @@ impl Chaos {
             let page = Key::Events { name, after, until: wait.scan_end };
             self.world.submit(Command::Scan { run, idx: wait.idx, page });
         }
+        if let Some(object) = self.world.book.head(run).and_then(ObjectKey::of) {
+            self.world.submit(Command::WakeState { key: StateKey::Object(object) });
+        }
         if let Some(event) = self.world.book.events.values().next_back().map(|event| event.id) {
             self.world.submit(Command::WakeState { key: StateKey::Fanout(event) });
         }
@@ -485,7 +521,8 @@ impl Chaos {
                 None => return,
             }
         }
-        panic!("the world never comes to rest");
+        let open: Vec<_> = self.world.safe.runs.values().filter(|head| !head.status.is_terminal()).collect();
+        panic!("the world never comes to rest: {} runs, open are {open:#?}", self.world.safe.runs.len());
     }
 
     /// Every run that has not ended says why.
@@ -502,6 +539,12 @@ impl Chaos {
             }
         }
         for head in book.runs.values().filter(|head| !head.status.is_terminal()) {
+            if head.queue.is_some() {
+                let held =
+                    book.state.keys().any(|key| *key == StateKey::Object(ObjectKey::of(head).expect("has a key")));
+                assert!(held, "a run waits for nobody: {head:#?}");
+                continue;
+            }
             assert_eq!(head.status, RunStatus::Suspended, "a run does not move: {head:#?}");
             let open: Vec<_> = book.entries_of(head.id).iter().filter(|entry| !entry.is_settled()).collect();
             let timers = open.iter().any(|entry| entry.due_at.is_some());
@@ -540,12 +583,6 @@ pub(super) fn execute(case: &Case) -> Book {
     chaos.heal();
     assert_eq!(rest, chaos.world.safe.dump(0), "a restart changed a world at rest");
     chaos.world.safe
-}
-
-/// How many cases there are.
-#[expect(clippy::disallowed_methods, reason = "how long to look is up to whoever runs the tests")]
-fn cases(default: u32) -> u32 {
-    std::env::var("BACKSTITCH_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(default)
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn take(
 /// Starts a run and has it wait for the event. Only the first such wait takes it.
 fn wait(partition: &mut Partition, registry: &Registry, run_no: i64) {
     let (function, input) = (function(0), Payload::null());
-    let start = Start { function, input, name: None, idempotency_key: None, delay: None };
+    let start = Start { function, input, name: None, idempotency_key: None, delay: None, key: None };
     let (.., reply) = take(partition, registry, run_no as u128, &Command::Start(start));
     let Reply::Run { id: run, .. } = reply else { panic!("{reply:?}") };
     let input = partition.stored(run).expect("was started").entries.remove(0);

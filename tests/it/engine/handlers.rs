@@ -10,6 +10,7 @@ use backstitch_server::model::{
 
 use super::harness::{Item, World};
 use super::program::{self, Handled};
+use super::registry::program_of;
 
 /// An invocation that a handler has.
 #[derive(Clone)]
@@ -36,6 +37,7 @@ impl World {
             let kept = durable.get(entry.idx as usize).expect("a handler is shown durable entries only");
             assert!(!entry.is_settled() || **entry == *kept, "a handler was shown another outcome than is durable");
         }
+        self.safe.objects.check_shown(&snapshot.head, snapshot.state.as_ref());
         let current = self.calls.iter().filter(|call| self.partition.is_current(call.snapshot.token));
         let others = current.filter(|call| call.snapshot.token.run == token.run).count();
         assert_eq!(others, 0, "run {} has two current invocations", token.run);
@@ -115,7 +117,7 @@ impl World {
 
     /// Executes the program of an invocation.
     pub(super) fn handle(&mut self, snapshot: &Snapshot) -> Answer {
-        let index: usize = snapshot.head.function.function[1..].parse().expect("functions are f0, f1, …");
+        let index = program_of(&snapshot.head.function);
         let Handled { answer, ran } = program::handle(&self.programs[index], snapshot);
         for id in &ran {
             self.acks.ran(snapshot.token.run, id);

@@ -215,7 +215,8 @@ impl World {
 
     fn load(&mut self, keys: &[Key]) {
         let wanted = self.partition.want(keys);
-        let (pages, keys): (Vec<Key>, Vec<Key>) = wanted.into_iter().partition(|key| matches!(key, Key::Events { .. }));
+        let (pages, keys): (Vec<Key>, Vec<Key>) =
+            wanted.into_iter().partition(|key| matches!(key, Key::Events { .. } | Key::Line(_)));
         if !pages.is_empty() {
             self.deferred.push((self.newest(), pages));
             self.start_deferred();
@@ -498,6 +499,7 @@ impl World {
             if let Loaded::Run(Some(run)) = &resident {
                 assert_eq!(run.flaw(), None, "a partition would refuse to load {key:?}");
             }
+            let loaded: Vec<Loaded> = loaded.into_iter().map(|loaded| as_far_as(&resident, loaded)).collect();
             assert_eq!(loaded, [resident], "memory and tables differ at {key:?}");
         }
     }
@@ -514,9 +516,9 @@ impl World {
         let last_run = self.safe.runs.last_key_value().map_or(0, |(no, _)| *no);
         let mut fresh = Partition::new(self.epoch, last_run, last_event);
         let keys: Vec<Key> = self.partition.resident().into_iter().map(|(key, _)| key).collect();
-        let loaded = now_or_never(self.store.load(0, keys.clone())).expect("loads");
-        for (key, loaded) in keys.into_iter().zip(loaded) {
-            fresh.install(key, loaded);
+        let loaded = now_or_never(self.store.load(0, keys)).expect("loads");
+        for ((key, resident), loaded) in self.partition.resident().into_iter().zip(loaded) {
+            fresh.install(key, as_far_as(&resident, loaded));
         }
         assert_eq!(fresh.resident(), self.partition.resident(), "what is loaded afresh differs from what was resident");
         let at = self.moment();
@@ -545,6 +547,16 @@ impl World {
             assert!(!(waits && overdue), "a timer did not fire by {}: {head:#?}", self.now);
             assert!(!(head.status.is_terminal() && overdue), "a run that ended has work left: {head:#?}");
         }
+    }
+}
+
+/// Of a line of runs, memory has as many as it has.
+fn as_far_as(resident: &Loaded, loaded: Loaded) -> Loaded {
+    match (resident, loaded) {
+        (Loaded::Object(_, known), Loaded::Object(row, line)) => {
+            Loaded::Object(row, line.into_iter().take(known.len()).collect())
+        }
+        (_, loaded) => loaded,
     }
 }
 

@@ -68,7 +68,7 @@ impl House {
     pub(super) fn start(&mut self, ready: bool, bytes: usize) -> RunId {
         let input = Payload::trusted(format!("\"{}\"", "x".repeat(bytes)));
         let delay = (!ready).then_some(Span(5_000));
-        let start = Start { function: function(0), input, name: None, idempotency_key: None, delay };
+        let start = Start { function: function(0), input, name: None, idempotency_key: None, delay, key: None };
         match self.take(&Command::Start(start)) {
             Ok(Reply::Run { id, .. }) => id,
             other => panic!("{other:?}"),

@@ -22,7 +22,7 @@ fn world(programs: [Vec<Node>; 4]) -> World {
 fn start(world: &mut World, index: u8, input: &str) -> RunId {
     let before = world.book.runs.len() as i64;
     let input = Payload::trusted(input.to_owned());
-    let start = Start { function: function(index), input, name: None, idempotency_key: None, delay: None };
+    let start = Start { function: function(index), input, name: None, idempotency_key: None, delay: None, key: None };
     world.submit(Command::Start(start));
     while world.finish_load(false) {}
     world.book.runs[&(before + 1)].id
@@ -226,6 +226,7 @@ fn a_child_may_be_left_alone() {
         let invoke = |id: &str| {
             let params = format!(r#"{{"function":"f2","input":{{}},"parentClose":"{policy}"}}"#);
             HandlerOp::Invoke(InvokeOp {
+                key: None,
                 id: id.into(),
                 name: None,
                 params: Payload::trusted(params),

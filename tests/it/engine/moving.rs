@@ -24,7 +24,14 @@ fn world(runs: usize) -> (World, Vec<RunId>) {
     world.register(registry(1, true));
     for _ in 0..runs {
         let (function, input) = (function(0), Payload::trusted("{}"));
-        world.submit(Command::Start(Start { function, input, name: None, idempotency_key: None, delay: None }));
+        world.submit(Command::Start(Start {
+            function,
+            input,
+            name: None,
+            idempotency_key: None,
+            delay: None,
+            key: None,
+        }));
     }
     world.finish_load(false);
     world.commit();

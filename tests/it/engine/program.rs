@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use backstitch_server::engine::awakeable_signal;
+use backstitch_server::limits::STATE_VALUE_BYTES_MAX;
 use backstitch_server::model::{
     Answer, Awaiting, Entry, EntryKind, EntryStatus, EventDraft, Failure, HandlerOp, Heartbeat, InvokeOp, Note,
-    Outcome, Payload, RetryPolicy, Snapshot, Span, StepReport, StepResult, Terminal, WaitEventOp, WaitSignalOp, names,
+    Outcome, Payload, RetryPolicy, Snapshot, Span, StateOp, StepReport, StepResult, Terminal, WaitEventOp,
+    WaitSignalOp, names,
 };
 
 /// What a handler does with one entry, or with several at once.
@@ -35,6 +37,12 @@ pub(super) enum Node {
     Send { name: u8, key: u8, client_id: Option<u8> },
     /// A fact.
     Marker,
+    /// A call of a handler of the object, with the key `k{key}`, or from 3 on without one.
+    Call { handler: u8, key: u8, timeout: Option<u64>, detached: bool },
+    /// A write of the value `v{0}`, which may be more than is kept.
+    Set(u8, bool),
+    /// The value `v{0}` is taken away.
+    Clear(u8),
     /// All of these side by side; goes on when all are done.
     All(Vec<Vec<Node>>),
     /// All of these side by side; goes on when one is done.
@@ -431,6 +439,7 @@ impl<'a> Walk<'a> {
                 params: Payload::trusted(format!(r#"{{"function":"f{function}"}}"#)),
                 app: None,
                 function: format!("f{function}").into(),
+                key: None,
                 input: Payload::trusted(r#"{"key":1}"#),
                 timeout: timeout.map(Span),
                 detached: *detached,
@@ -440,6 +449,36 @@ impl<'a> Walk<'a> {
                 let client_id = client_id.map(|id| format!("c{id}").into());
                 let events = vec![EventDraft { name: format!("e{event}").into(), data, client_id }];
                 HandlerOp::Send { id: id.into(), name, params: no_params(), events }
+            }
+            Node::Call { handler, key, timeout, detached } => {
+                let function = super::registry::handler(*handler).function;
+                HandlerOp::Invoke(InvokeOp {
+                    id: id.into(),
+                    name,
+                    params: Payload::trusted(format!(r#"{{"function":"{function}"}}"#)),
+                    app: None,
+                    function,
+                    key: (*key < 3).then(|| format!("k{key}").into()),
+                    input: Payload::trusted(r#"{"key":1}"#),
+                    timeout: timeout.map(Span),
+                    detached: *detached,
+                })
+            }
+            Node::Set(value, big) => {
+                let bytes = if *big { STATE_VALUE_BYTES_MAX } else { 0 };
+                let written = format!("\"{}/{id}{}\"", self.snapshot.head.id, "x".repeat(bytes));
+                let params = Payload::trusted(format!(r#"{{"set":{{"v{value}":{written}}}}}"#));
+                let writes = vec![(format!("v{value}").into(), Some(Payload::trusted(written)))];
+                HandlerOp::State(StateOp { id: id.into(), name, params, writes })
+            }
+            Node::Clear(value) => {
+                let params = Payload::trusted(format!(r#"{{"clear":["v{value}"]}}"#));
+                HandlerOp::State(StateOp {
+                    id: id.into(),
+                    name,
+                    params,
+                    writes: vec![(format!("v{value}").into(), None)],
+                })
             }
             Node::Marker => HandlerOp::Marker { id: id.into(), name, params: no_params() },
             Node::All(_) | Node::Race(_) => unreachable!("branches hold leaves only"),
@@ -480,4 +519,10 @@ pub(super) fn step_report(id: &str, attempt: u32, throws: u32, fatal: bool) -> S
     };
     let (params, retry) = (Payload::trusted("{}"), RetryPolicy::default());
     StepReport { id: id.into(), name: None, params, retry, result, attempt, started_at: None, ended_at: None }
+}
+
+/// How many cases there are.
+#[expect(clippy::disallowed_methods, reason = "how long to look is up to whoever runs the tests")]
+pub(super) fn cases(default: u32) -> u32 {
+    std::env::var("BACKSTITCH_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(default)
 }

@@ -2,7 +2,7 @@
 
 use backstitch_server::model::{
     App, CancelOn, Deployment, DeploymentId, DeploymentLimits, DeploymentState, FunctionConfig, FunctionId, Home,
-    Manifest, Registry, RetryPolicy, Span, Timestamp, Trigger,
+    Manifest, ObjectMode, Registry, RetryPolicy, RunHead, Span, Timestamp, Trigger,
 };
 
 /// How many functions there are. One invokes only later ones, so that families end.
@@ -19,6 +19,26 @@ pub(super) const START_TIMEOUT_MS: u64 = 400_000;
 
 /// How long runs of `f1` may take.
 pub(super) const RUN_TIMEOUT_MS: u64 = 1_300_000;
+
+/// The handlers of the object `o`, whose programs come after those of the functions, and whether they are exclusive.
+/// One calls only later ones.
+pub(super) const HANDLERS: [(&str, bool); 3] = [("o/x", true), ("o/z", false), ("o/y", true)];
+
+pub(super) fn handler(index: u8) -> FunctionId {
+    FunctionId::new("shop", HANDLERS[usize::from(index)].0)
+}
+
+/// Whether a run has its key to itself.
+pub(super) fn is_exclusive(run: &RunHead) -> bool {
+    HANDLERS.iter().any(|(id, exclusive)| **id == *run.function.function && *exclusive)
+}
+
+/// Where the program of a function is.
+pub(super) fn program_of(function: &FunctionId) -> usize {
+    let handler = HANDLERS.iter().position(|(id, _)| **id == *function.function);
+    let index = || function.function[1..].parse().expect("functions are f0, f1, …");
+    handler.map_or_else(index, |at| usize::from(FUNCTIONS) + at)
+}
 
 pub(super) fn function(index: u8) -> FunctionId {
     FunctionId::new("shop", format!("f{index}"))
@@ -39,7 +59,8 @@ pub(super) fn redeployed(registry: &Registry, number: u128, immutable: bool) -> 
 pub(super) fn held(registry: &Registry, index: u8, paused: bool) -> Registry {
     let Some(mut app) = registry.apps.get("shop").cloned() else { return registry.clone() };
     if paused {
-        app.paused.insert(format!("f{index}").into());
+        let id = if index < FUNCTIONS { function(index) } else { handler(index - FUNCTIONS) };
+        app.paused.insert(id.function);
     } else {
         app.paused.clear();
     }
@@ -74,11 +95,34 @@ fn deployment(number: u128, immutable: bool) -> Deployment {
         hash: "h".to_owned(),
         immutable,
         limits,
-        functions: (0..FUNCTIONS).map(config).collect(),
+        functions: (0..FUNCTIONS)
+            .map(config)
+            .chain(HANDLERS.map(|(id, exclusive)| object_config(id, exclusive)))
+            .collect(),
     };
     let (app, url) = ("shop".into(), "http://127.0.0.1:1/".to_owned());
     let (created_at, seen_at, state) = (Timestamp(0), Timestamp(0), DeploymentState::Active);
     Deployment { id: DeploymentId(number), app, manifest, url, created_at, seen_at, state }
+}
+
+/// Handlers of the object: `o/y` may take so long and no longer.
+fn object_config(id: &str, exclusive: bool) -> FunctionConfig {
+    FunctionConfig {
+        id: id.into(),
+        retry: retry(),
+        start_timeout: (id == "o/y").then_some(Span(START_TIMEOUT_MS)),
+        run_timeout: (id == "o/y").then_some(Span(RUN_TIMEOUT_MS)),
+        cancel_on: (id == "o/x")
+            .then(|| CancelOn { event: "e2".into(), filter: "async.data.key == event.data.key".into() })
+            .into_iter()
+            .collect(),
+        mode: Some(if exclusive { ObjectMode::Exclusive } else { ObjectMode::Shared }),
+        ..FunctionConfig::default()
+    }
+}
+
+fn retry() -> RetryPolicy {
+    RetryPolicy { attempts: Some(ATTEMPTS), initial_interval: Some(Span(INITIAL_MS)), ..RetryPolicy::default() }
 }
 
 /// `e0` starts `f3` by either of two triggers; `e1` starts `f2` when its key is great enough; the filter on `e2` cannot
@@ -99,11 +143,8 @@ fn config(index: u8) -> FunctionConfig {
         id: format!("f{index}").into(),
         name: None,
         triggers,
-        retry: RetryPolicy {
-            attempts: Some(ATTEMPTS),
-            initial_interval: Some(Span(INITIAL_MS)),
-            ..RetryPolicy::default()
-        },
+        mode: None,
+        retry: retry(),
         invocation_timeout: None,
         start_timeout: (index == 2).then_some(Span(START_TIMEOUT_MS)),
         run_timeout: (index == 1).then_some(Span(RUN_TIMEOUT_MS)),

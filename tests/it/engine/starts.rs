@@ -22,6 +22,7 @@ fn command(name: Option<&str>, key: Option<&str>, input: &str) -> Command {
         name: name.map(Into::into),
         idempotency_key: key.map(Into::into),
         delay: None,
+        key: None,
     })
 }
 

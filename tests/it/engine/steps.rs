@@ -1,7 +1,7 @@
 //! The book's view of steps: how often they are tried and how long, and that what can be undone is undone.
 
 use backstitch_server::model::{
-    Entry, EntryKind, EntryStatus, Failure, Outcome, Payload, RunHead, RunStatus, Timestamp, names,
+    Change, Entry, EntryKind, EntryStatus, Failure, Outcome, Payload, RunHead, RunStatus, Timestamp, names,
 };
 
 use super::program::{UNDO_ATTEMPTS, params_of};
@@ -83,4 +83,34 @@ fn check_time_out(entry: &Entry, failure: &Failure) {
     let closed = close.is_some_and(|close| age >= close || (entry.failures > 0 && age + pause > close));
     let started = params["scheduleToStart"].as_u64().is_some_and(|start| entry.failures > 0 && age >= start);
     assert!(closed || started, "a step timed out early: {entry:?}");
+}
+
+/// The id of an entry that waits for its token.
+pub(super) fn awakeable_of(entry: &Entry) -> Option<&str> {
+    entry.params.bytes().windows(9).any(|text| text == b"awakeable").then_some(&*entry.id)
+}
+
+/// The key of what started a run, or the first of its chain.
+pub(super) fn trigger_key(input: &Entry) -> i64 {
+    match &params_of(input)["data"] {
+        serde_json::Value::Null => key_of(input.outcome.as_ref().and_then(Outcome::payload)),
+        data => data["key"].as_i64().unwrap_or(-1),
+    }
+}
+
+/// The key that an event or an input has.
+pub(super) fn key_of(payload: Option<&Payload>) -> i64 {
+    let value: serde_json::Value = payload.and_then(|payload| payload.read().ok()).unwrap_or_default();
+    value["key"].as_i64().unwrap_or(-1)
+}
+
+/// The run whose rows a change is about.
+pub(super) fn run_of(change: &Change) -> Option<i64> {
+    match change {
+        Change::RunCreated(head) | Change::RunChanged(head) => Some(head.run_no),
+        Change::EntryAdded(entry) | Change::EntryChanged(entry) => Some(entry.run_no),
+        Change::WaitOpened(wait) | Change::WaitChanged(wait) | Change::WaitClosed(wait) => Some(wait.run_no),
+        Change::SignalAdded(signal) | Change::SignalChanged(signal) => Some(signal.run_no),
+        _ => None,
+    }
 }

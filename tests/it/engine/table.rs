@@ -36,7 +36,14 @@ fn world(state: &str) -> (World, RunId) {
     let index = index_of(state);
     let delay = matches!(state, "queued" | "cancelled").then_some(Span(50_000));
     let (input, name) = (Payload::trusted("{}"), Some("n".into()));
-    world.submit(Command::Start(Start { function: function(index), input, name, idempotency_key: None, delay }));
+    world.submit(Command::Start(Start {
+        function: function(index),
+        input,
+        name,
+        idempotency_key: None,
+        delay,
+        key: None,
+    }));
     world.finish_load(false);
     let run = world.book.runs[&1].id;
     let call = |world: &mut World| {
@@ -67,7 +74,7 @@ fn world(state: &str) -> (World, RunId) {
 fn commands(run: RunId, index: u8) -> Vec<(&'static str, Command)> {
     let start = |input: &str| {
         let (input, name) = (Payload::trusted(input.to_owned()), Some("n".into()));
-        Command::Start(Start { function: function(index), input, name, idempotency_key: None, delay: None })
+        Command::Start(Start { function: function(index), input, name, idempotency_key: None, delay: None, key: None })
     };
     let signal = |name: &str| {
         let settle = Outcome::Ok(Payload::null());

@@ -35,7 +35,14 @@ fn world() -> World {
     let inputs = [(0, "{}"), (0, "{}"), (0, "{}"), (1, "{\"key\":1}"), (2, &large)];
     for (index, input) in inputs {
         let (function, input) = (function(index), Payload::trusted(input.to_owned()));
-        world.submit(Command::Start(Start { function, input, name: None, idempotency_key: None, delay: None }));
+        world.submit(Command::Start(Start {
+            function,
+            input,
+            name: None,
+            idempotency_key: None,
+            delay: None,
+            key: None,
+        }));
     }
     world.flow(99);
     let ids: Vec<_> = world.book.runs.values().map(|head| head.id).collect();
@@ -50,7 +57,7 @@ fn world() -> World {
     world.flow(99);
     for delay in [None, Some(backstitch_server::model::Span(5_000))] {
         let (function, input) = (function(0), Payload::trusted("{}"));
-        world.submit(Command::Start(Start { function, input, name: None, idempotency_key: None, delay }));
+        world.submit(Command::Start(Start { function, input, name: None, idempotency_key: None, delay, key: None }));
     }
     world.finish_load(false);
     let queued = world.book.runs.values().next_back().expect("it was made").id;

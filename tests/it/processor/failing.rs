@@ -79,6 +79,7 @@ async fn nothing_leaves_before_it_is_durable() {
                 name: None,
                 idempotency_key: None,
                 delay: None,
+                key: None,
             };
             processor.submit(Command::Start(start)).await
         }

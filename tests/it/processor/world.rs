@@ -88,6 +88,7 @@ impl World {
             name: Some(name.into()),
             idempotency_key: None,
             delay: None,
+            key: None,
         };
         match self.processor.submit(Command::Start(start)).await? {
             Reply::Run { id, .. } => Ok(id),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use backstitch_server::model::{Batch, Timestamp};
 use backstitch_server::store::memory::MemoryStore;
-use backstitch_server::store::{Commit, SettledPage, Store};
+use backstitch_server::store::{Commit, ObjectsPage, SettledPage, Store};
 use proptest::prelude::*;
 
 use super::world::{Dice, World};
@@ -131,6 +131,11 @@ impl Pair {
         if let backstitch_server::model::Key::RunName(function, name) = self.world.key(dice) {
             both!(self, run_named(function, name)).unwrap();
         }
+        let object = World::object(dice);
+        both!(self, object(object)).unwrap();
+        let after = dice.below(2).checked_sub(1).map(|_| object.key.clone());
+        let page = ObjectsPage { app: object.app, object: object.object, after, limit: dice.below(4) + 1 };
+        both!(self, objects(page)).unwrap();
         let fresh = [7_u8; 32];
         both!(self, secret(fresh)).unwrap();
     }

@@ -3,11 +3,11 @@
 
 use backstitch_server::limits::PAYLOAD_INLINE_BYTES_MAX;
 use backstitch_server::model::{
-    App, Attempt, Change, Deployment, DeploymentId, DeploymentLimits, DeploymentState, Entry, EntryKind, EntryStatus,
-    Event, EventId, FunctionConfig, FunctionId, Hold, HoldKind, Job, JobAction, JobFilter, JobId, JobOptions,
-    JobStatus, Key, Manifest, MarkKey, MarkScope, Mismatch, MoveTo, Origin, Outcome, ParentLink, Payload, Previous,
-    QueuePlace, RetryPolicy, RunHead, RunId, RunStatus, Signal, Span, StateKey, StateRow, Text, Timestamp, Token,
-    TriggerKind, Verdict, Wait, WaitIndex,
+    App, Attempt, Before, Change, Deployment, DeploymentId, DeploymentLimits, DeploymentState, Entry, EntryKind,
+    EntryStatus, Event, EventId, FunctionConfig, FunctionId, Hold, HoldKind, Job, JobAction, JobFilter, JobId,
+    JobOptions, JobStatus, Key, Manifest, MarkKey, MarkScope, Mismatch, MoveTo, ObjectKey, ObjectLock, ObjectValue,
+    Origin, Outcome, ParentLink, Payload, Previous, QueuePlace, RetryPolicy, RunHead, RunId, RunStatus, Signal, Span,
+    StateKey, StateRow, Text, Timestamp, Token, TriggerKind, Verdict, Wait, WaitIndex,
 };
 use backstitch_server::store::{EventFilter, RunFilter, Timer, TimerKey};
 
@@ -108,7 +108,7 @@ impl World {
 
     /// The next change or changes, whatever is possible now.
     pub(super) fn changes(&mut self, dice: &mut Dice) -> Vec<Change> {
-        match dice.below(16) {
+        match dice.below(18) {
             0 | 1 => self.create_run(dice),
             2 | 3 => self.change_run(dice),
             4..=6 => self.add_entry(dice),
@@ -118,6 +118,7 @@ impl World {
             11 => self.verdict(dice),
             12 => self.wait(dice),
             13 | 14 => self.signal(dice),
+            15 | 16 => World::value(dice),
             _ => self.state(dice),
         }
     }
@@ -234,7 +235,7 @@ impl World {
             mismatch_since: dice.some(|_| now),
             seen: dice.below(9) as u32,
             open_token: dice.some(|dice| Token { epoch: 3, counter: dice.below(9) as u64, run: self.runs[at].id }),
-            queue: dice.some(|dice| QueuePlace { key: dice.text(&SIGNALS), order: dice.below(99) as i64 }),
+            queue: dice.some(|dice| QueuePlace { key: World::object(dice).line(), order: now.0 }),
             start_by: dice.some(|_| now),
             deadline: dice.some(|_| now),
             value: dice.some(Dice::payload),
@@ -401,17 +402,47 @@ impl World {
         vec![Change::SignalAdded(signal)]
     }
 
+    /// One of a few keys of an object.
+    pub(super) fn object(dice: &mut Dice) -> ObjectKey {
+        let (object, key) = (*dice.pick(&["cart", "cart x"]), *dice.pick(&["a", "b c", "größe"]));
+        ObjectKey { app: dice.text(&APPS), object: object.into(), key: key.into() }
+    }
+
+    fn value(dice: &mut Dice) -> Vec<Change> {
+        let object = World::object(dice);
+        if dice.below(4) == 0 {
+            return vec![Change::ValuesKept(object)];
+        }
+        let name = dice.text(&["items", "n", "größe"]);
+        let before = match dice.below(3) {
+            0 => None,
+            1 => Some(Before::Absent),
+            _ => Some(Before::Was(dice.payload())),
+        };
+        // What was taken away is there only as long as its run may be shown it.
+        let value = if before.is_none() { Some(dice.payload()) } else { dice.some(Dice::payload) };
+        vec![Change::ValuePut(ObjectValue { object, name, value, before })]
+    }
+
     fn state(&mut self, dice: &mut Dice) -> Vec<Change> {
         if !self.state.is_empty() && dice.coin() {
             return vec![Change::StateDeleted(dice.pick(&self.state).clone())];
         }
         let key = self.state_key(dice);
         self.state.push(key.clone());
-        vec![Change::StatePut(StateRow { key, wake_at: self.wake(dice), value: Payload::trusted(r#"{"v":1}"#) })]
+        let value = match &key {
+            StateKey::Object(_) => {
+                let (holder, waiting) = (dice.some(|_| RunId(7)), dice.below(3) as u64);
+                Payload::of(&ObjectLock { format: 1, holder, waiting, next: 9 }).unwrap()
+            }
+            _ => Payload::trusted(r#"{"v":1}"#),
+        };
+        vec![Change::StatePut(StateRow { key, wake_at: self.wake(dice), value })]
     }
 
     fn state_key(&mut self, dice: &mut Dice) -> StateKey {
-        match dice.below(4) {
+        match dice.below(5) {
+            3 => StateKey::Object(World::object(dice)),
             0 => StateKey::Fanout(EventId::new(Timestamp(5), dice.below(9) as u64, 0)),
             1 => StateKey::Mark(World::mark(dice, MarkScope::Event)),
             2 => {
@@ -431,7 +462,10 @@ impl World {
 
     /// A key to ask for: mostly one that is there.
     pub(super) fn key(&mut self, dice: &mut Dice) -> Key {
-        match dice.below(9) {
+        match dice.below(12) {
+            9 => Key::Object(World::object(dice)),
+            10 => Key::Line(World::object(dice)),
+            11 => Key::Values(World::object(dice)),
             0 | 1 => Key::Run(self.run_id(dice)),
             8 => Key::Chain(self.runs.iter().find_map(|run| run.chain).unwrap_or(RunId::new(Timestamp(1), 1, 1))),
             2 => match self.runs.iter().find(|run| run.name.is_some()) {
@@ -440,6 +474,7 @@ impl World {
             },
             3 => match self.state_key(dice) {
                 StateKey::Mark(mark) => Key::Mark(mark),
+                StateKey::Object(object) => Key::Object(object),
                 StateKey::Fanout(_) => Key::Mark(World::mark(dice, MarkScope::Event)),
             },
             4 => Key::EventName(dice.text(&NAMES)),

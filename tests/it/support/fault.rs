@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use backstitch_server::model::{
-    App, Batch, Deployment, DeploymentId, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded, RunHead, RunId,
-    Text, Timestamp, Wait,
+    App, Batch, Deployment, DeploymentId, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded, ObjectKey,
+    RunHead, RunId, Text, Timestamp, Wait,
 };
 use backstitch_server::store::{
-    Commit, Dump, EventFilter, EventView, Journal, Ownership, RegistryRows, RunFilter, RunView, SettledPage, Store,
-    StoreError, Timer, UpdateView,
+    Commit, Dump, EventFilter, EventView, HeldKey, Journal, ObjectView, ObjectsPage, Ownership, RegistryRows,
+    RunFilter, RunView, SettledPage, Store, StoreError, Timer, UpdateView,
 };
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
@@ -197,6 +197,14 @@ impl<S: Store> Store for FaultStore<S> {
 
     fn jobs(&self) -> BoxFuture<'_, Result<Vec<Job>, StoreError>> {
         self.inner.jobs()
+    }
+
+    fn object(&self, object: ObjectKey) -> BoxFuture<'_, Result<ObjectView, StoreError>> {
+        self.inner.object(object)
+    }
+
+    fn objects(&self, page: ObjectsPage) -> BoxFuture<'_, Result<Vec<HeldKey>, StoreError>> {
+        self.inner.objects(page)
     }
 
     fn journal(&self, id: RunId) -> BoxFuture<'_, Result<Option<Journal>, StoreError>> {

@@ -108,6 +108,7 @@ pub(crate) fn snapshot(entries: Vec<Entry>) -> Snapshot {
         attempt: 1,
         seen: 0,
         entries: entries.into_iter().map(Arc::new).collect(),
+        state: None,
     }
 }
 
