@@ -197,6 +197,9 @@ impl Keeper {
         if !(same && fresh) {
             self.parts.store.put_app(app.clone(), Some(Deployment::clone(&deployment))).await?;
             self.publish(registry.with(app.clone(), Some(deployment.clone())));
+        } else if news == News::Asked {
+            // Nothing is new but that it can be reached: whoever waits for it may try again at once.
+            self.publish(Registry::clone(&registry));
         }
         self.healer.heal(name.clone(), news, deployment.clone());
         if !same {

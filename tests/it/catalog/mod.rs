@@ -3,6 +3,8 @@
 
 mod world;
 
+use std::time::Duration;
+
 use backstitch_server::catalog::CatalogError;
 use backstitch_server::dispatch::DiscoveryError;
 use backstitch_server::model::{HoldKind, RunStatus, Span};
@@ -133,6 +135,19 @@ async fn runs_go_on_when_their_app_is_mended() {
             world.run_when(run, |head| head.status == RunStatus::Completed).await;
         }
     }
+}
+
+#[tokio::test]
+async fn whoever_syncs_an_app_that_is_back_does_not_wait_for_the_next_try() {
+    let world = World::registered(HOUR).await;
+    world.app.behave(Behaviour { away: true, ..Behaviour::default() });
+    let run = world.start("order").await;
+    world.app.asked(2).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    world.app.behave(Behaviour::default());
+    world.catalog.sync("shop").await.expect("an app");
+    let completed = world.run_when(run, |head| head.status == RunStatus::Completed);
+    tokio::time::timeout(Duration::from_secs(20), completed).await.expect("the minute is not waited for");
 }
 
 #[tokio::test]

@@ -28,11 +28,13 @@ pub(super) struct Behaviour {
     pub(super) broken: bool,
     /// It refuses invocations with this status and code.
     pub(super) refuses: Option<(u16, &'static str)>,
+    /// Something before it says that it is away, for a minute.
+    pub(super) away: bool,
 }
 
 impl Default for Behaviour {
     fn default() -> Behaviour {
-        Behaviour { version: "v1", broken: false, refuses: None }
+        Behaviour { version: "v1", broken: false, refuses: None, away: false }
     }
 }
 
@@ -82,6 +84,9 @@ fn shop(request: &Received, behaviour: Behaviour) -> Vec<Say> {
             "deployment": {"id": behaviour.version, "immutable": false}, "functions": [{"id": "order", "triggers": []}],
         });
         return response(200, &headers, &manifest.to_string());
+    }
+    if behaviour.away {
+        return response(503, &[("retry-after", "60")], "");
     }
     if let Some((status, code)) = behaviour.refuses {
         return response(status, &headers, &json!({"code": code, "detail": "no"}).to_string());

@@ -73,7 +73,11 @@ fn deliver(waits: i64) -> Duration {
 #[test]
 fn ten_times_the_waits_take_some_ten_times_as_long() {
     deliver(100);
-    let (few, many) = (deliver(1_000), deliver(10_000));
-    println!("1,000 waits: {few:?}, 10,000 waits: {many:?}");
-    assert!(many < 40 * few, "1,000 waits took {few:?}, 10,000 took {many:?}");
+    // Where other work goes on, one look may be wrong; what is quadratic is wrong each time.
+    let fits = (0..5).any(|_| {
+        let (few, many) = (deliver(1_000), deliver(10_000));
+        println!("1,000 waits: {few:?}, 10,000 waits: {many:?}");
+        many < 40 * few
+    });
+    assert!(fits, "10,000 waits take more than 40 times as long as 1,000");
 }
