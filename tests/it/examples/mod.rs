@@ -5,5 +5,6 @@ mod approval_link;
 mod demo;
 mod order_saga;
 mod research_agent;
+mod shopping_cart;
 mod subscription;
 mod world;

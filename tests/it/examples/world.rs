@@ -38,26 +38,29 @@ pub(super) struct World {
     example: &'static str,
     http: reqwest::Client,
     app: Process,
-    _server: Process,
+    server: Process,
 }
 
 impl World {
     /// Starts a server and an example, and registers it under `app`.
     pub(super) async fn start(kind: Kind, example: &'static str, app: &str) -> World {
         let folder = tempfile::tempdir().unwrap();
-        let mut server = Command::new(env!("CARGO_BIN_EXE_backstitch"));
-        server
-            .args(["dev", "--json", "--no-discovery", "--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(folder.path().join("data"));
-        let server = Process::start(server.current_dir(folder.path()));
+        let server = serve(&folder, "127.0.0.1:0");
         let announced: Value = serde_json::from_str(&server.line("\"url\"").await).unwrap();
         let url = announced["url"].as_str().unwrap().to_owned();
         let process =
             Process::start(program(kind, example, "serve", &[]).envs(environment(&url, &folder)).env("PORT", "0"));
         let app_url = address(&process.line("served at ").await);
-        let world = World { url, folder, kind, example, http: reqwest::Client::new(), app: process, _server: server };
+        let world = World { url, folder, kind, example, http: reqwest::Client::new(), app: process, server };
         world.ask(Method::PUT, &format!("/v1/apps/{app}"), &json!({ "url": app_url })).await;
         world
+    }
+
+    /// The server is killed, and another one takes its place at the same address.
+    pub(super) async fn kill_and_restart_server(&mut self) {
+        self.server.child.kill().await.unwrap();
+        self.server = serve(&self.folder, self.url.strip_prefix("http://").unwrap());
+        self.server.line("\"url\"").await;
     }
 
     /// Runs another program of the example, as a user would in a second terminal; gives what it prints.
@@ -132,6 +135,13 @@ impl World {
         );
         result
     }
+}
+
+/// A server on the data in this folder.
+fn serve(folder: &TempDir, listen: &str) -> Process {
+    let mut server = Command::new(env!("CARGO_BIN_EXE_backstitch"));
+    server.args(["dev", "--json", "--no-discovery", "--listen", listen, "--data-dir"]).arg(folder.path().join("data"));
+    Process::start(server.current_dir(folder.path()))
 }
 
 fn environment(url: &str, folder: &TempDir) -> [(&'static str, String); 4] {
