@@ -23,13 +23,13 @@ type Answering = Arc<dyn Fn(usize, Value) -> BoxFuture<'static, (u16, Value)> + 
 
 /// A server that answers every request as it is told, by its ordinal among those of its kind; and what it was asked.
 #[derive(Clone)]
-struct Server {
-    url: String,
+pub(crate) struct Server {
+    pub(crate) url: String,
     heard: Arc<Mutex<Vec<Value>>>,
 }
 
 impl Server {
-    async fn start<F, Fut>(answer: F) -> Server
+    pub(crate) async fn start<F, Fut>(answer: F) -> Server
     where
         F: Fn(usize, Value) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = (u16, Value)> + Send + 'static,
@@ -57,12 +57,12 @@ impl Server {
     }
 
     /// The requests with ops, or without.
-    fn heard(&self, beats: bool) -> Vec<Value> {
+    pub(crate) fn heard(&self, beats: bool) -> Vec<Value> {
         self.heard.lock().unwrap().iter().filter(|request| is_beat(request) == beats).cloned().collect()
     }
 }
 
-fn is_beat(request: &Value) -> bool {
+pub(crate) fn is_beat(request: &Value) -> bool {
     request.get("wait").is_some()
 }
 
@@ -80,14 +80,19 @@ async fn take(request: Value) -> (u16, Value) {
     (200, json!({"settled": settled}))
 }
 
-fn linked(function: &str, url: &str) -> Value {
-    let mut invocation = invocation(function, &json!([]));
+fn linked(function: &str, journal: &Value, url: &str) -> Value {
+    let mut invocation = invocation(function, journal);
     invocation["links"] = json!({"checkpoint": url, "journal": null});
     invocation
 }
 
-async fn answer(app: &App, function: &str, url: &str) -> Value {
-    let response = send(&mut app.clone().service(), post(&linked(function, url))).await;
+pub(crate) async fn answer(app: &App, function: &str, url: &str) -> Value {
+    answer_to(app, function, json!([]), url).await
+}
+
+/// The answer to an invocation with this journal, by a handler that can reach the server.
+pub(crate) async fn answer_to(app: &App, function: &str, journal: Value, url: &str) -> Value {
+    let response = send(&mut app.clone().service(), post(&linked(function, &journal, url))).await;
     serde_json::from_slice(response.body()).unwrap()
 }
 
@@ -209,7 +214,7 @@ async fn a_server_out_of_reach_costs_one_invocation_its_patience() {
     let mut took = Vec::new();
     for _ in 0..2 {
         let begun = instant();
-        let response = send(&mut service, post(&linked("main", &url))).await;
+        let response = send(&mut service, post(&linked("main", &json!([]), &url))).await;
         let answer: Value = serde_json::from_slice(response.body()).unwrap();
         assert_eq!((&answer["ops"][0]["id"], &answer["ops"][0]["ok"]), (&json!("step"), &json!(0)));
         assert_eq!(answer["ops"].as_array().unwrap().len(), 1);
@@ -226,7 +231,7 @@ async fn a_refusal_is_remembered_if_it_is_for_all() {
         let server = Server::start(move |_, _| async move { (status, json!({})) }).await;
         let mut service = steps(2).service();
         for _ in 0..2 {
-            let response = send(&mut service, post(&linked("main", &server.url))).await;
+            let response = send(&mut service, post(&linked("main", &json!([]), &server.url))).await;
             let answer: Value = serde_json::from_slice(response.body()).unwrap();
             assert_eq!(answer["ops"].as_array().unwrap().len(), 1, "{answer}");
         }
@@ -260,7 +265,7 @@ async fn answers_outlive_their_connection() {
     });
     let invocations = app.invocations();
     let mut service = app.service();
-    let call = service.call(post(&linked("main", &server.url)));
+    let call = service.call(post(&linked("main", &json!([]), &server.url)));
     assert!(tokio::time::timeout(Duration::from_millis(100), call).await.is_err());
     assert_eq!(invocations.open(), 1);
     assert_eq!(invocations.finish(Duration::from_secs(5)).await, 0);
@@ -268,7 +273,7 @@ async fn answers_outlive_their_connection() {
     assert_eq!(finals.len(), 3);
     assert_eq!(finals[2], json!({"final": true, "seen": 0, "ops": [{"op": "done", "ok": "late"}]}));
     // One that is read is not sent again.
-    let response = send(&mut service, post(&linked("main", &server.url))).await;
+    let response = send(&mut service, post(&linked("main", &json!([]), &server.url))).await;
     assert_eq!(response.status(), 200);
     assert_eq!(invocations.finish(Duration::from_secs(5)).await, 0);
     assert_eq!(server.heard(false).len(), 3);
@@ -280,7 +285,7 @@ async fn an_unread_body_is_an_undelivered_answer() {
     let server = Server::start(|_, _| async { (200, json!({"settled": []})) }).await;
     let app = open_app().function_fn("main", |_: Ctx, (): ()| async { backstitch::Ok(1) });
     let invocations = app.invocations();
-    let response = app.service().call(post(&linked("main", &server.url))).await.unwrap();
+    let response = app.service().call(post(&linked("main", &json!([]), &server.url))).await.unwrap();
     drop(response);
     assert_eq!(invocations.finish(Duration::from_secs(5)).await, 0);
     assert_eq!(server.heard(false)[0]["final"], true);
