@@ -3,6 +3,7 @@
 
 mod approval_link;
 mod demo;
+mod nightly_import;
 mod order_saga;
 mod research_agent;
 mod shopping_cart;
