@@ -99,6 +99,7 @@ statements! {
     VERIFY_AWAITING = "verify_awaiting",
     VERIFY_CHILDREN = "verify_children",
     VERIFY_JOURNALS = "verify_journals",
+    VERIFY_LOCKS = "verify_locks",
     VERIFY_NUMBERS = "verify_numbers",
     VERIFY_PAYLOADS = "verify_payloads",
     VERIFY_PINS = "verify_pins",

@@ -109,6 +109,7 @@ const CHECKS: &[Check] = &[
         "fetch the app with `backstitch apps sync APP`",
         sql::VERIFY_APPS,
     ),
+    of_all("locks", "every key of an object is held by a run that lives, or passed on", STUCK, sql::VERIFY_LOCKS),
     of_all("payloads", "every large payload is used as often as it says", REPORT, sql::VERIFY_PAYLOADS),
     of_all("numbers", "no number of a run or an event is given twice", REPORT, sql::VERIFY_NUMBERS),
 ];

@@ -216,6 +216,21 @@ fn the_failure_of_a_run_that_a_failure_event_started_is_no_event() {
     assert_eq!((world.book.runs.len(), world.book.events.len()), (2, 1));
 }
 
+/// So would one whose child fails.
+#[test]
+fn nor_is_the_failure_of_such_a_runs_child() {
+    let fails = || vec![Node::Step { throws: 1, fatal: true }];
+    let child = Node::Child { function: 0, timeout: None, detached: false };
+    let mut world = world([fails(), fails(), Vec::new(), vec![child]]);
+    start(&mut world, 1, "{}");
+    for _ in 0..9 {
+        world.flow(99);
+        world.advance(1_000);
+    }
+    // The one that failed, the one that is told, its child, and the child's failure handler with its child.
+    assert_eq!((world.book.runs.len(), world.book.events.len()), (5, 1));
+}
+
 #[test]
 fn a_child_may_be_left_alone() {
     for (policy, expected) in [("abandon", RunStatus::Suspended), ("cancel", RunStatus::Cancelled)] {

@@ -10,7 +10,7 @@ use backstitch_server::store::sqlite;
 
 use super::harness::{Fate, World};
 use super::program::{Node, OnCancel, Program, WaitFilter};
-use super::registry::{function, redeployed, registry};
+use super::registry::{function, handler, redeployed, registry};
 use crate::support::verified;
 
 fn program(nodes: Vec<Node>) -> Program {
@@ -27,6 +27,9 @@ fn world() -> World {
             program(vec![Node::All(vec![vec![event], vec![Node::Update(1, None)]])]),
             program(vec![child]),
             program(vec![Node::Awakeable(None)]),
+            program(vec![Node::Awakeable(None)]),
+            program(vec![]),
+            program(vec![]),
         ],
         99,
     );
@@ -43,6 +46,11 @@ fn world() -> World {
             delay: None,
             key: None,
         }));
+    }
+    for _ in 0..2 {
+        let (function, input) = (handler(0), Payload::trusted("{}"));
+        let key = Some("k".into());
+        world.submit(Command::Start(Start { function, input, name: None, idempotency_key: None, delay: None, key }));
     }
     world.flow(99);
     let ids: Vec<_> = world.book.runs.values().map(|head| head.id).collect();
@@ -69,7 +77,7 @@ fn world() -> World {
     let statuses: BTreeSet<RunStatus> = world.safe.runs.values().map(|head| head.status).collect();
     assert_eq!(
         statuses.into_iter().collect::<Vec<_>>(),
-        [RunStatus::Ready, RunStatus::Suspended, RunStatus::Paused, RunStatus::Cancelled]
+        [RunStatus::Queued, RunStatus::Ready, RunStatus::Suspended, RunStatus::Paused, RunStatus::Cancelled]
     );
     world
 }
@@ -104,7 +112,7 @@ fn faults() -> Vec<(&'static str, String)> {
         ),
         ("waits", all("delete from waits where idx < 9")),
         ("waits", all("update waits set idx = idx + 1 where idx < 9")),
-        ("waits", all("update waits set run_no = 99")),
+        ("waits", all("update waits set run_no = 99 where idx < 9")),
         ("waits", all("update runs set status = 'cancelled', ended_at = 1 where run_no = 4")),
         ("signals", all("update signals set name = 's0'")),
         ("signals", all("update signals set consumed_by = 99")),
@@ -130,6 +138,24 @@ fn faults() -> Vec<(&'static str, String)> {
         ("journals", all("update entries set op = 'outcome' where run_no = 1 and idx = 1")),
         ("pins", format!("update runs set deployment = '{unknown}' where run_no = 1")),
         ("apps", format!("update apps set current = '{unknown}'")),
+        (
+            "locks",
+            all("update runs set status = 'cancelled', ended_at = 1 where object_key = 'k' and status = 'suspended'"),
+        ),
+        (
+            "locks",
+            all(
+                "update state set value = cast(replace(cast(value as text), 'run_', 'run_0') as blob) where kind = 'object'",
+            ),
+        ),
+        (
+            "locks",
+            all(
+                "update state set value = cast('{\"format\":1,\"holder\":null,\"waiting\":1,\"next\":1}' as blob) where kind = 'object'",
+            ),
+        ),
+        ("locks", all("update runs set queue_key = null, queue_order = null, wake_at = 0 where object_key = 'k'")),
+        ("locks", all("delete from state where kind = 'object'")),
         ("payloads", all("update payloads set uses = uses + 1")),
         ("payloads", all("delete from payloads")),
         ("numbers", all("update partitions set run_no = 1")),
