@@ -23,7 +23,21 @@ async fn apps_are_registered_shown_and_forgotten() {
     assert_eq!((&shown["name"], &shown["url"]), (&json!("shop"), &json!(world.peer.url())));
     assert_eq!(
         shown["functions"],
-        json!(["echo", "fail", "flaky", "approval", "form", "work", "on-paid", "desk", "trip", "ticker"])
+        json!([
+            "echo",
+            "fail",
+            "flaky",
+            "approval",
+            "form",
+            "work",
+            "on-paid",
+            "desk",
+            "trip",
+            "ticker",
+            "cart/add",
+            "cart/hold",
+            "cart/show"
+        ])
     );
     assert_eq!((&shown["deployment"]["version"], &shown["syncError"]), (&json!("v1"), &json!(null)));
 

@@ -12,6 +12,7 @@ mod forks;
 mod functions;
 mod invocations;
 mod jobs;
+mod objects;
 mod runs;
 mod sagas;
 mod signals;

@@ -232,6 +232,12 @@ pub(super) fn shop(received: &Received) -> Vec<Say> {
         "form" => wait("form", wait_form),
         "desk" => desk(journal),
         "trip" => trip(journal),
+        "cart/add" => match find("$state") {
+            None => added(&invocation),
+            Some(_) => json!([{"op": "done", "ok": invocation["run"]["key"]}]),
+        },
+        "cart/hold" => wait("approval", wait_signal),
+        "cart/show" => json!([{"op": "done", "ok": invocation["state"]}]),
         "ticker" => match find("tick") {
             None => json!([{"op": "waitSignal", "id": "tick", "params": {"signal": "tick"}}]),
             Some(entry) if entry["pending"] == true => json!([]),
@@ -258,6 +264,13 @@ fn desk(journal: &[Value]) -> Value {
         ops.push(json!({"op": "waitSignal", "id": id, "params": {"signal": "change", "update": true}}));
     }
     json!(ops)
+}
+
+/// Adds its input to the items of the object.
+fn added(invocation: &Value) -> Value {
+    let mut items = invocation["state"]["items"].as_array().cloned().unwrap_or_default();
+    items.push(invocation["input"].clone());
+    json!([{"op": "state", "id": "$state", "name": "$state", "params": {"set": {"items": items}}}])
 }
 
 /// Goes on in a new run after each tick but the third.
@@ -322,6 +335,9 @@ pub(super) fn manifest(app: &str) -> Value {
         "protocol": {"min": 1, "max": 1}, "sdk": "test/1.0", "app": app,
         "deployment": {"id": "v1", "immutable": false},
         "limits": {"requestBytes": 4_400_000, "responseBytes": 4_400_000, "streams": true, "outbound": true},
-        "functions": functions
+        "functions": functions,
+        "objects": [{"id": "cart", "handlers": [
+            {"id": "add", "mode": "exclusive"}, {"id": "hold", "mode": "exclusive"}, {"id": "show", "mode": "shared"}
+        ]}]
     })
 }
