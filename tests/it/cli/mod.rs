@@ -3,6 +3,7 @@
 mod asking;
 mod deployments;
 mod developing;
+mod objects;
 mod offline;
 mod serving;
 mod terminal;
