@@ -73,3 +73,14 @@ async fn in_typescript() {
         assert_eq!(answer.json::<Value>().await.unwrap()["code"], code);
     }
 }
+
+#[tokio::test]
+async fn in_rust() {
+    let world = World::start(Kind::Rust, "shopping-cart", "carts-rust").await;
+    for order in ["ann-1 is paid", "ann-2 is paid"] {
+        let (succeeded, printed) = world.run("shop", &["ann"]).end().await;
+        assert!(succeeded && printed.contains(order) && printed.contains("5500 cents"), "{printed}");
+    }
+    let ann = world.get("/v1/objects/carts-rust/cart/ann/state").await;
+    assert_eq!(ann, json!({"state": {"items": [], "orders": 2}, "holder": null, "waiting": 0}));
+}
