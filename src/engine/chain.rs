@@ -5,11 +5,11 @@
 use super::draft::{Draft, Part};
 use super::start::{Birth, caused_id, create};
 use super::turns::Turn;
-use super::{cancel, end, object, saga};
+use super::{cancel, end, object};
 use crate::limits::{CONTINUE_PAUSE_MS, MARK_MS};
 use crate::model::{
-    Entry, EntryKind, EventId, Failure, Key, MarkKey, MarkScope, Origin, Outcome, Payload, Previous, RunId, RunStatus,
-    Signal, Span, StateKey, StateRow, Text, names,
+    Entry, EntryKind, EventId, Key, MarkKey, MarkScope, Origin, Outcome, Payload, Previous, RunId, RunStatus, Signal,
+    Span, StateKey, StateRow, Text,
 };
 
 /// The run of a chain that what is addressed to one of its runs is for: the newest.
@@ -58,8 +58,8 @@ pub(super) fn continue_as_new(draft: &mut Draft<'_>, turn: &Turn, seen: u32, inp
         return Ok(());
     }
     if run.find(cancel::CANCEL_ID).is_some() {
-        let failure = Failure::new(names::CANCELLED, "the run was cancelled, and wanted to go on in a new one");
-        return saga::cancelled(draft, id, &failure.payload(), turn.deployment);
+        // Like one that returns it is done with what it did: there is nothing to undo.
+        return cancel::force(draft, id);
     }
     go_on(draft, id, input)
 }

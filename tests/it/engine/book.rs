@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use backstitch_server::engine::{Command, Fork, Transition};
 use backstitch_server::model::{
-    Attempt, Change, Entry, EntryKind, EntryStatus, Event, EventId, Failure, FunctionId, Origin, Outcome, Payload,
-    Registry, RunHead, RunId, RunStatus, Signal, StateKey, StateRow, StoredRun, Timestamp, TriggerKind, Verdict, Wait,
-    names,
+    Answer, Attempt, Change, Entry, EntryKind, EntryStatus, Event, EventId, Failure, FunctionId, Origin, Outcome,
+    Payload, Registry, RunHead, RunId, RunStatus, Signal, StateKey, StateRow, StoredRun, Terminal, Timestamp,
+    TriggerKind, Verdict, Wait, names,
 };
 use backstitch_server::store::Dump;
 
@@ -136,7 +136,7 @@ impl Book {
         for (run_no, before) in &touched {
             self.check_run(now, *run_no, before);
             let ended = before.head.as_ref().is_some_and(|old| !old.status.is_terminal());
-            let asked = matches!(command, Command::Returned { .. });
+            let asked = matches!(command, Command::Returned { answer, .. } if !goes_on(answer));
             match self.runs[run_no].status {
                 RunStatus::Failed if ended => check_undone(&self.entries[run_no]),
                 // Whoever is killed, or does not stop in time, is not asked.
@@ -510,6 +510,11 @@ impl Book {
             assert!(numbers.iter().copied().eq(1..=entry.failures), "attempts {numbers:?} of {entry:?}");
         }
     }
+}
+
+/// Whether a handler is done with what it did, and wants to go on in a new run.
+fn goes_on(answer: &Answer) -> bool {
+    matches!(answer, Answer::Ops { end: Some(Terminal::ContinueAsNew(_)), .. })
 }
 
 /// What an entry of a fork settles with: of an update another says the data only.

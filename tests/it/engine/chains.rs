@@ -138,6 +138,19 @@ fn a_cancelled_run_does_not_go_on() {
 }
 
 #[test]
+fn what_a_cancelled_run_that_would_go_on_has_done_stays() {
+    let mut world = world(1, [vec![Node::Saga { undo_throws: 0 }, Node::Signal(0, None)], vec![], vec![], vec![]]);
+    world.programs[0].on_cancel = OnCancel::Ignore;
+    let first = start(&mut world, 0);
+    world.submit(Command::Cancel { run: first });
+    signal_named(&mut world, first, "s0");
+    world.flow(20);
+    assert_eq!(head(&world, first).status, RunStatus::Cancelled);
+    let undone = world.book.entries_of(first).iter().any(|entry| entry.id.starts_with("$undo/"));
+    assert!(!undone && world.book.runs.len() == 1);
+}
+
+#[test]
 fn a_loop_that_does_nothing_is_slow() {
     let mut world = world(3, [vec![], vec![], vec![], vec![]]);
     let first = start(&mut world, 0);
