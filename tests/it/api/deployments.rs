@@ -225,6 +225,8 @@ async fn deployments_that_nothing_needs_are_forgotten() {
     let run = start(&world).await;
     let mut second = String::new();
     for n in 1..=DEPLOYMENTS_KEPT_MAX + 2 {
+        // Which was seen last is a question of milliseconds.
+        tokio::time::sleep(std::time::Duration::from_millis(3)).await;
         let id = store.deploy(&world, &format!("v{n}"), n > 1).await;
         if n == 1 {
             second = id;

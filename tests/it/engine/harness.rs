@@ -8,8 +8,8 @@ use std::sync::Arc;
 use backstitch_server::engine::{CallEnd, Command, Decision, Partition, Poll, Refusal, Reply, Transition};
 use backstitch_server::limits::TIMER_HORIZON_MS;
 use backstitch_server::model::{
-    Answer, Batch, Change, Key, Loaded, Moment, Payload, Registry, RunHead, RunId, RunStatus, Snapshot, Span,
-    Timestamp, Token, Undelivered,
+    Answer, Batch, Change, Entry, EntryStatus, Key, Loaded, Moment, Payload, Registry, RunHead, RunId, RunStatus,
+    Snapshot, Span, Timestamp, Token, Undelivered,
 };
 use backstitch_server::store::memory::MemoryStore;
 use backstitch_server::store::{Commit, Store, Timer, TimerKey};
@@ -522,9 +522,12 @@ impl World {
         }
         assert_eq!(fresh.resident(), self.partition.resident(), "what is loaded afresh differs from what was resident");
         let at = self.moment();
-        // Whether a run was taken up in time depends on its open invocation, which a fresh partition does not have.
+        // Whether a run or a step was taken up in time depends on the open invocation, which a fresh partition does not have.
         let now = self.now;
-        let certain = |head: &&RunHead| head.start_by.is_none_or(|by| by > now);
+        let late = |entry: &Entry| entry.status == EntryStatus::Runnable && entry.due_at.is_some_and(|at| at <= now);
+        let certain = |head: &&RunHead| {
+            head.start_by.is_none_or(|by| by > now) && !self.safe.entries_of(head.id).iter().any(late)
+        };
         for head in self.safe.runs.values().filter(certain) {
             let run = head.id;
             let settle = backstitch_server::model::Outcome::Ok(Payload::null());
