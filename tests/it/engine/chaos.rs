@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use super::book::Book;
 use super::harness::{Fate, World};
-use super::program::{Node, OnCancel, Program, WaitFilter, cases, params_of, step_report};
+use super::program::{Node, OnCancel, Program, WaitFilter, params_of, runner, step_report};
 use super::registry::{FUNCTIONS, HANDLERS, function, handler, held, redeployed};
 
 /// What happens next.
@@ -587,9 +587,7 @@ pub(super) fn execute(case: &Case) -> Book {
 
 #[test]
 fn invariants_hold_through_chaos_and_everything_heals() {
-    let config =
-        ProptestConfig { max_shrink_iters: 4_000, failure_persistence: None, ..ProptestConfig::with_cases(cases(150)) };
-    let mut runner = proptest::test_runner::TestRunner::new(config);
+    let mut runner = runner(150);
     if let Err(error) = runner.run(&case(), |case| {
         execute(&case);
         Ok(())

@@ -11,6 +11,7 @@ use backstitch_server::model::{
     Outcome, Payload, RetryPolicy, Snapshot, Span, StateOp, StepReport, StepResult, Terminal, WaitEventOp,
     WaitSignalOp, names,
 };
+use proptest::test_runner::{Config as ProptestConfig, RngAlgorithm, TestRng, TestRunner};
 
 /// What a handler does with one entry, or with several at once.
 #[derive(Clone, Debug)]
@@ -521,8 +522,15 @@ pub(super) fn step_report(id: &str, attempt: u32, throws: u32, fatal: bool) -> S
     StepReport { id: id.into(), name: None, params, retry, result, attempt, started_at: None, ended_at: None }
 }
 
-/// How many cases there are.
+/// What looks at random cases: at the same ones in every run of the tests, so that what a change breaks is seen with it; or, where
+/// `BACKSTITCH_CASES` says how many, at others each time.
 #[expect(clippy::disallowed_methods, reason = "how long to look is up to whoever runs the tests")]
-pub(super) fn cases(default: u32) -> u32 {
-    std::env::var("BACKSTITCH_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(default)
+pub(super) fn runner(default: u32) -> TestRunner {
+    let asked = std::env::var("BACKSTITCH_CASES").ok().and_then(|cases| cases.parse().ok());
+    let cases = ProptestConfig::with_cases(asked.unwrap_or(default));
+    let config = ProptestConfig { max_shrink_iters: 4_000, failure_persistence: None, ..cases };
+    match asked {
+        Some(_) => TestRunner::new(config),
+        None => TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha)),
+    }
 }
