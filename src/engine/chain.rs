@@ -1,6 +1,6 @@
 //! Chains: a run that would go on for ever ends itself and goes on in a new one, with another input and an empty journal.
-//! To everybody else the chain is one run: the new one takes over the name, the parent, the key of its object, what cancels it, and the signals that
-//! nobody has consumed; and what is addressed to an older run reaches the newest.
+//! To everybody else the chain is one run: the new one takes over the name, the parent, the key of its object, what cancels
+//! it, and the signals that nobody has consumed; and what is addressed to an older run reaches the newest.
 
 use super::draft::{Draft, Part};
 use super::start::{Birth, caused_id, create};

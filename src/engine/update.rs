@@ -25,7 +25,10 @@ pub(super) fn update(
             return Ok(Reply::Updated { run, id: update, fresh: false });
         }
     }
-    if let Some(run) = chain::delivered_to(draft, id, newest, update_signal(&update))? {
+    // Nobody can repeat an id that is made here.
+    if client_id.is_some()
+        && let Some(run) = chain::delivered_to(draft, id, newest, update_signal(&update))?
+    {
         return Ok(Reply::Updated { run, id: update, fresh: false });
     }
     let id = newest;
