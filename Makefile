@@ -24,18 +24,18 @@ help: ## Show this list
 		| while IFS=$$'\t' read -r target text; do printf '  %-10s %s\n' "$$target" "$$text"; done
 
 .PHONY: demo
-demo: tools sdk-ts-build examples ## Watch an order survive a killed handler and a killed server
+demo: tools sdk-ts-build examples dashboard ## Watch an order survive a killed handler and a killed server
 	cargo build --bin backstitch
 	node examples/demo/demo.mjs
 
 .PHONY: dev
-dev: tools ## Run the server for local development (port 8484, data in .backstitch/)
+dev: tools dashboard ## Run the server for local development (port 8484, data in .backstitch/)
 	cargo run --bin backstitch -- dev
 
 .PHONY: test
 test: ## Run everything CI runs: format, lints, SDKs, examples, tests
 	@rm -f $(PHASES)
-	@$(MAKE) --no-print-directory tools format clippy sdk-ts examples examples-test rust
+	@$(MAKE) --no-print-directory tools dashboard format clippy sdk-ts examples examples-test rust dashboard-test
 	@echo; echo "== all passed"; cat $(PHASES)
 
 .PHONY: lint
@@ -43,6 +43,9 @@ lint: tools format clippy ## Check format and lints, and dependencies if cargo-d
 	$(call phase,rust: house rules,cargo test --test tidy)
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny --workspace check; \
 	else echo "cargo-deny is not installed (cargo install cargo-deny --locked): licences and advisories were not checked"; fi
+
+.PHONY: dashboard
+dashboard: tools dashboard/dist/index.html ## Build the web UI, which the next build of the server holds
 
 .PHONY: bench
 bench: tools ## Measure the commit loop and the server in a release build
@@ -54,7 +57,7 @@ bench: tools ## Measure the commit loop and the server in a release build
 .PHONY: clean
 clean: ## Remove what the other targets built
 	cargo clean
-	rm -rf sdk-ts/node_modules sdk-ts/dist $(foreach dir,$(NODE_EXAMPLES),$(dir)/node_modules $(dir)/dist)
+	rm -rf sdk-ts/node_modules sdk-ts/dist dashboard/node_modules dashboard/dist $(foreach dir,$(NODE_EXAMPLES),$(dir)/node_modules $(dir)/dist)
 
 # --- the phases of `make test`, in order -----------------------------------------------------------------------------
 
@@ -97,6 +100,18 @@ examples: $(NODE_EXAMPLES:%=%/node_modules/.installed)
 .PHONY: examples-test
 examples-test:
 	$(foreach dir,$(NODE_EXAMPLES),$(call phase,$(dir): test,npm --prefix $(dir) test)$(newline))
+
+# Everything that the build reads; its index is written last.
+dashboard/dist/index.html: dashboard/node_modules/.installed $(wildcard dashboard/*.ts dashboard/*.json dashboard/*.html) \
+		$(shell find dashboard/src dashboard/public -type f 2>/dev/null)
+	$(call phase,dashboard: build,npm --prefix dashboard run build)
+	@touch $@
+
+.PHONY: dashboard-test
+dashboard-test: sdk-ts-build dashboard/dist/index.html
+	$(call phase,dashboard: logic,npm --prefix dashboard test)
+	cargo build --locked --bin backstitch
+	$(call phase,dashboard: journeys,npm --prefix dashboard run journeys)
 
 # The stamp is as old as the installation, and older than the lock file when that has changed.
 %/node_modules/.installed: %/package-lock.json

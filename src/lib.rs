@@ -24,6 +24,7 @@ pub mod api;
 pub mod auditor;
 pub mod catalog;
 pub mod cluster;
+pub mod dashboard;
 pub mod jobs;
 pub mod processor;
 

@@ -15,6 +15,7 @@ use crate::auth::{RunSecrets, Signer, SigningKey};
 use crate::catalog::{self, Catalog};
 use crate::clock::{Clock, SystemClock};
 use crate::cluster::Cluster;
+use crate::dashboard;
 use crate::dispatch::{ClientError, Discovery, Drift, Egress, HttpClient, HttpInvoker};
 use crate::jobs;
 use crate::limits::{AUDIT_MS, POLLS_MAX, SYNC_DEV_MS, SYNC_MS, WATCHES_MAX};
@@ -154,7 +155,7 @@ impl Node {
         });
         let public_url = settings.public_url.as_deref();
         let local = address.ip().is_loopback();
-        let router = api::router(Doors {
+        let doors = Doors {
             store,
             cluster,
             catalog: catalog.clone(),
@@ -168,7 +169,8 @@ impl Node {
             watching: Places::of(WATCHES_MAX),
             polling: Places::of(POLLS_MAX),
             metrics,
-        });
+        };
+        let router = api::router(doors, dashboard::routes());
         let api = tokio::spawn(api::serve(listener, router, doors_stop));
         Ok(Node { address, catalog, stop_doors, stop_loops, api, keeper, runner, auditor, partition: Some(partition) })
     }

@@ -53,12 +53,13 @@ pub use updates::UpdateJson;
 
 use error::Problem;
 
-/// All addresses, ready to be served.
-pub fn router(doors: Doors) -> Router {
+/// All addresses, ready to be served, with what else is served `beside` them: the same guard stands before both.
+pub fn router(doors: Doors, beside: Router<Doors>) -> Router {
     let (routes, document) = described().split_for_parts();
     let document: bytes::Bytes = print(openapi::with_problems(document)).into();
     let description = move || std::future::ready(([(header::CONTENT_TYPE, "application/json")], document.clone()));
     routes
+        .merge(beside)
         .route("/openapi.json", axum::routing::get(description))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)

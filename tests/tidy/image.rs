@@ -57,6 +57,7 @@ fn needs(repo: &Repo) -> Vec<String> {
         let ups = source.strings.iter().filter(|item| !item.test && item.what.starts_with("../"));
         ups.filter_map(|item| included(&source.path, &item.what, repo))
     }));
+    needs.extend(["build.rs".to_owned()].into_iter().filter(|script| repo.has(script)));
     needs.sort();
     needs.dedup();
     needs

@@ -9,12 +9,13 @@ const LINES_MAX: usize = 600;
 const LONG: &[(&str, &str)] = &[];
 
 /// Folders of code that we write by hand.
-const CODE: &[&str] = &["src/", "sdk-rust/", "sdk-ts/", "tests/", "bench/", "examples/", "migrations/"];
+const CODE: &[&str] = &["src/", "sdk-rust/", "sdk-ts/", "dashboard/", "tests/", "bench/", "examples/", "migrations/"];
 
 /// How a file of a kind begins when it introduces itself.
 const HEADERS: &[(&str, &[&str])] = &[
     (".rs", &["//!"]),
     (".ts", &["//", "/*"]),
+    (".tsx", &["//", "/*"]),
     (".mts", &["//", "/*"]),
     (".mjs", &["//", "/*"]),
     (".js", &["//", "/*"]),
@@ -105,6 +106,7 @@ mod tests {
         check_one(missing_header("src/engine/mod.rs", "use x;\n//! late"), &[(1, "open with `//!`")]);
         check_one(missing_header("sdk-rust/src/lib.rs", "// x"), &[(1, "`//!`")]);
         check_one(missing_header("sdk-ts/src/index.ts", "export {};"), &[(1, "`//`")]);
+        check_one(missing_header("dashboard/src/main.tsx", "export {};"), &[(1, "`//`")]);
         check_one(missing_header("migrations/sqlite/0001.sql", "CREATE"), &[(1, "`--`")]);
         check_one(missing_header("src/empty.rs", ""), &[(1, "`//!`")]);
     }

@@ -5,6 +5,7 @@ mod apps;
 mod around;
 mod chains;
 mod connections;
+mod dashboard;
 mod deployments;
 mod description;
 mod events;

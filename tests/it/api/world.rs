@@ -9,6 +9,7 @@ use backstitch_server::auth::{RunSecrets, Signer};
 use backstitch_server::catalog;
 use backstitch_server::clock::{Clock, SystemClock};
 use backstitch_server::cluster::Cluster;
+use backstitch_server::dashboard;
 use backstitch_server::dispatch::{Discovery, Drift, Egress, HttpClient, HttpInvoker};
 use backstitch_server::jobs;
 use backstitch_server::limits::{POLLS_MAX, WATCHES_MAX};
@@ -88,7 +89,7 @@ impl World {
             clock: clock.clone(),
             stop: stopping.clone(),
         });
-        let router = api::router(Doors {
+        let doors = Doors {
             store: store.clone(),
             cluster: cluster.clone(),
             catalog: catalog.clone(),
@@ -102,7 +103,8 @@ impl World {
             watching: Places::of(WATCHES_MAX),
             polling: Places::of(POLLS_MAX),
             metrics: Arc::default(),
-        });
+        };
+        let router = api::router(doors, dashboard::routes());
         let peer = Peer::start(shop).await;
         catalog.register("shop", &peer.url(), Vec::new()).await.unwrap();
         let partition = tokio::spawn(async move { partition.await.unwrap().unwrap() });

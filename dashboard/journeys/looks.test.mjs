@@ -1,0 +1,107 @@
+/**
+ * How every page looks and reads: the accessibility rules of axe in both themes, nothing wider than the screen from phone to desk, and pictures
+ * of all of it for people to look at (SCREENSHOTS names a folder). It ends with a list of 100,000 runs.
+ */
+import assert from "node:assert/strict";
+import { mkdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { launch, page } from "./lib/browser.mjs";
+import { morning, open } from "./lib/world.mjs";
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const folder = process.env.SCREENSHOTS;
+const SIZES = [[1440, 900], [1024, 768], [390, 844]];
+const RUNS = Number(process.env.RUNS ?? 100_000);
+
+let world, browser, places;
+before(async () => {
+  world = await open();
+  const [ids, launched] = await Promise.all([morning(world), launch()]);
+  browser = launched;
+  places = {
+    overview: "", runs: "runs", run: `runs/${ids.order}?scale=folded`, entry: `runs/${ids.retried}?entry=reserve&scale=folded`, failed: `runs/${ids.failed}`, code: `runs/${ids.report}?view=code`, failures: "failures", events: "events",
+    functions: "functions", function: "functions/shop/order", apps: "apps", app: "apps/shop", objects: "objects", jobs: "jobs", send: "send", schedules: "schedules", wire: "wire", lost: "no/such/page",
+  };
+  if (folder) mkdirSync(folder, { recursive: true });
+});
+after(async () => {
+  await browser?.close();
+  await world?.close();
+});
+
+for (const theme of ["light", "dark"]) {
+  test(`every page is accessible and fits, ${theme}`, async () => {
+    const view = await page(browser, world, { theme });
+    const problems = [];
+    for (const [name, path] of Object.entries(places)) {
+      await view.setViewportSize({ width: SIZES[0][0], height: SIZES[0][1] });
+      await view.goto(`${world.url}/ui/${path}`);
+      await view.locator("main h1, main h2").first().waitFor();
+      await view.locator(".skeleton").first().waitFor({ state: "detached" });
+      for (const [width, height] of SIZES) {
+        await view.setViewportSize({ width, height });
+        const wide = await view.evaluate(() => document.documentElement.scrollWidth - innerWidth + Math.max(0, document.querySelector("main").scrollWidth - document.querySelector("main").clientWidth));
+        if (wide > 0) problems.push(`${name} is ${wide} px too wide at ${width}`);
+        if (folder) await view.screenshot({ path: join(folder, `${name}-${width}-${theme}.png`) });
+        if (width === 1024) continue;
+        // The policy of the page forbids scripts from elsewhere, so axe comes in through the debugger.
+        await view.evaluate(axe);
+        const { violations } = await view.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
+        for (const one of violations) problems.push(`${name} at ${width}: ${one.id}: ${one.nodes.slice(0, 3).map((node) => `${node.target.join(" ")} ${node.failureSummary.split("\n").slice(1, 3).join(" ")}`).join("; ")}`);
+      }
+    }
+    assert.deepEqual(problems, []);
+    await view.context().close();
+  });
+}
+
+test("what is loaded at first is small", async () => {
+  const view = await page(browser, world);
+  let bytes = 0;
+  view.on("response", (response) => void response.request().sizes().then((sizes) => { if (response.url().includes("/ui/")) bytes += sizes.responseBodySize; }));
+  await view.goto(`${world.url}/ui/runs`);
+  await view.locator(".rows .tr").first().waitFor();
+  await view.waitForTimeout(300);
+  assert.ok(bytes > 50_000 && bytes <= 250 * 1024, `${bytes} bytes`);
+  await view.context().close();
+});
+
+test(`${RUNS.toLocaleString("en")} runs scroll`, async () => {
+  await world.call("POST", "/v1/functions/shop/bulk/pause");
+  for (let sent = 0; sent < RUNS; sent += 1_000) await world.call("POST", "/v1/events", Array.from({ length: 1_000 }, (_, n) => ({ name: "bulk/started", data: n })));
+  const view = await page(browser, world);
+  await view.goto(`${world.url}/ui/runs?function=bulk`);
+  await view.locator(".rows .tr").first().waitFor();
+  // Scrolls to the end as fast as pages come, and measures every frame on the way.
+  const measured = await view.evaluate(async (wanted) => {
+    const rows = document.querySelector(".rows");
+    const count = () => Number(document.querySelector(".table-note .faint").textContent.replace(/\D/g, ""));
+    const frames = [];
+    let last = performance.now();
+    const until = last + 150_000;
+    while (count() < wanted && performance.now() < until) {
+      rows.scrollTop = rows.scrollHeight;
+      await new Promise(requestAnimationFrame);
+      frames.push(performance.now() - last);
+      last = performance.now();
+    }
+    // Then through the whole of it, with everything there.
+    const through = [];
+    for (let i = 0; i <= 120; i++) {
+      const begin = performance.now();
+      rows.scrollTop = (rows.scrollHeight * i) / 120;
+      await new Promise(requestAnimationFrame);
+      through.push(performance.now() - begin);
+    }
+    const sorted = (list) => list.toSorted((a, b) => a - b);
+    return { count: count(), p95: sorted(through)[Math.floor(through.length * 0.95)], elements: document.querySelectorAll(".rows .tr").length, loading: sorted(frames)[Math.floor(frames.length * 0.95)] };
+  }, RUNS);
+  console.log(measured);
+  assert.ok(measured.count >= RUNS, JSON.stringify(measured));
+  assert.ok(measured.elements < 120, `${measured.elements} rows are in the page`);
+  // A machine that builds and tests at once is slow: what is meant is that no frame is lost to the length of the list.
+  assert.ok(measured.p95 < 120, `a frame takes ${measured.p95} ms`);
+  await view.context().close();
+});

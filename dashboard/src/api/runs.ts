@@ -1,0 +1,173 @@
+/**
+ * A list of runs that may be very long: pages are appended as somebody scrolls, and what changes is patched in place, so that 100,000 rows
+ * stay one array that nobody copies for a heartbeat. New runs are put on top while the reader is at the top; else they are counted, and wait
+ * until somebody asks for them: a list must not move under a finger.
+ */
+import { useCallback, useEffect, useMemo, useSyncExternalStore } from "react";
+import { address, get, type Query } from "./client.ts";
+import { follow } from "./run.ts";
+import type { Page, Run } from "./types.ts";
+
+/** As many as the server hands out at once. */
+const PAGE = 200;
+/** Milliseconds between two looks at the newest page where the server has no stream of all runs. */
+const POLL_MS = 3_000;
+
+/** What the page shows of the list. Replaced as a whole by every change. */
+export interface RunsPicture {
+  rows: readonly Run[];
+  /** New runs that are not among the rows yet. */
+  unseen: number;
+  loading: boolean;
+  complete: boolean;
+  error: unknown;
+  live: boolean;
+}
+
+const EMPTY: RunsPicture = { rows: [], unseen: 0, loading: true, complete: false, error: null, live: false };
+
+/** One list for one filter. */
+export class RunsList {
+  #picture = EMPTY;
+  #rows: Run[] = [];
+  #at = new Map<string, number>();
+  #pending: Run[] = [];
+  #next: string | null = null;
+  #listeners = new Set<() => void>();
+  #stop = new AbortController();
+  #atTop = true;
+  readonly #query: Query;
+
+  constructor(query: Query) {
+    this.#query = query;
+  }
+
+  read = (): RunsPicture => this.#picture;
+  subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  };
+
+  /** Reads the first page and follows the changes. */
+  start(): void {
+    void this.#load();
+    void this.#watch();
+  }
+
+  stop(): void {
+    this.#stop.abort();
+  }
+
+  /** Reads the page after the last one, once at a time. */
+  more = (): void => {
+    if (!this.#picture.loading && !this.#picture.complete) void this.#load();
+  };
+
+  again = (): void => {
+    this.#rows = [];
+    this.#at.clear();
+    this.#pending = [];
+    this.#next = null;
+    this.#show({ ...EMPTY, live: this.#picture.live });
+    void this.#load();
+  };
+
+  /** Says whether the reader sees the top, where new runs may appear. */
+  top = (atTop: boolean): void => {
+    this.#atTop = atTop;
+    if (atTop) this.reveal();
+  };
+
+  /** Puts the runs that waited on top. */
+  reveal = (): void => {
+    if (this.#pending.length === 0) return;
+    this.#rows = [...this.#pending.sort((a, b) => (a.id < b.id ? 1 : -1)), ...this.#rows];
+    this.#pending = [];
+    this.#index();
+    this.#show({});
+  };
+
+  async #load(): Promise<void> {
+    this.#show({ loading: true, error: null });
+    try {
+      const page = await get<Page<Run>>("/v1/runs", { ...this.#query, limit: PAGE, cursor: this.#next }, this.#stop.signal);
+      for (const run of page.items) {
+        if (this.#at.has(run.id)) continue;
+        this.#at.set(run.id, this.#rows.length);
+        this.#rows.push(run);
+      }
+      this.#next = page.next;
+      this.#show({ loading: false, complete: page.next === null });
+    } catch (error) {
+      if (!this.#stop.signal.aborted) this.#show({ loading: false, error });
+    }
+  }
+
+  async #watch(): Promise<void> {
+    const { signal } = this.#stop;
+    await follow(address("/v1/watch", { ...this.#query, limit: null }), signal, (live) => this.#show({ live }), (event, data) => {
+      if (event === "runs") this.#take((data as { items: Run[] }).items);
+      if (event === "missed") void this.#poll();
+    });
+    // A server without a stream of all runs is asked for its newest ones.
+    while (!signal.aborted) {
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      if (!signal.aborted && document.visibilityState === "visible") await this.#poll();
+    }
+  }
+
+  async #poll(): Promise<void> {
+    try {
+      const page = await get<Page<Run>>("/v1/runs", { ...this.#query, limit: PAGE }, this.#stop.signal);
+      this.#take(page.items);
+    } catch {
+      // The next look tells.
+    }
+  }
+
+  /** Runs as they are now, new ones among them. */
+  #take(items: readonly Run[]): void {
+    let changed = false;
+    let rows = this.#rows;
+    for (const run of items) {
+      const at = this.#at.get(run.id);
+      if (at !== undefined) {
+        if (rows === this.#rows) rows = this.#rows.slice();
+        rows[at] = run;
+        changed = true;
+        continue;
+      }
+      const waiting = this.#pending.findIndex((one) => one.id === run.id);
+      if (waiting >= 0) this.#pending[waiting] = run;
+      else if (rows.length === 0 || run.id > rows[0]!.id) this.#pending.push(run);
+      else continue;
+      changed = true;
+    }
+    this.#rows = rows;
+    if (this.#atTop) this.reveal();
+    if (changed) this.#show({});
+  }
+
+  #index(): void {
+    this.#at.clear();
+    this.#rows.forEach((run, i) => this.#at.set(run.id, i));
+  }
+
+  #show(part: Partial<RunsPicture>): void {
+    this.#picture = { ...this.#picture, ...part, rows: this.#rows, unseen: this.#pending.length };
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+/** The list for a filter, for as long as the page shows it. */
+export function useRuns(query: Query): RunsPicture & { list: RunsList } {
+  const name = JSON.stringify(query);
+  // The name is the query.
+  const list = useMemo(() => new RunsList(query), [name]);
+  useEffect(() => {
+    list.start();
+    return () => list.stop();
+  }, [list]);
+  const picture = useSyncExternalStore(useCallback((listener: () => void) => list.subscribe(listener), [list]), list.read);
+  return { ...picture, list };
+}

@@ -1,0 +1,69 @@
+/** The overview: whether all is well, what is under way, and what wants somebody. */
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import type { ReactNode } from "react";
+import { get } from "../api/client.ts";
+import { apps, functions } from "../api/queries.ts";
+import { patient } from "../api/run.ts";
+import type { Page, Run, RunStatus } from "../api/types.ts";
+import { Empty, Id, Status, Time, Trouble } from "../ui/basics.tsx";
+import { RunsTable } from "./runs.tsx";
+import { useFailures } from "./failures.tsx";
+
+export function OverviewPage(): ReactNode {
+  const all = useQuery({ queryKey: ["overview", "any"], queryFn: ({ signal }) => get<Page<Run>>("/v1/runs", { limit: 1 }, signal), refetchInterval: 5_000, retry: patient });
+  const appPage = useQuery(apps);
+  const functionPage = useQuery(functions);
+  if (all.error) return <div className="page"><Trouble error={all.error} retry={() => void all.refetch()} /></div>;
+  const nothing = all.data?.items.length === 0;
+  return (
+    <div className="page">
+      <div className="page-head"><h1>Overview</h1></div>
+      {nothing && <Start apps={appPage.data?.items.length ?? 0} functions={functionPage.data?.items.length ?? 0} />}
+      {!nothing && (
+        <>
+          <div className="cards">
+            <Wanted title="Held: somebody has to do something" status="paused" />
+            <Wanted title="Failing, and tried again" status="backoff" />
+            <TopFailures />
+          </div>
+          <h2>Newest runs</h2>
+          <RunsTable query={{}} compact />
+        </>
+      )}
+    </div>
+  );
+}
+
+function Start({ apps, functions }: { apps: number; functions: number }): ReactNode {
+  if (apps === 0) return <Empty title="Nothing here yet: begin with an app" command="backstitch dev -- npm run dev">Start your app, and the server finds it. Or register one by its address on the <Link to="/apps">page of apps</Link>.</Empty>;
+  return <Empty title="No runs yet" command={`backstitch send order/created '{"id": "17"}'`}>{functions} {functions === 1 ? "function is" : "functions are"} ready. <Link to="/send">Send an event or start one</Link>, and watch it here.</Empty>;
+}
+
+function Wanted({ title, status }: { title: string; status: RunStatus }): ReactNode {
+  const { data } = useQuery({ queryKey: ["overview", status], queryFn: ({ signal }) => get<Page<Run>>("/v1/runs", { status, limit: 6 }, signal), refetchInterval: 5_000, retry: patient });
+  return (
+    <section className="card">
+      <header><h2>{title}</h2><span className="grow" /><Link to="/runs" search={{ status }}>All</Link></header>
+      {data?.items.length === 0 && <p className="faint">None. Good.</p>}
+      {data?.items.map((run) => (
+        <Link key={run.id} to="/runs/$run" params={{ run: run.id }} className="row-link">
+          <Status status={run.status} /><span className="ellipsis grow"><strong>{run.function}</strong> <Id id={run.id} /> <span className="muted">{run.hold?.detail ?? run.lastError?.message}</span></span><span className="faint nowrap"><Time at={run.createdAt} /></span>
+        </Link>
+      ))}
+    </section>
+  );
+}
+
+function TopFailures(): ReactNode {
+  const { data } = useFailures("24h");
+  return (
+    <section className="card">
+      <header><h2>Failed in the last day</h2><span className="grow" /><Link to="/failures">All</Link></header>
+      {data?.length === 0 && <p className="faint">None. Good.</p>}
+      {data?.slice(0, 6).map((group) => (
+        <Link key={group.id} to="/failures" className="row-link"><strong className="bad">{group.count}×</strong><span className="ellipsis grow"><strong>{group.name}</strong> <span className="muted">{group.function}: {group.message}</span></span><span className="faint nowrap"><Time at={group.last} /></span></Link>
+      ))}
+    </section>
+  );
+}
