@@ -406,6 +406,18 @@ pub const WATCHES_MAX: usize = 1_000;
 /// Pause between a change and the look at it for those who watch, in milliseconds: many changes make one picture.
 pub const WATCH_PAUSE_MS: u64 = 50;
 
+/// Invocations whose requests and responses a server for development keeps.
+pub const WIRE_EXCHANGES_MAX: usize = 200;
+
+/// Of each of their bodies: with all of them about 25 MiB at most.
+pub const WIRE_BODY_BYTES_MAX: usize = 64 << 10;
+
+/// Pause between a change of any run and the message to those who watch all of them, in milliseconds.
+pub const WATCH_ALL_PAUSE_MS: u64 = 300;
+
+/// Runs in one message to those who watch all of them. Changes beyond it are counted: whoever sees more looks at a list.
+pub const WATCH_ALL_RUNS_MAX: usize = 100;
+
 /// Pause between two looks at a run that somebody waits for, in case a wake-up was lost, in milliseconds.
 pub const WATCH_POLL_MS: u64 = 10_000;
 
@@ -484,5 +496,6 @@ const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX && JOB_PARALLEL_MAX < OUTER_QUEUE
 const _: () = assert!(WAL_PAGES < WAL_PAGES_MAX && WAL_FILE_BYTES_MAX >= 4_096 * WAL_PAGES as i64);
 const _: () = assert!(EVENT_BYTES_MAX < EVENTS_BODY_BYTES_MAX && HEADER_READ_MS < KEEP_ALIVE_MS);
 const _: () = assert!(WATCH_PAUSE_MS < WATCH_POLL_MS && HEARTBEAT_MS < KEEP_ALIVE_MS);
+const _: () = assert!(WATCH_PAUSE_MS <= WATCH_ALL_PAUSE_MS && WATCH_ALL_RUNS_MAX <= PAGE_MAX);
 const _: () = assert!(SYNC_DEV_MS <= SYNC_MS && UNREACHED_PAUSE_MS_MAX <= RETRY_AFTER_MS_MAX);
 const _: () = assert!(CANCEL_GRACE_MS < DURATION_MS_MAX && MARK_MS < DURATION_MS_MAX);

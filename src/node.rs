@@ -16,7 +16,7 @@ use crate::catalog::{self, Catalog};
 use crate::clock::{Clock, SystemClock};
 use crate::cluster::Cluster;
 use crate::dashboard;
-use crate::dispatch::{ClientError, Discovery, Drift, Egress, HttpClient, HttpInvoker};
+use crate::dispatch::{ClientError, Discovery, Drift, Egress, HttpClient, HttpInvoker, Wire};
 use crate::jobs;
 use crate::limits::{AUDIT_MS, POLLS_MAX, SYNC_DEV_MS, SYNC_MS, WATCHES_MAX};
 use crate::model::{Home, Span, Text};
@@ -106,6 +106,7 @@ impl Node {
         let signer = Arc::new(Signer::new(settings.environment.to_string(), settings.key.as_ref(), clock.clone()));
         let (drift, drifted) = Drift::channel(clock.clone());
         let registry = catalog::load(&*store, home(settings.public_url.as_deref(), address)).await?;
+        let wire = settings.dev.then(|| Arc::new(Wire::default()));
         let invoker = HttpInvoker::new(
             client.clone(),
             signer.clone(),
@@ -113,6 +114,7 @@ impl Node {
             registry.subscribe(),
             drift,
             clock.clone(),
+            wire.clone(),
         );
         let (stop_doors, doors_stop) = watch::channel(false);
         let (stop_loops, loops_stop) = watch::channel(false);
@@ -169,6 +171,7 @@ impl Node {
             watching: Places::of(WATCHES_MAX),
             polling: Places::of(POLLS_MAX),
             metrics,
+            wire,
         };
         let router = api::router(doors, dashboard::routes());
         let api = tokio::spawn(api::serve(listener, router, doors_stop));

@@ -53,7 +53,7 @@ test("a run that failed is found, understood, and mended by a fork", () => on(""
 
 test("what waits says why, and is sent what it waits for", () => on(`runs/${ids.order}`, async (view) => {
   await view.getByText(/waits for signal/).waitFor();
-  await view.getByText("Send signal approve").click();
+  await view.getByText("Send signal approve …").click();
   await view.getByLabel("Data of the signal approve").fill('{"by": "ann"}');
   await view.getByRole("button", { name: "Send signal approve" }).click();
   // The page follows the run by itself: nobody reloads.

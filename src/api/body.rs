@@ -221,6 +221,12 @@ impl Checks {
     }
 }
 
+/// Payloads keep their own white space, line breaks included; a message of server-sent events must not have any other
+/// than its own. Outside of strings a space means the same, and inside of strings JSON has no raw line breaks.
+pub(super) fn one_line(json: String) -> String {
+    if json.contains(['\n', '\r']) { json.replace(['\n', '\r'], " ") } else { json }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,6 +12,7 @@ use crate::auth::RunSecrets;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
+use crate::dispatch::Wire;
 use crate::engine::{Command, Reply};
 use crate::jobs::Jobs;
 use crate::model::{RunId, Text};
@@ -48,6 +49,8 @@ pub struct Doors {
     pub polling: Places,
     /// What the server counts.
     pub metrics: Arc<Metrics>,
+    /// What went over the wire, on a server for development.
+    pub wire: Option<Arc<Wire>>,
 }
 
 impl Doors {

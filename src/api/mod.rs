@@ -28,6 +28,8 @@ mod server;
 mod signals;
 mod updates;
 pub mod view;
+mod watch;
+mod wire;
 
 use axum::Router;
 use axum::http::Method;
@@ -86,6 +88,8 @@ fn described() -> OpenApiRouter<Doors> {
         .merge(functions::routes())
         .merge(objects::routes())
         .merge(runs::routes())
+        .merge(watch::routes())
+        .merge(wire::routes())
         .merge(signals::routes())
         .merge(updates::routes())
         .merge(awakeables::routes())

@@ -15,6 +15,7 @@ use super::Invoker;
 use super::client::{Bounds, CallError, HttpClient};
 use super::drift::Drift;
 use super::response::{Asked, answer, is_answer};
+use super::wire::Wire;
 use crate::auth::{Claims, RunSecrets, Signer};
 use crate::clock::Clock;
 use crate::dialect::native::{Access, DeploymentHeader, EncodeError, Invocation, VERSION, encode, headers};
@@ -37,10 +38,12 @@ struct Shared {
     registry: watch::Receiver<Arc<Registry>>,
     drift: Drift,
     clock: Arc<dyn Clock>,
+    wire: Option<Arc<Wire>>,
 }
 
 impl HttpInvoker {
-    /// An invoker. The registry is where the extra headers of apps stand; `clock` tells the real time.
+    /// An invoker. The registry is where the extra headers of apps stand; `clock` tells the real time; `wire` keeps what is
+    /// sent and comes back, where somebody wants to look at it.
     pub fn new(
         client: HttpClient,
         signer: Arc<Signer>,
@@ -48,8 +51,9 @@ impl HttpInvoker {
         registry: watch::Receiver<Arc<Registry>>,
         drift: Drift,
         clock: Arc<dyn Clock>,
+        wire: Option<Arc<Wire>>,
     ) -> HttpInvoker {
-        HttpInvoker { shared: Arc::new(Shared { client, signer, secrets, registry, drift, clock }) }
+        HttpInvoker { shared: Arc::new(Shared { client, signer, secrets, registry, drift, clock, wire }) }
     }
 }
 
@@ -72,6 +76,7 @@ impl Shared {
             Err(error @ EncodeError::Corrupt(_)) => return problem(ProblemCode::Protocol, error.to_string()),
         };
         let seen = invocation.seen;
+        let body = invocation.body.clone();
         let request = match self.request(snapshot, deployment, &token, invocation) {
             Ok(request) => request,
             Err(detail) => return problem(ProblemCode::Protocol, detail),
@@ -82,7 +87,13 @@ impl Shared {
             silence: limits.streams.then(|| Duration::from_millis(SILENCE_MS_MAX)),
             bytes: bytes_max,
         };
+        let kept = self.wire.as_ref().map(|wire| (wire, wire.sent(&snapshot.head, &request, &body, self.clock.wall())));
+        // What is kept is kept in full; a body that nobody keeps is not held longer than the client needs it.
+        drop(body);
         let called = self.client.call(request, bounds, is_answer).await;
+        if let Some((wire, number)) = kept {
+            wire.ended(number, &called, self.clock.wall());
+        }
         if let Ok(response) = &called {
             self.watch_for_drift(&response.headers, deployment);
         }

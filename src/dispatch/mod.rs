@@ -12,6 +12,7 @@ mod egress;
 mod invoker;
 mod response;
 mod target;
+mod wire;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ pub use drift::Drift;
 pub use egress::{Egress, EgressError};
 pub use invoker::HttpInvoker;
 pub use target::{HeadersError, TargetError, check_headers, target_url};
+pub use wire::{Exchange, Half, Wire};
 
 /// Makes invocations. The processor hands it what has become durable and gets an answer, always: a failure to reach
 /// the handler is an answer too.

@@ -29,7 +29,10 @@ pub(super) fn reported(draft: &mut Draft<'_>, turn: &Turn, existing: Option<u32>
     }
     let idx = match existing {
         Some(idx) => idx,
-        None => create(draft, turn, &report.id, report.name.clone(), &report.params)?,
+        None => {
+            let began = began(report, turn, now);
+            create(draft, turn, began, (&report.id, report.name.clone(), &report.params))?
+        }
     };
     let (failure, raw) = match &report.result {
         StepResult::Ok(_) => return draft.settle(run, idx, report.result.outcome()),
@@ -65,12 +68,22 @@ pub(super) fn reported(draft: &mut Draft<'_>, turn: &Turn, existing: Option<u32>
     Ok(())
 }
 
+/// When the body of a step that is reported for the first time began, in the partition's time. The handler's clock may be any,
+/// so its two times only tell how long the body took, and it cannot have begun before its invocation.
+fn began(report: &StepReport, turn: &Turn, now: Timestamp) -> Timestamp {
+    let took = report.started_at.zip(report.ended_at).map_or(0, |(started, ended)| ended.0.saturating_sub(started.0));
+    Timestamp(now.0.saturating_sub(took.max(0))).max(turn.started_at).min(now)
+}
+
 /// A step's body is at work: what it says is kept for the next attempt, should this one be lost.
 pub(super) fn beat(draft: &mut Draft<'_>, turn: &Turn, existing: Option<u32>, beat: &Heartbeat) -> Part<()> {
     let run = turn.token.run;
     let idx = match existing {
         Some(idx) => idx,
-        None if beat.attempt == 1 => create(draft, turn, &beat.id, beat.name.clone(), &beat.params)?,
+        None if beat.attempt == 1 => {
+            let now = draft.now();
+            create(draft, turn, now, (&beat.id, beat.name.clone(), &beat.params))?
+        }
         None => return Ok(()),
     };
     let run = draft.run(run)?;
@@ -81,8 +94,14 @@ pub(super) fn beat(draft: &mut Draft<'_>, turn: &Turn, existing: Option<u32>, be
     Ok(())
 }
 
-fn create(draft: &mut Draft<'_>, turn: &Turn, id: &EntryId, name: Option<Text>, params: &Payload) -> Part<u32> {
-    let mut entry = fresh_entry(id.clone(), EntryKind::Step, params.clone(), draft.now(), turn.deployment);
+/// A step that the run did not have, since `began`: its id, its name and its parameters.
+fn create(
+    draft: &mut Draft<'_>,
+    turn: &Turn,
+    began: Timestamp,
+    (id, name, params): (&EntryId, Option<Text>, &Payload),
+) -> Part<u32> {
+    let mut entry = fresh_entry(id.clone(), EntryKind::Step, params.clone(), began, turn.deployment);
     entry.name = name;
     entry.status = EntryStatus::Runnable;
     entry.due_at = Times::of(&entry).close_by(&entry);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::watch::{Watch, Watchers};
+use super::watch::{Watch, WatchAll, Watchers};
 use crate::engine::{Command, Refusal, Reply};
 use crate::model::RunId;
 
@@ -73,6 +73,11 @@ impl Processor {
     /// Whether the partition's loop runs: false once it has stopped or halted.
     pub fn is_open(&self) -> bool {
         !self.outer.is_closed()
+    }
+
+    /// Tells a follower of all runs of this partition's, too: subscribe first, then read, then wait.
+    pub fn watch_all(&self, follower: &WatchAll) {
+        self.watchers.subscribe_all(follower);
     }
 
     /// Follows a run: subscribe first, then read, then wait.

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 pub use handle::{Declined, Processor};
 pub use owner::{Halted, Parts};
-pub use watch::{Watch, Watchers};
+pub use watch::{Changes, Watch, WatchAll, Watchers};
 
 use crate::limits::{OUTER_QUEUE_MAX, REPORTS_QUEUE_MAX};
 use crate::store::StoreError;

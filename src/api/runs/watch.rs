@@ -163,17 +163,11 @@ impl Follower {
     fn event<T: Serialize>(&mut self, kind: &str, data: &T) -> Option<Event> {
         self.sent += 1;
         match serde_json::to_string(data) {
-            Ok(json) => Some(Event::default().event(kind).id(self.sent.to_string()).data(one_line(json))),
+            Ok(json) => Some(Event::default().event(kind).id(self.sent.to_string()).data(body::one_line(json))),
             Err(error) => {
                 tracing::error!(run.id = %self.run, error = %error, "a message about a run could not be printed");
                 None
             }
         }
     }
-}
-
-/// Payloads keep their own white space, line breaks included; a message of server-sent events must not have any other
-/// than its own. Outside of strings a space means the same, and inside of strings JSON has no raw line breaks.
-fn one_line(json: String) -> String {
-    if json.contains(['\n', '\r']) { json.replace(['\n', '\r'], " ") } else { json }
 }

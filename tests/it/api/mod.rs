@@ -19,4 +19,5 @@ mod sagas;
 mod signals;
 mod updates;
 mod watch;
+mod wire;
 mod world;

@@ -24,7 +24,11 @@ struct Stream {
 
 impl Stream {
     async fn open(world: &World, run: &str) -> Stream {
-        let request = request(Method::GET, &format!("/v1/runs/{run}/watch")).body(Body::empty()).unwrap();
+        Stream::at(world, &format!("/v1/runs/{run}/watch")).await
+    }
+
+    async fn at(world: &World, path: &str) -> Stream {
+        let request = request(Method::GET, path).body(Body::empty()).unwrap();
         let response = world.router.clone().oneshot(request).await.unwrap();
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
@@ -130,4 +134,32 @@ async fn watches_have_a_bound() {
     assert_eq!(refused.header("retry-after"), Some("1"));
     open.pop();
     open.push(Stream::open(&world, &run).await);
+}
+
+#[tokio::test]
+async fn a_watch_of_all_runs_tells_how_they_are_now() {
+    let world = World::open().await;
+    let mut all = Stream::at(&world, "/v1/watch").await;
+    let mut others = Stream::at(&world, "/v1/watch?app=shop&function=another").await;
+    let run = world.start("approval", json!({"input": "x\ny"})).await;
+    let statuses = |message: &Message| -> Vec<String> {
+        assert_eq!(message.event, "runs");
+        let items = message.data["items"].as_array().unwrap();
+        let own = items.iter().filter(|item| item["id"] == json!(run));
+        own.map(|item| item["status"].as_str().unwrap().to_owned()).collect()
+    };
+    // It may be told of as ready first; in the end it is told of as it stands.
+    while statuses(&all.next().await.unwrap()) != ["suspended"] {}
+    world.post(&format!("/v1/runs/{run}/signals/approve"), "{}").await;
+    while statuses(&all.next().await.unwrap()) != ["completed"] {}
+    world.stop.send_replace(true);
+    assert!(all.rest().await.is_empty(), "a stream ends when the server stops");
+    assert!(others.next().await.is_none(), "runs of other functions are not told of");
+}
+
+#[tokio::test]
+async fn a_watch_of_all_runs_takes_what_it_can_keep_to() {
+    let world = World::open().await;
+    let answer = world.get("/v1/watch?status=failed").await;
+    assert_eq!(answer.status, 422, "{answer:?}");
 }

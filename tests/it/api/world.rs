@@ -10,7 +10,7 @@ use backstitch_server::catalog;
 use backstitch_server::clock::{Clock, SystemClock};
 use backstitch_server::cluster::Cluster;
 use backstitch_server::dashboard;
-use backstitch_server::dispatch::{Discovery, Drift, Egress, HttpClient, HttpInvoker};
+use backstitch_server::dispatch::{Discovery, Drift, Egress, HttpClient, HttpInvoker, Wire};
 use backstitch_server::jobs;
 use backstitch_server::limits::{POLLS_MAX, WATCHES_MAX};
 use backstitch_server::model::{Home, RunId, Span};
@@ -57,8 +57,16 @@ impl World {
         let home = Home { public_url: None, local_url: Some("http://127.0.0.1:8484".to_owned()) };
         let registry = catalog::load(&*store, home).await.unwrap();
         let known = registry.subscribe();
-        let invoker =
-            HttpInvoker::new(client.clone(), signer.clone(), secrets.clone(), known.clone(), drift, clock.clone());
+        let wire = Some(Arc::<Wire>::default());
+        let invoker = HttpInvoker::new(
+            client.clone(),
+            signer.clone(),
+            secrets.clone(),
+            known.clone(),
+            drift,
+            clock.clone(),
+            wire.clone(),
+        );
         let (stop, stopping) = watch::channel(false);
         let (drain, draining) = watch::channel(false);
         let (processor, partition) = processor::open(processor::Parts {
@@ -103,6 +111,7 @@ impl World {
             watching: Places::of(WATCHES_MAX),
             polling: Places::of(POLLS_MAX),
             metrics: Arc::default(),
+            wire,
         };
         let router = api::router(doors, dashboard::routes());
         let peer = Peer::start(shop).await;

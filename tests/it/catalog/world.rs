@@ -123,8 +123,15 @@ impl World {
         let signer = Arc::new(Signer::new("test", None, clock.clone()));
         let (report, drift) = Drift::channel(clock.clone());
         let secrets = Arc::new(RunSecrets::new(&[1; 32]));
-        let invoker =
-            HttpInvoker::new(client.clone(), signer.clone(), secrets, registry.subscribe(), report, clock.clone());
+        let invoker = HttpInvoker::new(
+            client.clone(),
+            signer.clone(),
+            secrets,
+            registry.subscribe(),
+            report,
+            clock.clone(),
+            None,
+        );
         let parts = processor::Parts {
             partition: 0,
             store: store.clone(),

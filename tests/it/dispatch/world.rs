@@ -35,7 +35,7 @@ pub(super) fn world(egress: Egress, key: Option<&SigningKey>, headers: Vec<(Stri
     let registry = watch::Sender::new(Arc::new(Registry::new(vec![app], Vec::new())));
     let (report, drift) = Drift::channel(clock.clone());
     let secrets = Arc::new(RunSecrets::new(&[1; 32]));
-    let invoker = HttpInvoker::new(client.clone(), signer.clone(), secrets, registry.subscribe(), report, clock);
+    let invoker = HttpInvoker::new(client.clone(), signer.clone(), secrets, registry.subscribe(), report, clock, None);
     World { invoker, discovery: Discovery::new(client, signer), drift, _registry: registry }
 }
 

@@ -10,7 +10,7 @@ export function Travel({ story, at, onChange }: { story: readonly Moment[]; at: 
   const travelling = at !== undefined;
   useEffect(() => {
     const listen = (event: KeyboardEvent): void => {
-      if (event.metaKey || event.ctrlKey || event.altKey || (event.target as HTMLElement).closest("input, textarea, select, [role=dialog]")) return;
+      if (event.metaKey || event.ctrlKey || event.altKey || (event.target as HTMLElement).closest("input:not([type=range]), textarea, select, [role=dialog]")) return;
       if (event.key === "[") onChange(Math.max(0, here - (travelling ? 1 : 0)));
       else if (event.key === "]" && travelling) onChange(Math.min(last, here + 1));
       else if (event.key === "Escape" && travelling) onChange(undefined);
