@@ -13,9 +13,10 @@ use serde::de::DeserializeOwned;
 use crate::child::{Invoke, Sending, Start};
 use crate::error::Error;
 use crate::event::{Event, Outgoing, Received};
-use crate::fan_out::{All, Durable, Map};
+use crate::fan_out::{All, AllSettled, Durable, Map};
 use crate::function::Callable;
 use crate::next::ContinueAsNew;
+use crate::race::{Any, Race};
 use crate::raw::Raw;
 use crate::replay::call::{Call, Replay};
 use crate::replay::ids;
@@ -282,7 +283,7 @@ impl Ctx {
     }
 
     /// Runs `body` for every item, each in a scope named by its key, and gives the results in the items' order. The
-    /// first error ends it.
+    /// first error ends it, unless it is one that [`Map::tolerate`] allows.
     ///
     /// ```
     /// # use backstitch::{Ctx, Error};
@@ -332,6 +333,64 @@ impl Ctx {
         I::Item: Durable + TryFuture,
     {
         All::new(Arc::clone(&self.replay), calls.into_iter().collect())
+    }
+
+    /// Waits for all of these calls, and gives what each came to, in their order. The only error is the run's cancellation.
+    ///
+    /// ```
+    /// # use backstitch::{Ctx, Error, FunctionRef};
+    /// const NOTIFY: FunctionRef<String, ()> = FunctionRef::new("notify");
+    ///
+    /// async fn tell(ctx: Ctx, people: Vec<String>) -> Result<usize, Error> {
+    ///     let told = ctx.all_settled(people.into_iter().map(|person| ctx.call(NOTIFY, person))).await?;
+    ///     Ok(told.iter().filter(|one| one.is_ok()).count())
+    /// }
+    /// ```
+    pub fn all_settled<I>(&self, calls: I) -> AllSettled<I::Item>
+    where
+        I: IntoIterator,
+        I::Item: Durable + TryFuture,
+    {
+        AllSettled::new(Arc::clone(&self.replay), calls.into_iter().collect())
+    }
+
+    /// Runs branches side by side; the first to end wins, by value or by error. Which one is first is in the journal, so each
+    /// replay says the same. The others are dropped: a body that runs stops, what is open of them stays open at the server
+    /// until the run ends. Branches of different types go into [`select!`](crate::select).
+    ///
+    /// ```
+    /// # use backstitch::{Ctx, DurationExt, Error};
+    /// async fn first_answer(ctx: Ctx, people: Vec<String>) -> Result<String, Error> {
+    ///     ctx.race(people.iter().map(|person| ctx.signal::<String>(person))).await
+    /// }
+    /// ```
+    pub fn race<I, T, E>(&self, branches: I) -> Race<I::Item>
+    where
+        I: IntoIterator,
+        I::Item: Future<Output = Result<T, E>>,
+        E: Into<Error>,
+    {
+        Race::new(branches)
+    }
+
+    /// Runs branches side by side; the first value wins. Errors count only when there is nothing else: then the error is an
+    /// `AnyFailed`, whose data are an [`AnyFailed`](crate::AnyFailed). The others are dropped, as by [`Ctx::race`].
+    ///
+    /// ```
+    /// # use backstitch::{Ctx, Error, FunctionRef};
+    /// const QUOTE: FunctionRef<String, u64> = FunctionRef::new("quote");
+    ///
+    /// async fn cheapest(ctx: Ctx, shops: Vec<String>) -> Result<u64, Error> {
+    ///     ctx.any(shops.into_iter().map(|shop| ctx.call(QUOTE, shop))).await
+    /// }
+    /// ```
+    pub fn any<I, T, E>(&self, branches: I) -> Any<I::Item>
+    where
+        I: IntoIterator,
+        I::Item: Future<Output = Result<T, E>>,
+        E: Into<Error>,
+    {
+        Any::new(branches)
     }
 }
 

@@ -12,6 +12,9 @@ struct Failures;
 #[doc = include_str!("../../docs/guides/human-approval.md")]
 struct HumanApproval;
 
+#[doc = include_str!("../../docs/guides/many-at-once.md")]
+struct ManyAtOnce;
+
 #[doc = include_str!("../../docs/guides/payment-saga.md")]
 struct PaymentSaga;
 

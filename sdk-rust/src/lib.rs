@@ -43,7 +43,7 @@
 //! ```
 //!
 //! Reading order: `app` and `function` are what is served, `object` are those with a key and state, `context` is
-//! what a handler is given, `step`, `wait`, `update`, `child`, `shield`, `next` and `fan_out` are the futures it makes, `replay` is the core that they meet in, `wire` and `signature` are the protocol,
+//! what a handler is given, `step`, `wait`, `update`, `child`, `shield`, `next`, `fan_out` and `race` are the futures it makes, `replay` is the core that they meet in, `wire` and `signature` are the protocol,
 //! `port` is the way back to the server, `endpoint` puts all of it behind HTTP and `serve` behind a host, `invocations` are
 //! those under way.
 
@@ -70,12 +70,14 @@ mod object;
 mod policy;
 mod port;
 pub mod prelude;
+mod race;
 mod raw;
 mod replay;
 #[cfg(feature = "axum")]
 mod serve;
 mod shield;
 mod signature;
+mod some_failed;
 mod step;
 pub mod testing;
 mod time;
@@ -101,9 +103,11 @@ pub use serve::Service;
 // What a handler is given, and the futures that it makes.
 pub use child::{Invoke, ParentClose, Sending, Start};
 pub use context::Ctx;
-pub use fan_out::{All, Durable, Map};
+pub use fan_out::{All, AllSettled, Durable, Map, TolerantMap};
 pub use next::ContinueAsNew;
+pub use race::{Any, Race};
 pub use shield::Shield;
+pub use some_failed::{AnyFailed, BranchError, FailedBranch, MapFailed, Tolerance};
 pub use step::{Body, Run, Step};
 pub use update::{TimedUpdate, Update, UpdateWait};
 pub use wait::{Awakeable, EventWait, Signal, Sleep};

@@ -5,6 +5,7 @@
  * handlers in other languages match on them.
  */
 import type { Duration, Json } from "./types.js";
+import { FAILURES_NAMED_MAX } from "./wire/limits.js";
 
 /** What may be attached to an error that crosses the wire. */
 export interface ErrorDetails {
@@ -106,6 +107,61 @@ export class CancelledError extends Error {
 
   constructor(message = "the run was cancelled") {
     super(message);
+  }
+}
+
+/** A branch or an item that failed, as an error lists it. */
+export interface FailedBranch {
+  /** Its place, from 0. */
+  readonly index: number;
+  /** The item's key, in a fan-out. */
+  readonly key?: string;
+  readonly error: { readonly name: string; readonly message: string; readonly code?: string };
+}
+
+/** Too much of what ran side by side has failed. */
+export abstract class BranchesFailed extends Error {
+  /** What each of them failed with, in their order. */
+  readonly errors: readonly unknown[];
+  /** Whether the handler's retries may help: not where what failed has had its own. */
+  readonly retryable: boolean;
+
+  constructor(message: string, failed: readonly FailedBranch[], errors: readonly unknown[], retryable: boolean) {
+    const named = failed.slice(0, FAILURES_NAMED_MAX).map(({ key, index, error }) => `${key ?? index} (${error.name}: ${error.message})`);
+    super(`${message}: ${named.join(", ")}${errors.length > named.length ? ", …" : ""}`);
+    this.errors = errors;
+    this.retryable = retryable;
+  }
+}
+
+/**
+ * More items of a `step.map` have failed than `toleratedFailures` allows. Everything that had begun has ended; what had not was not begun.
+ *
+ * ```ts
+ * try { await step.map("mails", users, send, { key: (u) => u.id, toleratedFailures: "1%" }); }
+ * catch (e) { if (e instanceof MapFailed) log.error("not sent", e.data.failed.map((f) => f.key)); throw e; }
+ * ```
+ */
+export class MapFailed extends BranchesFailed {
+  override readonly name = "MapFailed";
+  /** How many items there are, how many failed and how many might have, and the failed ones in their order: at most the first 100. */
+  readonly data: { readonly items: number; readonly failures: number; readonly tolerated: number; readonly failed: readonly (FailedBranch & { readonly key: string })[] };
+
+  constructor(data: MapFailed["data"], errors: readonly unknown[], retryable: boolean) {
+    super(`${data.failures} of ${data.items} items failed, ${data.tolerated} may`, data.failed, errors, retryable);
+    this.data = data;
+  }
+}
+
+/** Every branch of a `step.any` has failed. */
+export class AnyFailed extends BranchesFailed {
+  override readonly name = "AnyFailed";
+  /** How many failed, and what with: at most the first 100. */
+  readonly data: { readonly failures: number; readonly failed: readonly FailedBranch[] };
+
+  constructor(data: AnyFailed["data"], errors: readonly unknown[], retryable: boolean) {
+    super(`all ${data.failures} branches failed`, data.failed, errors, retryable);
+    this.data = data;
   }
 }
 

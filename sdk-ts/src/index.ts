@@ -40,14 +40,16 @@ export {
 export type { ReadState, State } from "./state.js";
 
 // Use in handlers.
-export type { InvokeOptions, MapOptions, Step, StepOptions, Waited, WaitForEventOptions, WaitOptions } from "./step.js";
+export type { InvokeOptions, MapOptions, Step, StepOptions, TolerantMapOptions, Waited, WaitForEventOptions, WaitOptions } from "./step.js";
 export type { BodyFacts } from "./replay/entry.js";
 export type { Run } from "./run.js";
 export type { Logger } from "./log.js";
 
 // Throw and catch.
 export {
+  AnyFailed,
   CancelledError,
+  MapFailed,
   MisuseError,
   NestedStepError,
   NonRetriableError,
@@ -56,6 +58,7 @@ export {
   StepError,
   UnserializableError,
   type ErrorDetails,
+  type FailedBranch,
 } from "./errors.js";
 
 // Values.

@@ -64,6 +64,15 @@ export interface MapOptions<T> {
   concurrency?: number;
 }
 
+/** Options of a fan-out of which some may fail. */
+export interface TolerantMapOptions<T> extends MapOptions<T> {
+  /** How many items may fail: a number, or a share of them such as `"10%"`, rounded down. */
+  toleratedFailures: number | `${number}%`;
+}
+
+/** What each of several branches came to, as `Promise.allSettled` has it. */
+type Ends<B extends readonly (() => unknown)[]> = { -readonly [I in keyof B]: B[I] extends () => infer R ? PromiseSettledResult<Awaited<R>> : never };
+
 type Results<B extends readonly (() => unknown)[]> = { -readonly [I in keyof B]: B[I] extends () => infer R ? Awaited<R> : never };
 
 /**
@@ -207,12 +216,17 @@ export interface Step {
   shield<T>(id: string, part: (step: Step, run: Run) => T | Promise<T>): Promise<T>;
 
   /**
-   * Does the same for each item at once, each in a scope of its own; resolves to the results in the items' order.
+   * Does the same for each item at once, each in a scope of its own that its key names; resolves to the results in the items' order. The first
+   * error goes out at once, and no further item begins.
    *
    * ```ts
    * await step.map("items", order.items, (item, step) => step.run("reserve", () => reserve(item)), { key: (item) => item.sku, concurrency: 10 });
    * ```
+   *
+   * With `toleratedFailures`, some may fail: it resolves to what each item came to, as `Promise.allSettled` does. When more fail, no further
+   * item begins, those that run are waited for, and it rejects with `MapFailed`, which says which items failed.
    */
+  map<T, R>(id: string, items: readonly T[], branch: (item: T, step: Step, run: Run, index: number) => R | Promise<R>, options: TolerantMapOptions<T>): Promise<PromiseSettledResult<R>[]>;
   map<T, R>(id: string, items: readonly T[], branch: (item: T, step: Step, run: Run, index: number) => R | Promise<R>, options?: MapOptions<T>): Promise<R[]>;
 
   /**
@@ -224,4 +238,36 @@ export interface Step {
    * ```
    */
   all<const B extends readonly (() => unknown)[]>(branches: B): Promise<Results<B>>;
+
+  /**
+   * Runs branches at once and waits for all of them, like `Promise.allSettled`: what each came to, in their order. It rejects only with
+   * `CancelledError`, when the run was cancelled and a branch ended with that.
+   *
+   * ```ts
+   * const [mail, text] = await step.allSettled([() => step.run("mail", mailIt), () => step.run("text", textIt)]);
+   * if (mail.status === "rejected" && text.status === "rejected") await step.run("call", callThem);
+   * ```
+   */
+  allSettled<const B extends readonly (() => unknown)[]>(branches: B): Promise<Ends<B>>;
+
+  /**
+   * Runs branches at once; the first to end wins, by value or by error. Which one is first is in the journal, so each replay says the same.
+   * The others go on, and nobody waits for them: a step runs to its end, a wait stays open until the run ends. Give a child a `timeout` or
+   * a `parentClose`, if it should not.
+   *
+   * ```ts
+   * const answer = await step.race([() => step.waitForSignal("answer", answered), () => step.invoke("ask", askSomebody, question)]);
+   * ```
+   */
+  race<const B extends readonly (() => unknown)[]>(branches: B): Promise<Results<B>[number]>;
+
+  /**
+   * Runs branches at once; the first value wins. Errors count only when there is nothing else: then it rejects with `AnyFailed`, which has
+   * all of them. The others go on, as in `race`.
+   *
+   * ```ts
+   * const quote = await step.any([() => step.run("north", () => ask(north)), () => step.run("south", () => ask(south))]);
+   * ```
+   */
+  any<const B extends readonly (() => unknown)[]>(branches: B): Promise<Results<B>[number]>;
 }

@@ -7,13 +7,14 @@ import { MisuseError, StepError } from "./errors.js";
 import { type EventDraft, type EventType, pointInTime, type ReceivedEvent } from "./event.js";
 import type { FunctionRef, RetryOptions } from "./function.js";
 import type { Codec } from "./codec.js";
-import type { BodyFacts, Call, Group } from "./replay/entry.js";
+import type { BodyFacts, Call } from "./replay/entry.js";
 import type { Replay } from "./replay/replay.js";
 import { UNDO } from "./replay/undo.js";
 import { factsIn, type Run } from "./run.js";
 import { parseWith } from "./schema.js";
 import type { SignalType } from "./signal.js";
-import type { InvokeOptions, MapOptions, Step, StepOptions, Waited, WaitForEventOptions, WaitOptions } from "./step.js";
+import type { InvokeOptions, Step, StepOptions, TolerantMapOptions, Waited, WaitForEventOptions, WaitOptions } from "./step.js";
+import { all, any, type Branch, call, race, settledWithin, toleratedOf } from "./together.js";
 import type { Duration, StandardSchema } from "./types.js";
 import type { Update, Updated, UpdateType } from "./update.js";
 import type { EntryKind } from "./wire/answer.js";
@@ -199,49 +200,36 @@ export class Steps implements Step {
     return promise;
   }
 
-  map<T, R>(id: string, items: readonly T[], branch: (item: T, step: Step, run: Run, index: number) => R | Promise<R>, options: MapOptions<T> = {}): Promise<R[]> {
-    const { key, concurrency = Number.POSITIVE_INFINITY } = options;
+  map<T, R>(id: string, items: readonly T[], branch: (item: T, step: Step, run: Run, index: number) => R | Promise<R>, options: Partial<TolerantMapOptions<T>> = {}): Promise<any> {
+    const { key, concurrency = Number.POSITIVE_INFINITY, toleratedFailures } = options;
     if (!(concurrency >= 1)) throw new MisuseError(`failed to create \`${id}\`: \`concurrency\` is ${concurrency}, not a number of at least 1.`);
+    const tolerated = toleratedFailures === undefined ? undefined : toleratedOf(toleratedFailures, items.length, id);
+    const keys = items.map((item, index) => String(key === undefined ? index : key(item, index)));
+    const doubled = doubledIn(keys);
+    if (doubled !== undefined) throw new MisuseError(`failed to create \`${id}\`: two items have the key ${JSON.stringify(doubled)}, so their entries could not be told apart.`);
     const outer = this.#inner(id);
     const branches = items.map((item, index) => () => {
-      const inner = outer.#inner(String(key === undefined ? index : key(item, index)));
+      const inner = outer.#inner(keys[index] as string);
       return branch(item, inner, inner.facts, index);
     });
-    return this.#together(branches, concurrency) as Promise<R[]>;
-  }
-
-  all(branches: readonly (() => unknown)[]): Promise<any> {
-    return this.#together(branches, Number.POSITIVE_INFINITY);
-  }
-
-  /** Runs branches in order, at most `concurrency` at once, and tells the replay which of them are a single entry. */
-  #together(branches: readonly (() => unknown)[], concurrency: number): Promise<unknown[]> {
     const { replay } = this.#host;
-    const group: Group = { waiting: branches.length };
-    const results: unknown[] = new Array(branches.length);
-    const all = new Promise<unknown[]>((resolve, reject) => {
-      let next = 0;
-      let left = branches.length;
-      const startNext = (): void => {
-        const index = next++;
-        const branch = branches[index];
-        if (branch === undefined) return;
-        group.waiting--;
-        const promise = call(branch);
-        const entry = replay.entryOf(promise);
-        if (entry !== undefined && !entry.delivered) entry.group = group;
-        promise.then((value) => {
-          results[index] = value;
-          left--;
-          if (left === 0) resolve(results);
-          else startNext();
-        }, reject);
-      };
-      if (left === 0) resolve(results);
-      for (let i = 0; i < Math.min(concurrency, branches.length); i++) startNext();
-    });
-    all.catch(() => undefined); // A branch that nobody awaits any more must not bring down the process.
-    return all;
+    return tolerated === undefined ? (all(replay, branches, concurrency) as Promise<R[]>) : settledWithin(replay, branches, { concurrency, tolerated, keys });
+  }
+
+  all(branches: readonly Branch[]): Promise<any> {
+    return all(this.#host.replay, branches);
+  }
+
+  allSettled(branches: readonly Branch[]): Promise<any> {
+    return settledWithin(this.#host.replay, branches, { concurrency: Number.POSITIVE_INFINITY, tolerated: branches.length, keys: [] });
+  }
+
+  race(branches: readonly Branch[]): Promise<any> {
+    return race(branches);
+  }
+
+  any(branches: readonly Branch[]): Promise<any> {
+    return any(branches);
   }
 
   #wait(op: EntryKind, id: string, params: Params, schema: StandardSchema | undefined, what: string, onId?: (id: string) => void): Promise<Waited<any>> {
@@ -289,18 +277,10 @@ function answerable(error: unknown): WireError {
   return { name, message, ...(code === undefined ? {} : { code }), ...(data === undefined ? {} : { data }) };
 }
 
-/** Calls a branch; what it throws at once is a rejection, and the promise of an entry stays the very same. */
-function call<T>(branch: () => T | Promise<T>): Promise<T> {
-  try {
-    const result = branch();
-    const promise = result instanceof Promise ? result : Promise.resolve(result);
-    promise.catch(() => undefined);
-    return promise;
-  } catch (error) {
-    const refused = Promise.reject(error);
-    refused.catch(() => undefined);
-    return refused;
-  }
+/** The first key that is there twice. */
+function doubledIn(keys: readonly string[]): string | undefined {
+  if (new Set(keys).size === keys.length) return undefined;
+  return keys.find((key, index) => keys.indexOf(key) < index);
 }
 
 function chain<T, U>(value: T | Promise<T>, then: (value: T) => U): U | Promise<U> {

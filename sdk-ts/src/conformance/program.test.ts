@@ -67,6 +67,11 @@ function visible(error: any): Json {
   return { name, message, ...(code === undefined ? {} : { code }), ...(data === undefined ? {} : { data }) };
 }
 
+/** What branches came to, as programs see it. */
+function settled(ends: PromiseSettledResult<unknown>[]): Json {
+  return ends.map((end) => (end.status === "fulfilled" ? { ok: end.value as Json } : { err: visible(end.reason) }));
+}
+
 /** Waits, unless it is told to stop: then it throws at once. */
 function slow(ms: number, signal: AbortSignal, stopped: () => void): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -167,13 +172,17 @@ const VERBS: Record<string, (s: Statement, f: Frame) => unknown> = {
   },
   await: (s, f) => f.awakeables.get(s.await),
   all: (s, f) => f.step.all((s.all as Block[]).map((block) => () => branch(block, f))),
-  race: (s, f) => Promise.race((s.race as Block[]).map((block) => branch(block, f))),
+  allSettled: async (s, f) => settled(await f.step.allSettled((s.allSettled as Block[]).map((block) => () => branch(block, f)))),
+  race: (s, f) => f.step.race((s.race as Block[]).map((block) => () => branch(block, f))),
+  any: (s, f) => f.step.any((s.any as Block[]).map((block) => () => branch(block, f))),
   scope: (s, f) => f.step.scope(s.scope, (step, run) => branch(s.do, { ...f, step, run })),
   shield: (s, f) => f.step.shield(s.shield, (step, run) => branch(s.do, { ...f, step, run })),
   map: (s, f) => {
     const key = s.key === undefined ? {} : { key: (item: any) => item[s.key] };
     const inner = (item: unknown, step: Step, run: Run): Promise<unknown> => branch(s.do, { ...f, step, run, variables: { ...f.variables, [s.item]: item } });
-    return f.step.map<unknown, unknown>(s.map, evaluate(s.items, f.variables), inner, { ...key, ...given(s, "concurrency") });
+    const [items, options] = [evaluate(s.items, f.variables), { ...key, ...given(s, "concurrency") }];
+    if (s.tolerate === undefined) return f.step.map<unknown, unknown>(s.map, items, inner, options);
+    return f.step.map<unknown, unknown>(s.map, items, inner, { ...options, toleratedFailures: s.tolerate }).then(settled);
   },
   repeat: async (s, f) => {
     let value: unknown = null;

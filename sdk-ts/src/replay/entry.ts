@@ -81,6 +81,8 @@ export class Entry {
     readonly call: Call<unknown>,
     /** What the journal says of it by now. */
     public known: JournalEntry | undefined,
+    /** How many entries the code had created before it. */
+    readonly ordinal: number,
   ) {
     this.promise = new Promise((resolve, reject) => {
       this.resolve = resolve;

@@ -76,6 +76,11 @@ export class Ledger {
     return done.sort((a, b) => b.seq - a.seq);
   }
 
+  /** How many entries the code has created. */
+  get size(): number {
+    return this.#created.size;
+  }
+
   /** What the code has created under an id. */
   created(id: string): Entry | undefined {
     return this.#created.get(id);
@@ -104,7 +109,7 @@ export class Ledger {
   /** Creates an entry, or finds it in the journal. */
   create(call: Call<unknown>): Entry {
     const known = this.#journal.get(call.id);
-    const entry = new Entry(call, known);
+    const entry = new Entry(call, known, this.#created.size);
     this.#created.set(call.id, entry);
     this.#byPromise.set(entry.promise, entry);
     this.undelivered++;
@@ -114,7 +119,7 @@ export class Ledger {
 
   /** Notes an entry that nobody waits for: it has no turn. */
   createSilent(call: Call<unknown>): Entry {
-    const entry = new Entry(call, this.#journal.get(call.id));
+    const entry = new Entry(call, this.#journal.get(call.id), this.#created.size);
     entry.delivered = true;
     this.#created.set(call.id, entry);
     return entry;

@@ -188,6 +188,11 @@ export class Replay {
     };
   }
 
+  /** How many entries the code has created. */
+  get entriesCreated(): number {
+    return this.#ledger.size;
+  }
+
   /** The entry that a promise stands for, if it is the very promise that `create` gave out. */
   entryOf(promise: unknown): Entry | undefined {
     return typeof promise === "object" && promise !== null ? this.#ledger.entryOf(promise) : undefined;

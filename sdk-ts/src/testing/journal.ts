@@ -94,6 +94,7 @@ export class Journal {
     signal.addEventListener("abort", end, { once: true });
     await news;
     clearTimeout(timer);
+    signal.removeEventListener("abort", end);
     this.#listeners.delete(end);
   }
 

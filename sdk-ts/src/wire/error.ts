@@ -2,7 +2,7 @@
  * Errors on the wire: what was thrown becomes plain JSON, and what the journal holds becomes an error again.
  */
 import { durationMs } from "../duration.js";
-import { CancelledError, MisuseError, NestedStepError, NonRetriableError, RetryAfterError, SchemaError, StepError, UnserializableError } from "../errors.js";
+import { BranchesFailed, CancelledError, MisuseError, NestedStepError, NonRetriableError, RetryAfterError, SchemaError, StepError, UnserializableError } from "../errors.js";
 import type { Duration, Json } from "../types.js";
 import { writeJson } from "./json.js";
 import { ERROR_CAUSES_MAX, ERROR_MESSAGE_CHARS_MAX, ERROR_STACK_CHARS_MAX } from "./limits.js";
@@ -24,10 +24,12 @@ const FINAL = [NonRetriableError, MisuseError, NestedStepError, UnserializableEr
 /** Whether the error, or one that it was caused by, came out of the journal: it would come again on every replay. */
 function delivered(error: unknown, depth = 0): boolean {
   if (error instanceof StepError || error instanceof CancelledError) return true;
+  if (error instanceof BranchesFailed) return !error.retryable;
   return error instanceof Error && error.cause !== undefined && depth < ERROR_CAUSES_MAX && delivered(error.cause, depth + 1);
 }
 
-function isFinal(error: unknown, inBody: boolean): boolean {
+/** Whether trying again cannot help: in a step's body (`inBody`), or in a handler. */
+export function isFinal(error: unknown, inBody: boolean): boolean {
   if (FINAL.some((kind) => error instanceof kind)) return true;
   return !inBody && !(error instanceof RetryAfterError) && delivered(error);
 }

@@ -66,3 +66,9 @@ export const BODY_RESERVE_MS = 10_000;
 export const BODY_RESERVE_FACTOR = 1.5;
 /** Pages of one journal: ten times what a journal of the server's can fill. */
 export const PAGES_MAX = 100;
+/** Failures that the error of a fan-out lists: enough to see what is wrong; a journal has all. */
+export const FAILURES_LISTED_MAX = 100;
+/** Characters of the message of each of them. */
+export const FAILURE_MESSAGE_CHARS_MAX = 512;
+/** Failures that the message of such an error names. */
+export const FAILURES_NAMED_MAX = 3;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use backstitch::{
     App, Awakeable, Callable, Ctx, DurationExt, Error, Function, FunctionRef, Object, ObjectCtx, ObjectRef, Outgoing,
-    ParentClose, Received, Retry, SharedCtx, Step,
+    ParentClose, Received, Retry, SharedCtx, Step, Tolerance,
 };
-use futures_util::future::{BoxFuture, select_all, try_join_all};
+use futures_util::future::{BoxFuture, try_join_all};
 use serde_json::{Value, json};
 
 use super::values::{describe, duration, event, field, instant, list, make_error, plain, substitute, text, timed};
@@ -181,8 +181,12 @@ impl Interpreter {
             try_join_all(branches).await.map(|flows| Flow::Went(flows.into_iter().map(Flow::value).collect()))
         } else if let Some(branches) = verb("race") {
             let branches = list(branches).iter().map(|branch| self.block(ctx, locals, list(branch)));
-            let (first, _, _others) = select_all(branches).await;
-            first.map(|flow| Flow::Went(flow.value()))
+            ctx.race(branches).await.map(|flow| Flow::Went(flow.value()))
+        } else if let Some(branches) = verb("any") {
+            let branches = list(branches).iter().map(|branch| self.block(ctx, locals, list(branch)));
+            ctx.any(branches).await.map(|flow| Flow::Went(flow.value()))
+        } else if let Some(branches) = verb("allSettled") {
+            self.all_settled(ctx, locals, list(branches)).await.map(|ends| Flow::Went(settled(ends)))
         } else if let Some(key) = verb("scope") {
             let scope = ctx.scope(text(key));
             self.block(&scope, locals, list(&s["do"])).await.map(|flow| Flow::Went(flow.value()))
@@ -190,7 +194,7 @@ impl Interpreter {
             let part = |scope: Ctx| async move { self.block(&scope, locals, list(&s["do"])).await };
             ctx.shield(text(key), part).await.map(|flow| Flow::Went(flow.value()))
         } else if verb("map").is_some() {
-            self.map(ctx, locals, s).await.map(|values| Flow::Went(Value::Array(values)))
+            self.map(ctx, locals, s).await.map(Flow::Went)
         } else if let Some(times) = verb("repeat") {
             let mut last = Value::Null;
             for _ in 0..times.as_u64().unwrap() {
@@ -223,7 +227,25 @@ impl Interpreter {
         })
     }
 
-    async fn map(&self, ctx: &Ctx, locals: &Locals, s: &Value) -> Result<Vec<Value>, Error> {
+    /// The SDK's own takes calls alone, like the corpus' cases; whatever else stands in a branch is a fan-out.
+    async fn all_settled(
+        &self,
+        ctx: &Ctx,
+        locals: &Locals,
+        blocks: &[Value],
+    ) -> Result<Vec<Result<Value, Error>>, Error> {
+        let calls: Option<Vec<_>> = blocks.iter().map(|block| self.bare_call(ctx, locals, list(block))).collect();
+        ctx.all_settled(calls.expect("branches of allSettled are one call each")).await
+    }
+
+    fn bare_call(&self, ctx: &Ctx, locals: &Locals, block: &[Value]) -> Option<backstitch::Invoke<Value>> {
+        let [s] = block else { return None };
+        let target: &'static str = Box::leak(text(s.get("function")?).to_owned().into_boxed_str());
+        let input = s.get("input").map_or(Value::Null, |input| self.eval(locals, input));
+        Some(ctx.call_as(text(s.get("invoke")?), &FunctionRef::<Value, Value>::new(target), input))
+    }
+
+    async fn map(&self, ctx: &Ctx, locals: &Locals, s: &Value) -> Result<Value, Error> {
         let items = self.eval(locals, &s["items"]);
         let items: Vec<(usize, Value)> = list(&items).iter().cloned().enumerate().collect();
         let key = |(position, item): &(usize, Value)| match s.get("key") {
@@ -235,10 +257,17 @@ impl Interpreter {
             locals.insert(text(&s["item"]).to_owned(), item);
             async move { self.block(&ctx, &locals, list(&s["do"])).await.map(Flow::value) }
         };
-        let map = ctx.map(text(&s["map"]), items, key, body);
-        match s.get("concurrency").and_then(Value::as_u64) {
-            Some(at_once) => map.concurrency(at_once as usize).await,
-            None => map.await,
+        let mut map = ctx.map(text(&s["map"]), items, key, body);
+        if let Some(at_once) = s.get("concurrency").and_then(Value::as_u64) {
+            map = map.concurrency(at_once as usize);
+        }
+        match s.get("tolerate") {
+            None => map.await.map(Value::Array),
+            Some(Value::String(share)) => {
+                let percent = share.trim_end_matches('%').parse().unwrap();
+                map.tolerate(Tolerance::percent(percent)).await.map(settled)
+            }
+            Some(count) => map.tolerate(count.as_u64().unwrap() as usize).await.map(settled),
         }
     }
 
@@ -527,6 +556,15 @@ impl Work {
         let root = |path: &str| if path.split('.').next() == Some("result") { &result } else { &facts };
         Ok(substitute(&ok, &|path| Some(field(root(path), path))))
     }
+}
+
+/// What branches came to, as programs see it.
+fn settled(ends: Vec<Result<Value, Error>>) -> Value {
+    let end = |end| match end {
+        Ok(value) => json!({"ok": value}),
+        Err(error) => json!({"err": describe(&error)}),
+    };
+    ends.into_iter().map(end).collect()
 }
 
 /// Notes that a body has begun, then runs it.
