@@ -14,11 +14,12 @@ use super::body::{self, Checks, Params};
 use super::doors::{Doors, unexpected};
 use super::error::{Code, FieldError, Problem};
 use super::events::idempotency_key;
-use super::runs::{self, ResultJson, WaitQuery, finished, wait_for_end};
+use super::runs::{self, Awaited, ResultJson, WaitQuery, finished, wait_for_end};
 use super::view::{FunctionJson, PageJson, RunJson};
 use crate::engine::{Command, Reply, Start};
 use crate::limits::{CALL_WAIT_MS, OUTCOME_BYTES_MAX, START_BODY_BYTES_MAX};
 use crate::model::{FunctionId, Payload, RunId, Span, Text};
+use crate::processor::Processor;
 
 /// The addresses of functions.
 pub(super) fn routes() -> OpenApiRouter<Doors> {
@@ -75,14 +76,13 @@ pub struct RunRefJson {
     pub created: bool,
 }
 
-/// Starts a run, or finds it.
-pub(super) async fn submit(
-    doors: &Doors,
+/// Reads what a start says.
+pub(super) async fn asked(
     function: FunctionId,
     key: Option<Text>,
     headers: &HeaderMap,
     body: axum::body::Body,
-) -> Result<RunRefJson, Problem> {
+) -> Result<Start, Problem> {
     let received = body::receive(headers, body, START_BODY_BYTES_MAX, false).await?;
     let asked: NewRun<'_> = received.json_or_default()?;
     let mut checks = Checks::default();
@@ -101,12 +101,29 @@ pub(super) async fn submit(
         None => Payload::null(),
     };
     let idempotency_key = in_body.or(in_header);
-    let home = doors.cluster.home_of_start(&function, name.as_ref().or(idempotency_key.as_ref()));
-    let start = Start { function, input, name, idempotency_key, delay: asked.delay, key };
-    match home.submit(Command::Start(start)).await? {
+    Ok(Start { function, input, name, idempotency_key, delay: asked.delay, key })
+}
+
+fn home<'a>(doors: &'a Doors, start: &Start) -> &'a Processor {
+    doors.cluster.home_of_start(&start.function, start.name.as_ref().or(start.idempotency_key.as_ref()))
+}
+
+/// Starts a run, or finds it.
+pub(super) async fn submit(doors: &Doors, start: Start) -> Result<RunRefJson, Problem> {
+    match home(doors, &start).submit(Command::Start(start)).await? {
         Reply::Run { id, created } => Ok(RunRefJson { id, created }),
         reply => Err(unexpected(&reply)),
     }
+}
+
+/// Starts a run, or finds it, and waits for its end.
+pub(super) async fn submit_and_wait(doors: &Doors, start: Start, wait: Span) -> Result<Response, Problem> {
+    let awaited = match home(doors, &start).submit_and_follow(Command::Start(start)).await? {
+        (Reply::Run { id, .. }, Some(end)) => Awaited::created(id, end),
+        (Reply::Run { id, .. }, None) => Awaited::existing(doors, id),
+        (reply, _) => return Err(unexpected(&reply)),
+    };
+    Ok(finished(wait_for_end(doors, awaited, wait).await?))
 }
 
 /// Start a run. It is durable when this answers.
@@ -126,7 +143,8 @@ async fn start(
     headers: HeaderMap,
     body: axum::body::Body,
 ) -> Result<Response, Problem> {
-    Ok(started(submit(&doors, FunctionId::new(app, function), None, &headers, body).await?))
+    let start = asked(FunctionId::new(app, function), None, &headers, body).await?;
+    Ok(started(submit(&doors, start).await?))
 }
 
 /// A run that is durable.
@@ -162,8 +180,8 @@ async fn call(
     body: axum::body::Body,
 ) -> Result<Response, Problem> {
     let wait = body::query::<WaitQuery>(query.as_deref())?.span(Span(CALL_WAIT_MS))?;
-    let run = submit(&doors, FunctionId::new(app, function), None, &headers, body).await?;
-    Ok(finished(&wait_for_end(&doors, run.id, wait).await?))
+    let start = asked(FunctionId::new(app, function), None, &headers, body).await?;
+    submit_and_wait(&doors, start, wait).await
 }
 
 /// Whether a function is paused.

@@ -15,8 +15,8 @@ use super::body::{self, Params};
 use super::cursor;
 use super::doors::Doors;
 use super::error::{Code, Problem};
-use super::functions::{NewRun, RunRefJson, started, submit};
-use super::runs::{ResultJson, WaitQuery, finished, page_size, wait_for_end};
+use super::functions::{NewRun, RunRefJson, asked, started, submit, submit_and_wait};
+use super::runs::{ResultJson, WaitQuery, page_size};
 use super::view::PageJson;
 use crate::limits::CALL_WAIT_MS;
 use crate::model::{FunctionId, ObjectKey, Payload, RunId, Span, Text};
@@ -76,10 +76,10 @@ async fn call(
     let wait = WaitQuery { wait }.span(Span(CALL_WAIT_MS))?;
     known(&doors, &app, &object)?;
     let function = FunctionId::new(app, format!("{object}/{handler}"));
-    let run = submit(&doors, function, Some(key.into()), &headers, body).await?;
+    let start = asked(function, Some(key.into()), &headers, body).await?;
     match mode {
-        CallMode::Send => Ok(started(run)),
-        CallMode::Call => Ok(finished(&wait_for_end(&doors, run.id, wait).await?)),
+        CallMode::Send => Ok(started(submit(&doors, start).await?)),
+        CallMode::Call => submit_and_wait(&doors, start, wait).await,
     }
 }
 

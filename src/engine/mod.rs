@@ -52,8 +52,8 @@ use turns::Turns;
 
 use crate::limits::{ADOPTION_MS, COALESCE_MS, LINE_PAGE, TIMER_PAGE};
 use crate::model::{
-    Answer, Change, Deployment, EntryKind, EntryStatus, Key, Loaded, Moment, ObjectKey, Registry, RunId, RunStatus,
-    Snapshot, Span, StateKey, StoredRun, Timestamp, Token, Undelivered,
+    Answer, Change, Deployment, EntryKind, EntryStatus, Key, Loaded, Moment, ObjectKey, Outcome, Registry, RunId,
+    RunStatus, Snapshot, Span, StateKey, StoredRun, Timestamp, Token, Undelivered,
 };
 
 /// The state of one partition in memory.
@@ -369,6 +369,12 @@ impl Partition {
     /// The resident run with this number.
     pub fn run_at(&self, run_no: i64) -> Option<RunId> {
         self.tables.id_of(run_no)
+    }
+
+    /// The outcome of a resident run that has ended.
+    pub fn outcome(&self, run: RunId) -> Option<Outcome> {
+        let last = self.tables.runs.get(&run)?.as_ref()?.entries.last()?;
+        last.outcome.as_ref().filter(|_| last.kind == EntryKind::Outcome).cloned()
     }
 
     /// The batch in which a run changed last, while that may not be durable yet.

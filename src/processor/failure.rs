@@ -33,14 +33,14 @@ impl Owner {
         let taken = self.take_again().await?;
         if taken.commit_no >= commit_no {
             self.durable = commit_no;
-            let (outgoing, changed) = self.gate.open(commit_no);
-            for item in outgoing {
+            let opened = self.gate.open(commit_no);
+            for item in opened.outgoing {
                 if let Outgoing::Reply(caller, answer) = item {
-                    // A caller that has gone away needs no answer.
-                    let _ = caller.send(answer);
+                    caller.tell(answer);
                 }
             }
-            self.watchers.notify(changed.into_iter());
+            self.watchers.notify(opened.changed.into_iter());
+            self.ends.tell(opened.ended);
         }
         self.restart_from(taken, &error);
         Ok(())
@@ -68,7 +68,7 @@ impl Owner {
             let declined = Declined::Unavailable(error.to_string());
             while let Ok(envelope) = self.outer.try_recv() {
                 if let Some(caller) = envelope.reply {
-                    let _ = caller.send(Err(declined.clone()));
+                    caller.tell(Err(declined.clone()));
                 }
             }
             tokio::select! {
@@ -83,7 +83,7 @@ impl Owner {
         self.gate.abandon(&declined);
         for envelope in self.parking.abandon() {
             if let Some(caller) = envelope.reply {
-                let _ = caller.send(Err(declined.clone()));
+                caller.tell(Err(declined.clone()));
             }
         }
         self.filling = Filling::default();

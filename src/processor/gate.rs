@@ -4,16 +4,15 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
-
-use super::handle::Declined;
+use super::ends::End;
+use super::handle::{Caller, Declined};
 use crate::engine::Reply;
 use crate::model::{Deployment, RunId, Snapshot};
 
 /// Something that wants to leave.
 pub(super) enum Outgoing {
     /// An answer to a caller.
-    Reply(oneshot::Sender<Result<Reply, Declined>>, Result<Reply, Declined>),
+    Reply(Caller, Result<Reply, Declined>),
     /// An invocation.
     Invoke(Box<Snapshot>, Arc<Deployment>),
 }
@@ -23,6 +22,17 @@ pub(super) enum Outgoing {
 pub(super) struct Gate {
     waiting: VecDeque<(u64, Outgoing)>,
     changed: VecDeque<(u64, RunId)>,
+    ended: VecDeque<(u64, End)>,
+}
+
+/// What may leave.
+#[derive(Default)]
+pub(super) struct Opened {
+    pub(super) outgoing: Vec<Outgoing>,
+    /// Runs that changed.
+    pub(super) changed: Vec<RunId>,
+    /// Runs that ended and whose end somebody waits for.
+    pub(super) ended: Vec<End>,
 }
 
 impl Gate {
@@ -39,48 +49,62 @@ impl Gate {
         }
     }
 
+    /// Holds back how a run ended in `batch`, for whoever waits for that.
+    pub(super) fn ended(&mut self, batch: u64, end: End) {
+        self.ended.push_back((batch, end));
+    }
+
     /// What may leave now that everything up to `batch` is durable.
-    pub(super) fn open(&mut self, batch: u64) -> (Vec<Outgoing>, Vec<RunId>) {
-        let leaving = self.waiting.partition_point(|(other, _)| *other <= batch);
-        let changed = self.changed.partition_point(|(other, _)| *other <= batch);
-        let outgoing = self.waiting.drain(..leaving).map(|(_, outgoing)| outgoing).collect();
-        (outgoing, self.changed.drain(..changed).map(|(_, run)| run).collect())
+    pub(super) fn open(&mut self, batch: u64) -> Opened {
+        Opened {
+            outgoing: up_to(&mut self.waiting, batch),
+            changed: up_to(&mut self.changed, batch),
+            ended: up_to(&mut self.ended, batch),
+        }
     }
 
     /// Nothing of what waits will ever be durable: callers are told, invocations are not made.
     pub(super) fn abandon(&mut self, why: &Declined) {
         self.changed.clear();
+        self.ended.clear();
         for (_, outgoing) in self.waiting.drain(..) {
             if let Outgoing::Reply(caller, _) = outgoing {
-                // A caller that has gone away needs no answer.
-                let _ = caller.send(Err(why.clone()));
+                caller.tell(Err(why.clone()));
             }
         }
     }
 }
 
+fn up_to<T>(line: &mut VecDeque<(u64, T)>, batch: u64) -> Vec<T> {
+    let leaving = line.partition_point(|(other, _)| *other <= batch);
+    line.drain(..leaving).map(|(_, item)| item).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::RunStatus;
 
     #[test]
     fn nothing_leaves_before_its_batch() {
         let mut gate = Gate::default();
-        let (early, mut early_answer) = oneshot::channel();
-        let (late, mut late_answer) = oneshot::channel();
+        let (early, mut early_answer) = Caller::new(false);
+        let (late, mut late_answer) = Caller::new(false);
         gate.hold(2, Outgoing::Reply(late, Ok(Reply::Done)));
         gate.hold(1, Outgoing::Reply(early, Ok(Reply::Done)));
         gate.changed(2, RunId(7));
-        let (outgoing, changed) = gate.open(1);
-        assert_eq!((outgoing.len(), changed.len()), (1, 0));
-        for item in outgoing {
+        gate.ended(2, End { run: RunId(7), status: RunStatus::Completed, outcome: None });
+        let opened = gate.open(1);
+        assert_eq!((opened.outgoing.len(), opened.changed.len(), opened.ended.len()), (1, 0, 0));
+        for item in opened.outgoing {
             if let Outgoing::Reply(caller, answer) = item {
-                caller.send(answer).expect("the caller waits");
+                caller.tell(answer);
             }
         }
         assert!(early_answer.try_recv().is_ok() && late_answer.try_recv().is_err());
         gate.abandon(&Declined::Unavailable("disk full".to_owned()));
         assert!(matches!(late_answer.try_recv(), Ok(Err(Declined::Unavailable(_)))));
-        assert_eq!(gate.open(9).1, []);
+        let opened = gate.open(9);
+        assert_eq!((opened.changed.len(), opened.ended.len()), (0, 0));
     }
 }

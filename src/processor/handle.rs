@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::ends::{EndWatch, Ends};
 use super::watch::{Watch, WatchAll, Watchers};
 use crate::engine::{Command, Refusal, Reply};
 use crate::model::RunId;
@@ -14,7 +15,37 @@ pub(crate) struct Envelope {
     /// What is wanted.
     pub(crate) command: Command,
     /// Who is told, once it may be told.
-    pub(crate) reply: Option<oneshot::Sender<Result<Reply, Declined>>>,
+    pub(crate) reply: Option<Caller>,
+}
+
+/// What a caller is told, and the end of the run that it started or found if it wants to wait for that.
+type Told = Result<(Reply, Option<EndWatch>), Declined>;
+
+/// Someone who waits for what becomes of a command.
+pub(crate) struct Caller {
+    reply: oneshot::Sender<Told>,
+    /// Whether the caller wants to wait for the end of the run that the reply names.
+    follows: bool,
+    end: Option<EndWatch>,
+}
+
+impl Caller {
+    pub(super) fn new(follows: bool) -> (Caller, oneshot::Receiver<Told>) {
+        let (reply, answer) = oneshot::channel();
+        (Caller { reply, follows, end: None }, answer)
+    }
+
+    /// Begins to wait for a run's end, if the caller wants that, before anything can come of the run.
+    pub(super) fn follow(&mut self, run: RunId, ends: &Arc<Ends>) {
+        if self.follows {
+            self.end = Some(ends.wait(run));
+        }
+    }
+
+    /// Tells the caller. One that has gone away needs no answer.
+    pub(super) fn tell(self, answer: Result<Reply, Declined>) {
+        let _ = self.reply.send(answer.map(|reply| (reply, self.end)));
+    }
 }
 
 /// Why a command was not done.
@@ -41,23 +72,29 @@ pub struct Processor {
     pub(crate) outer: mpsc::Sender<Envelope>,
     pub(crate) reports: mpsc::Sender<Envelope>,
     pub(crate) watchers: Arc<Watchers>,
+    pub(crate) ends: Arc<Ends>,
 }
 
 impl Processor {
     /// Gives a command to the partition, and waits until what follows is durable.
     pub async fn submit(&self, command: Command) -> Result<Reply, Declined> {
-        Processor::send(&self.outer, command).await
+        Ok(Processor::send(&self.outer, command, false).await?.0)
+    }
+
+    /// Gives a start to the partition. Beside the reply comes the end of a run that was created: nothing of it is missed.
+    pub async fn submit_and_follow(&self, command: Command) -> Result<(Reply, Option<EndWatch>), Declined> {
+        Processor::send(&self.outer, command, true).await
     }
 
     /// Gives the partition what the handler of an open invocation reports. It comes before new work, and is taken while
     /// the server stops: it ends what is under way.
     pub async fn report(&self, command: Command) -> Result<Reply, Declined> {
-        Processor::send(&self.reports, command).await
+        Ok(Processor::send(&self.reports, command, false).await?.0)
     }
 
-    async fn send(lane: &mpsc::Sender<Envelope>, command: Command) -> Result<Reply, Declined> {
-        let (reply, answer) = oneshot::channel();
-        let envelope = Envelope { command, reply: Some(reply) };
+    async fn send(lane: &mpsc::Sender<Envelope>, command: Command, follows: bool) -> Told {
+        let (caller, answer) = Caller::new(follows);
+        let envelope = Envelope { command, reply: Some(caller) };
         lane.try_send(envelope).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Declined::Busy { waiting: lane.max_capacity() },
             mpsc::error::TrySendError::Closed(_) => Declined::Unavailable("the server is stopping".to_owned()),
@@ -83,5 +120,10 @@ impl Processor {
     /// Follows a run: subscribe first, then read, then wait.
     pub fn watch(&self, run: RunId) -> Watch {
         self.watchers.subscribe(run)
+    }
+
+    /// Waits for a run's end: subscribe first, then read, then wait.
+    pub fn await_end(&self, run: RunId) -> EndWatch {
+        self.ends.wait(run)
     }
 }

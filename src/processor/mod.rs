@@ -2,6 +2,7 @@
 //! of things and nothing else: what happens is the engine's, what is durable the store's, who is called dispatch's.
 
 mod drain;
+mod ends;
 mod failure;
 mod gate;
 mod handle;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+pub use ends::{End, EndWatch, Ends};
 pub use handle::{Declined, Processor};
 pub use owner::{Halted, Parts};
 pub use watch::{Changes, Watch, WatchAll, Watchers};
@@ -29,8 +31,8 @@ pub async fn open(parts: Parts) -> Result<(Processor, JoinHandle<Result<(), Halt
     let taken = recovery::take(&parts).await?;
     let (outer, mailbox) = mpsc::channel(OUTER_QUEUE_MAX);
     let (reports, inner) = mpsc::channel(REPORTS_QUEUE_MAX);
-    let watchers = Arc::new(Watchers::default());
-    let owner = owner::Owner::new(parts, (inner, mailbox), watchers.clone(), taken);
+    let (watchers, ends) = (Arc::new(Watchers::default()), Arc::new(Ends::default()));
+    let owner = owner::Owner::new(parts, (inner, mailbox), watchers.clone(), ends.clone(), taken);
     let task = tokio::spawn(owner.run());
-    Ok((Processor { outer, reports, watchers }, task))
+    Ok((Processor { outer, reports, watchers, ends }, task))
 }

@@ -10,6 +10,7 @@ use futures_util::FutureExt;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::ends::{End, Ends};
 use super::gate::{Gate, Outgoing};
 use super::handle::{Declined, Envelope};
 use super::loading::Load;
@@ -66,6 +67,7 @@ pub(super) struct Owner {
     pub(super) reports: mpsc::Receiver<Envelope>,
     pub(super) outer: mpsc::Receiver<Envelope>,
     pub(super) watchers: Arc<Watchers>,
+    pub(super) ends: Arc<Ends>,
     pub(super) gate: Gate,
     pub(super) parking: Parking,
     pub(super) filling: Filling,
@@ -107,6 +109,7 @@ impl Owner {
         parts: Parts,
         (reports, outer): (mpsc::Receiver<Envelope>, mpsc::Receiver<Envelope>),
         watchers: Arc<Watchers>,
+        ends: Arc<Ends>,
         taken: super::recovery::Taken,
     ) -> Owner {
         let registry = parts.registry.borrow().clone();
@@ -122,6 +125,7 @@ impl Owner {
             reports,
             outer,
             watchers,
+            ends,
             gate: Gate::default(),
             parking: Parking::default(),
             filling: Filling::default(),
@@ -260,7 +264,7 @@ impl Owner {
         Ok(true)
     }
 
-    fn take(&mut self, envelope: Envelope, transition: Transition) -> Result<(), Halted> {
+    fn take(&mut self, mut envelope: Envelope, transition: Transition) -> Result<(), Halted> {
         let Transition { changes, follow_ups, mut reply } = transition;
         if !changes.is_empty() {
             self.lone = envelope.command.run();
@@ -285,6 +289,10 @@ impl Owner {
         {
             self.gate.changed(batch, run);
         }
+        if let (Reply::Run { id, created: true }, Some(caller)) = (&reply, &mut envelope.reply) {
+            caller.follow(*id, &self.ends);
+        }
+        self.hold_ends(batch, &changes);
         self.filling.changes.extend(changes);
         self.follow(follow_ups);
         if let (Command::Checkpoint { token, checkpoint }, Reply::News(news)) = (&envelope.command, &mut reply) {
@@ -292,6 +300,17 @@ impl Owner {
         }
         self.say(envelope, Ok(reply));
         Ok(())
+    }
+
+    /// How runs ended goes to those who wait for that, as soon as it is durable.
+    fn hold_ends(&mut self, batch: u64, changes: &[Change]) {
+        for change in changes {
+            let (Change::RunCreated(head) | Change::RunChanged(head)) = change else { continue };
+            if head.status.is_terminal() && self.ends.is_awaited(head.id) {
+                let outcome = self.partition.outcome(head.id);
+                self.gate.ended(batch, End { run: head.id, status: head.status, outcome });
+            }
+        }
     }
 
     /// A handler at work is told what is new: from here on it knows.
@@ -412,17 +431,17 @@ impl Owner {
 
     /// Lets out what has become durable.
     fn release(&mut self) {
-        let (outgoing, changed) = self.gate.open(self.durable);
-        for item in outgoing {
+        let opened = self.gate.open(self.durable);
+        for item in opened.outgoing {
             match item {
-                // A caller that has gone away needs no answer.
-                Outgoing::Reply(caller, answer) => drop(caller.send(answer)),
+                Outgoing::Reply(caller, answer) => caller.tell(answer),
                 Outgoing::Invoke(snapshot, deployment) => self.call(snapshot, deployment),
             }
         }
         if !self.watchers.is_empty() {
-            self.watchers.notify(changed.into_iter());
+            self.watchers.notify(opened.changed.into_iter());
         }
+        self.ends.tell(opened.ended);
     }
 }
 

@@ -25,7 +25,7 @@ pub use result::ResultJson;
 
 pub(super) use list::page_size;
 pub(super) use one::{newest, read};
-pub(super) use result::{WaitQuery, finished, wait_for_end};
+pub(super) use result::{Awaited, WaitQuery, finished, wait_for_end};
 
 /// The addresses of runs.
 pub(super) fn routes() -> OpenApiRouter<Doors> {

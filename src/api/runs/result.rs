@@ -12,10 +12,9 @@ use utoipa::{IntoParams, ToSchema};
 use crate::api::body::{self, Params};
 use crate::api::doors::Doors;
 use crate::api::error::{FieldError, Problem};
-use crate::api::view::RunJson;
 use crate::limits::{RESULT_WAIT_MS_MAX, WATCH_POLL_MS};
-use crate::model::{Payload, RunId, RunStatus, Span};
-use crate::store::RunView;
+use crate::model::{Outcome, Payload, RunId, RunStatus, Span};
+use crate::processor::{End, EndWatch};
 
 /// How long to wait.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -65,36 +64,67 @@ pub struct ResultJson {
     pub err: Option<Payload>,
 }
 
-/// Waits for the end of a run, or of the newest run of its chain. What it returns is that run as it stood then, or when the
+/// A run whose end is waited for.
+pub(in crate::api) struct Awaited {
+    run: RunId,
+    end: EndWatch,
+    /// Whether the run may have ended before anybody waited.
+    may_be_over: bool,
+}
+
+impl Awaited {
+    /// A run that was there before.
+    pub(in crate::api) fn existing(doors: &Doors, run: RunId) -> Awaited {
+        Awaited { run, end: doors.cluster.owner_of(run).await_end(run), may_be_over: true }
+    }
+
+    /// A run that was created now, with what its owner gave for it.
+    pub(in crate::api) fn created(run: RunId, end: EndWatch) -> Awaited {
+        Awaited { run, end, may_be_over: false }
+    }
+}
+
+/// Waits for the end of a run, or of the newest run of its chain. What it returns is how that run stood then, or when the
 /// time was over, or when the server began to stop.
-pub(in crate::api) async fn wait_for_end(doors: &Doors, mut run: RunId, wait: Span) -> Result<RunView, Problem> {
-    // Subscribe first, then read, then wait: what becomes durable in between is not missed.
-    let mut changes = doors.cluster.owner_of(run).watch(run);
+pub(in crate::api) async fn wait_for_end(doors: &Doors, mut awaited: Awaited, wait: Span) -> Result<End, Problem> {
     let deadline = tokio::time::sleep(wait.std());
     tokio::pin!(deadline);
+    let mut last_look = false;
     loop {
-        let view = super::newest(doors, run).await?;
-        if view.head.id != run {
-            run = view.head.id;
-            changes = doors.cluster.owner_of(run).watch(run);
-            continue;
+        if awaited.may_be_over {
+            let view = super::newest(doors, awaited.run).await?;
+            if view.head.id != awaited.run {
+                awaited = Awaited::existing(doors, view.head.id);
+                continue;
+            }
+            if view.head.status.is_terminal() || doors.stopping() || last_look {
+                let outcome = view.outcome.and_then(|entry| entry.outcome);
+                return Ok(End { run: view.head.id, status: view.head.status, outcome });
+            }
         }
-        if view.head.status.is_terminal() || doors.stopping() {
-            return Ok(view);
-        }
+        awaited.may_be_over = true;
         tokio::select! {
-            () = changes.changed() => {}
+            end = awaited.end.ended() => match end.status {
+                // Another run goes on for it: the tables say which.
+                RunStatus::Continued => {}
+                _ => return Ok(end),
+            },
             // Behind every wake-up there is a slow look, in case one was lost.
             () = tokio::time::sleep(Duration::from_millis(WATCH_POLL_MS)) => {}
-            () = &mut deadline => return Ok(view),
+            () = &mut deadline => last_look = true,
             () = doors.stopped() => {}
         }
     }
 }
 
 /// 200 with the outcome of a run that has ended; else 202 and where to ask again.
-pub(in crate::api) fn finished(view: &RunView) -> Response {
-    let RunJson { id, status, ok, err, .. } = RunJson::from(view);
+pub(in crate::api) fn finished(end: End) -> Response {
+    let (id, status) = (end.run, end.status);
+    let (ok, err) = match end.outcome {
+        Some(Outcome::Ok(value)) => (Some(value), None),
+        Some(Outcome::Err(error)) => (None, Some(error)),
+        Some(Outcome::Timeout) | None => (None, None),
+    };
     let result = Json(ResultJson { id, status, ok, err });
     if status.is_terminal() {
         return result.into_response();
@@ -122,5 +152,5 @@ pub(super) async fn result(
 ) -> Result<Response, Problem> {
     let run = body::id("run", &run)?;
     let wait = body::query::<WaitQuery>(query.as_deref())?.span(Span(0))?;
-    Ok(finished(&wait_for_end(&doors, run, wait).await?))
+    Ok(finished(wait_for_end(&doors, Awaited::existing(&doors, run), wait).await?))
 }
