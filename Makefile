@@ -47,12 +47,26 @@ lint: tools format clippy ## Check format and lints, and dependencies if cargo-d
 .PHONY: dashboard
 dashboard: tools dashboard/dist/index.html ## Build the web UI, which the next build of the server holds
 
+# Scenarios to measure (all by default), and other options of `bench`, such as BENCH="--rounds 5".
+SCENARIOS :=
+BENCH :=
+RELEASE = $${CARGO_TARGET_DIR:-target}/release
+
 .PHONY: bench
-bench: tools ## Measure the commit loop and the server in a release build
-	cargo run --release -p backstitch-bench --bin commit-loop -- --open 64
-	cargo run --release -p backstitch-bench --bin commit-loop -- --open 1024
-	cargo build --release --bin backstitch
-	cargo run --release -p backstitch-bench --bin runs -- --server "$${CARGO_TARGET_DIR:-target}/release/backstitch"
+bench: tools sdk-ts-build ## Measure the ledger and the server in a release build
+	cargo build --release -p backstitch -p backstitch-bench --bins
+	$(RELEASE)/commit-loop --open 64
+	$(RELEASE)/commit-loop --open 1024
+	$(RELEASE)/bench --server $(RELEASE)/backstitch --handlers $(RELEASE)/bench-handlers $(BENCH) $(SCENARIOS)
+
+.PHONY: bench-peer
+bench-peer: tools sdk-ts-build ## Measure in turns with Restate, and write bench/README.md
+	cargo build --release -p backstitch -p backstitch-bench --bins
+	CARGO_TARGET_DIR=$${CARGO_TARGET_DIR:-target} cargo build --release --manifest-path bench/peer/Cargo.toml
+	npm --prefix bench/peer ci --no-audit --no-fund
+	$(RELEASE)/bench --server $(RELEASE)/backstitch --handlers $(RELEASE)/bench-handlers \
+		--peer bench/peer/node_modules/@restatedev/restate-server-*/bin/restate-server --peer-handlers $(RELEASE)/backstitch-bench-peer \
+		--readme bench/README.md $(BENCH) $(SCENARIOS)
 
 .PHONY: clean
 clean: ## Remove what the other targets built
