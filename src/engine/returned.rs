@@ -308,6 +308,9 @@ fn refused_by_handler(draft: &mut Draft<'_>, turn: &Turn, problem: &Problem, sta
             HoldKind::Signature,
             format!("give the server and app `{}` the same BACKSTITCH_KEY, then sync the app", function.app),
         ),
+        ProblemCode::RawBodyUnavailable => {
+            (HoldKind::Signature, format!("mend how app `{}` is mounted, then sync the app", function.app))
+        }
         ProblemCode::UnknownFunction => {
             (HoldKind::UnknownFunction, format!("deploy `{function}` again, then sync the app; or cancel the run"))
         }

@@ -282,6 +282,8 @@ pub struct Problem {
 pub enum ProblemCode {
     /// 401: the signature is missing or wrong. Parks the app's runs.
     Signature,
+    /// 500: something in the app's host read the body before the SDK, which cannot check the signature. Parks the app's runs.
+    RawBodyUnavailable,
     /// 404: the app has no such function. Parks the function's runs.
     UnknownFunction,
     /// 400: the SDK could not read the request. Parks the run.

@@ -83,7 +83,7 @@ impl fmt::Display for RunStatus {
 pub enum HoldKind {
     /// The handler contradicts the journal.
     Mismatch,
-    /// The handler refused the server's signature.
+    /// The handler refused the server's signature, or has no way to check it.
     Signature,
     /// The app no longer has the function.
     UnknownFunction,

@@ -22,6 +22,7 @@ pub fn decode_problem(body: &[u8]) -> Option<Problem> {
         "unknown_function" => ProblemCode::UnknownFunction,
         "protocol" => ProblemCode::Protocol,
         "too_large" => ProblemCode::TooLarge,
+        "raw_body_unavailable" => ProblemCode::RawBodyUnavailable,
         "sdk" => ProblemCode::Sdk,
         _ => return None,
     };

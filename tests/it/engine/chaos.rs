@@ -176,7 +176,7 @@ fn act() -> impl Strategy<Value = Act> {
         12 => Just(How::Honestly),
         2 => Just(How::Lost),
         1 => proptest::option::of(0u64..100_000).prop_map(How::NotReached),
-        1 => (0u8..5).prop_map(How::Problem),
+        1 => (0u8..6).prop_map(How::Problem),
         1 => Just(How::Mismatch),
         1 => Just(How::Contradiction),
         1 => Just(How::Empty),
@@ -440,6 +440,7 @@ impl Chaos {
             How::Problem(1) => problem(ProblemCode::UnknownFunction),
             How::Problem(2) => problem(ProblemCode::Protocol),
             How::Problem(3) => problem(ProblemCode::TooLarge),
+            How::Problem(4) => problem(ProblemCode::RawBodyUnavailable),
             How::Problem(_) => problem(ProblemCode::Sdk),
             How::Mismatch => Answer::Mismatch(Mismatch {
                 id: call.snapshot.entries.last().expect("has its input").id.clone(),
