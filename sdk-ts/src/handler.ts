@@ -50,8 +50,13 @@ export interface ServeOptions {
   /** What the host can take, where the SDK does not know it. `outbound: false` says that the app cannot reach the server: it then never tries. */
   limits?: Partial<HostLimits>;
   /**
-   * For how many milliseconds an invocation is kept open when nothing can be done but something may settle soon. 1,000 with
-   * `backstitch/node`; 0 with `backstitch/fetch`, where hosts often charge for it.
+   * Where the app is served, for hosts whose deployments have addresses of their own (Vercel): `/api/backstitch` if left out. With
+   * `backstitch/node` and `backstitch/koa` it is also the only path that is answered.
+   */
+  path?: string;
+  /**
+   * For how many milliseconds an invocation is kept open when nothing can be done but something may settle soon. 1,000 with the adapters of
+   * servers that stay (`node`, `express`, `fastify`, `koa`, `bun`, `deno`); 0 with the others, whose hosts charge for it.
    */
   lingerMs?: number;
 }
@@ -85,6 +90,7 @@ export class HttpHandler {
   readonly #keys: readonly VerifyingKey[];
   readonly #limits: Partial<HostLimits>;
   readonly #env: Env;
+  readonly #path: string;
   readonly #lingerMs: number;
   readonly #transport: Transport;
   readonly #reach = new Reach();
@@ -95,6 +101,7 @@ export class HttpHandler {
     this.#app = app;
     this.#env = options.env ?? processEnv();
     this.#limits = options.limits ?? {};
+    this.#path = (options.path ?? "/api/backstitch").replace(/^\/*/, "/");
     this.#transport = transport;
     this.#lingerMs = options.lingerMs ?? 0;
     this.#dev = this.#env.BACKSTITCH_DEV === "1";
@@ -128,7 +135,7 @@ export class HttpHandler {
     // Functions may be defined after the handler was made, as modules load.
     if (this.#described?.functions !== functions.size) {
       const described = this.#app.describe();
-      this.#described = { ...makeManifest(this.#app.id, described.functions, described.objects, this.#env, this.#limits), functions: functions.size };
+      this.#described = { ...makeManifest(this.#app.id, described.functions, described.objects, { env: this.#env, limits: this.#limits, path: this.#path }), functions: functions.size };
     }
     return this.#described as { manifest: Manifest; hash: string };
   }
@@ -249,7 +256,8 @@ export class HttpHandler {
 
   #problem(problem: Problem): HttpResponse {
     if (this.#dev) this.#app.log.warn(`backstitch: answered ${problem.status} ${problem.code}: ${problem.detail}`);
-    return this.#respond(problem.status, "application/problem+json", problem.print());
+    const { headers, ...response } = this.#respond(problem.status, "application/problem+json", problem.print());
+    return { ...response, headers: problem.status === 405 ? { ...headers, allow: "GET, POST" } : headers };
   }
 
   #respond(status: number, type: string, body: string | Promise<string>): HttpResponse {

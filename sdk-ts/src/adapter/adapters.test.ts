@@ -111,8 +111,9 @@ describe("fetch adapter", () => {
     const parsed = request(invocation("quick"));
     await parsed.json();
     const response = await serveFetch(app, { env: dev }).POST(parsed);
-    assert.equal(response.status, 500);
-    assert.match(((await response.json()) as any).detail, /raw_body_unavailable.*before body parsers/);
+    const problem = (await response.json()) as any;
+    assert.deepEqual([response.status, problem.code], [500, "raw_body_unavailable"]);
+    assert.match(problem.detail, /before body parsers/);
   });
 
   test("refuses what is too large", async () => {

@@ -10,7 +10,17 @@ type CryptoKey = Awaited<ReturnType<typeof crypto.subtle.importKey>>;
 /** A key that verifies requests. */
 export interface VerifyingKey {
   readonly algorithm: "HS256" | "EdDSA";
-  readonly key: Promise<CryptoKey>;
+  /** The key as WebCrypto takes it. */
+  imported(): Promise<CryptoKey>;
+}
+
+/**
+ * Imports when a request first asks, and keeps the value, never the promise: where each request has its own I/O (workerd), a promise that one
+ * request began may never settle for another one; and at module scope nothing may begin at all.
+ */
+function lazily(importKey: () => Promise<CryptoKey>): () => Promise<CryptoKey> {
+  let key: CryptoKey | undefined;
+  return async () => (key ??= await importKey());
 }
 
 const ADVICE =
@@ -23,9 +33,9 @@ function readKey(text: string, nth: number): VerifyingKey {
   // The key itself is never shown: errors end up in logs.
   if (bytes === null || bytes.length !== 32) throw new MisuseError(`failed to read key ${nth} of BACKSTITCH_KEY (${text.length} characters). ${ADVICE}`);
   if (kind === "bsk") {
-    return { algorithm: "HS256", key: crypto.subtle.importKey("raw", bytes, { name: "HMAC", hash: "SHA-256" }, false, ["verify"]) };
+    return { algorithm: "HS256", imported: lazily(() => crypto.subtle.importKey("raw", bytes, { name: "HMAC", hash: "SHA-256" }, false, ["verify"])) };
   }
-  return { algorithm: "EdDSA", key: crypto.subtle.importKey("raw", bytes, { name: "Ed25519" }, false, ["verify"]) };
+  return { algorithm: "EdDSA", imported: lazily(() => crypto.subtle.importKey("raw", bytes, { name: "Ed25519" }, false, ["verify"])) };
 }
 
 /** The keys of `BACKSTITCH_KEY`; none if it is empty or not set. */
@@ -33,6 +43,5 @@ export function readKeys(variable: string | undefined): VerifyingKey[] {
   const texts = (variable ?? "").split(",").map((t) => t.trim());
   const keys = texts.filter((t) => t !== "").map((t, i) => readKey(t, i + 1));
   if (keys.length > 2) throw new MisuseError(`failed to read BACKSTITCH_KEY: it holds ${keys.length} keys, at most two are allowed. ${ADVICE}`);
-  for (const key of keys) key.key.catch(() => undefined); // Reported where it is used.
   return keys;
 }

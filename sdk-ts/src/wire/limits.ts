@@ -10,8 +10,16 @@ export const PROTOCOL = { min: 1, max: 1 } as const;
 export const BODY_BYTES_MAX = 32 * 1024 * 1024;
 /** Bytes of a response on Vercel: its functions refuse more than 4.5 MB. */
 export const VERCEL_BODY_BYTES_MAX = 4_400_000;
-/** Bytes of a response on Lambda: 6 MB after encoding as base64. */
-export const LAMBDA_BODY_BYTES_MAX = 4_000_000;
+/** Bytes of a request and of a response on Lambda: it carries 6 MB of JSON, in which each byte of a body that is JSON may take two. */
+export const LAMBDA_BODY_BYTES_MAX = 3_000_000;
+/** Bytes of a response that Lambda streams. */
+export const LAMBDA_STREAM_BYTES_MAX = 20_000_000;
+/** Bytes of a request and of a response in a Worker: its isolate has 128 MB, and a journal is there as bytes, text and values at once. */
+export const WORKERS_BODY_BYTES_MAX = 8_000_000;
+/** Milliseconds after which API Gateway answers in the place of a REST API's function, unless the account's quota was raised. */
+export const API_GATEWAY_REST_MS = 29_000;
+/** Milliseconds after which API Gateway answers in the place of an HTTP API's function. */
+export const API_GATEWAY_HTTP_MS = 30_000;
 /** Milliseconds after which an answer that is not ready begins with a newline: below the idle limits of common proxies. */
 export const SLOW_AFTER_MS = 5_000;
 /** Milliseconds between two newlines of a slow answer: a third of the silence that the server tolerates. */

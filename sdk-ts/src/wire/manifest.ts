@@ -63,14 +63,31 @@ export interface Manifest {
 
 const text = (env: Env, name: string): string | undefined => (typeof env[name] === "string" && env[name] !== "" ? (env[name] as string) : undefined);
 
-function recognised(env: Env): Deployment | undefined {
+/**
+ * The deployment, where the host or the environment says which it is. Immutable is one with an address of its own, that serves this code for
+ * ever: Vercel's have one, others have what `BACKSTITCH_DEPLOYMENT_URL` says.
+ */
+function recognised(env: Env, path: string): Deployment | undefined {
   const vercel = text(env, "VERCEL_DEPLOYMENT_ID");
   const vercelUrl = text(env, "VERCEL_URL");
-  if (vercel !== undefined && vercelUrl !== undefined) return { id: vercel, url: `https://${vercelUrl}/api/backstitch`, immutable: true };
+  // Variables that were pulled to a laptop name a deployment that this code is not.
+  const deployed = text(env, "VERCEL_ENV") !== "development";
+  if (vercel !== undefined && vercelUrl !== undefined && deployed) return { id: vercel, url: `https://${vercelUrl}${path}`, immutable: true };
+  const id = text(env, "BACKSTITCH_VERSION") ?? lambdaVersion(env) ?? workersVersion(env) ?? text(env, "DENO_DEPLOYMENT_ID");
+  const url = text(env, "BACKSTITCH_DEPLOYMENT_URL");
+  return id === undefined ? undefined : url === undefined ? { id, immutable: false } : { id, url, immutable: true };
+}
+
+/** The published version of a function on Lambda. Its address is an alias's or the newest version's, which leads elsewhere tomorrow. */
+function lambdaVersion(env: Env): string | undefined {
   const version = text(env, "AWS_LAMBDA_FUNCTION_VERSION");
-  if (version !== undefined && version !== "$LATEST") return { id: `${text(env, "AWS_LAMBDA_FUNCTION_NAME") ?? "lambda"}-${version}`, immutable: true };
-  const own = text(env, "BACKSTITCH_VERSION");
-  return own === undefined ? undefined : { id: own, immutable: false };
+  return version === undefined || version === "$LATEST" ? undefined : `${text(env, "AWS_LAMBDA_FUNCTION_NAME") ?? "lambda"}-${version}`;
+}
+
+/** The version of a Worker, where it has the binding that tells. */
+function workersVersion({ CF_VERSION_METADATA: metadata }: Env): string | undefined {
+  const id = (metadata as { id?: unknown } | undefined)?.id;
+  return typeof id === "string" && id !== "" ? id : undefined;
 }
 
 function defaultLimits(env: Env): HostLimits {
@@ -79,10 +96,18 @@ function defaultLimits(env: Env): HostLimits {
   return { requestBytes: bytes, responseBytes: bytes, streams: text(env, "AWS_LAMBDA_FUNCTION_NAME") === undefined || text(env, "VERCEL") !== undefined, outbound: true };
 }
 
+/** What the host says for the manifest. */
+export interface ManifestHost {
+  readonly env: Env;
+  readonly limits: Partial<HostLimits>;
+  /** Where the app is served at a deployment's own address. */
+  readonly path: string;
+}
+
 /** Makes the manifest, and the hash that tells two of them apart. */
-export function makeManifest(app: string, functions: ManifestFunction[], objects: ManifestObject[], env: Env, limits: Partial<HostLimits>): { manifest: Manifest; hash: string } {
+export function makeManifest(app: string, functions: ManifestFunction[], objects: ManifestObject[], { env, limits, path }: ManifestHost): { manifest: Manifest; hash: string } {
   const body = { protocol: PROTOCOL, sdk: SDK, app, limits: { ...defaultLimits(env), ...limits }, functions, ...(objects.length === 0 ? {} : { objects }) };
-  const known = recognised(env);
+  const known = recognised(env, path);
   const hash = hex(sha256(JSON.stringify([body, known ?? null]))).slice(0, 16);
   const deployment = known ?? { id: hash, immutable: false };
   return { manifest: { protocol: body.protocol, sdk: SDK, app, deployment, limits: body.limits, functions, ...(objects.length === 0 ? {} : { objects }) }, hash };

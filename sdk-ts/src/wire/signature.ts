@@ -18,7 +18,7 @@ const refuse = (detail: string): Problem => new Problem(401, "signature", detail
 
 async function verified(key: VerifyingKey, data: Uint8Array<ArrayBuffer>, signature: Uint8Array<ArrayBuffer>): Promise<boolean> {
   const algorithm = key.algorithm === "HS256" ? "HMAC" : "Ed25519";
-  return crypto.subtle.verify(algorithm, await key.key, signature, data);
+  return crypto.subtle.verify(algorithm, await key.imported(), signature, data);
 }
 
 function readClaims(encoded: string): Record<string, unknown> {

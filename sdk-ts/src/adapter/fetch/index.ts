@@ -1,10 +1,10 @@
 /**
- * The adapter for hosts that speak web-standard `Request` and `Response`: Next.js app routes, Workers, Deno, Bun, Hono and others.
+ * The adapter for hosts that speak web-standard `Request` and `Response`, and for functions on Vercel. Hosts that have an adapter of their
+ * own (Next.js, Hono, Workers, Bun, Deno) are served through the same code.
  */
 import type { Backstitch } from "../../app.js";
-import { HttpHandler, type ServeOptions } from "../../handler.js";
-import { KEEP_ALIVE_MS } from "../../wire/limits.js";
-import type { Env } from "../../wire/manifest.js";
+import type { ServeOptions } from "../../handler.js";
+import { answer, handlersBy } from "./answer.js";
 
 export type { ServeOptions } from "../../handler.js";
 
@@ -18,96 +18,29 @@ export interface FetchHandlers {
   POST(request: Request): Promise<Response>;
 }
 
+const FIX = "give the handler a request whose body nothing has read: mount it before body parsers, or pass it a clone that was made before";
+
 /**
  * Serves an app where requests come as `Request`.
  *
  * ```ts
- * // app/api/backstitch/route.ts
+ * // api/backstitch.ts, a function on Vercel
  * export const { GET, POST } = serve(app);
- * // a Worker, Bun or Deno
- * export default serve(app);
+ * // whatever takes a handler of requests
+ * const { fetch } = serve(app);
  * ```
  */
 export function serve(app: Backstitch, options: ServeOptions = {}): FetchHandlers {
-  const handlers = new WeakMap<object, HttpHandler>();
-  const own = {};
-  const handlerFor = (env: unknown): HttpHandler => {
-    const fromHost = options.env === undefined && typeof env === "object" && env !== null && ("BACKSTITCH_KEY" in env || "BACKSTITCH_DEV" in env);
-    const key = fromHost ? (env as object) : own;
-    let handler = handlers.get(key);
-    if (handler === undefined) {
-      handler = new HttpHandler(app, fromHost ? { ...options, env: env as Env } : options);
-      handlers.set(key, handler);
-    }
-    return handler;
+  const handlerFor = handlersBy(app, options);
+  const fetch: FetchHandlers["fetch"] = async (request, env, context) => {
+    const host = (context ?? vercelContext()) as { waitUntil?(work: Promise<unknown>): void } | undefined;
+    return answer(handlerFor(env), request, { fix: FIX, waitUntil: (work) => host?.waitUntil?.(work) });
   };
-  const answer = async (request: Request, env?: unknown, context?: unknown): Promise<Response> => {
-    const handler = handlerFor(env);
-    const response = await handler.handle({
-      method: request.method,
-      header: (name) => request.headers.get(name),
-      body: (bytesMax) => readBody(request, bytesMax),
-      signal: request.signal,
-    });
-    const late = (): void => {
-      const offered = response.undelivered?.();
-      if (offered !== undefined) (context as { waitUntil?: (work: Promise<void>) => void } | undefined)?.waitUntil?.(offered);
-    };
-    if (request.signal.aborted) late();
-    return new Response(typeof response.body === "string" ? response.body : drip(response.body, late), { status: response.status, headers: response.headers });
-  };
-  return { fetch: answer, GET: (request) => answer(request), POST: (request) => answer(request) };
+  return { fetch, GET: (request) => fetch(request), POST: (request) => fetch(request) };
 }
 
-async function readBody(request: Request, bytesMax: number): Promise<Uint8Array<ArrayBuffer> | null> {
-  if (request.bodyUsed) {
-    throw new Error("the body was read before it reached Backstitch (raw_body_unavailable): mount the handler before body parsers, since the signature covers the raw bytes");
-  }
-  if (Number(request.headers.get("content-length") ?? 0) > bytesMax) return null;
-  if (request.body === null) return new Uint8Array();
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  const reader = (request.body as ReadableStream<Uint8Array>).getReader();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    length += value.length;
-    if (length > bytesMax) {
-      await reader.cancel();
-      return null;
-    }
-    chunks.push(value);
-  }
-  const body = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    body.set(chunk, at);
-    at += chunk.length;
-  }
-  return body;
-}
-
-/** A slow answer: a newline now and every 10 s, then the text. `late` is called when nobody reads it any more. */
-function drip(body: Promise<string>, late: () => void): ReadableStream<Uint8Array> {
-  const encoder = new TextEncoder();
-  const newline = encoder.encode("\n");
-  let timer: ReturnType<typeof setInterval> | undefined;
-  return new ReadableStream<Uint8Array>({
-    async start(controller) {
-      controller.enqueue(newline);
-      timer = setInterval(() => controller.enqueue(newline), KEEP_ALIVE_MS);
-      try {
-        controller.enqueue(encoder.encode(await body));
-        controller.close();
-      } catch (error) {
-        controller.error(error);
-      } finally {
-        clearInterval(timer);
-      }
-    },
-    cancel() {
-      clearInterval(timer);
-      late();
-    },
-  });
+/** What Vercel gives each request's code, by the name under which its own package finds it. */
+function vercelContext(): object | undefined {
+  const holder = (globalThis as Record<symbol, unknown>)[Symbol.for("@vercel/request-context")] as { get?: () => object | undefined } | undefined;
+  return holder?.get?.();
 }
