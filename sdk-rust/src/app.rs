@@ -233,17 +233,17 @@ impl App {
         Host { clock: self.clock.clone(), state: Arc::clone(&self.state), stubs: Arc::default() }
     }
 
-    /// The app as it takes requests; `streams` says whether the host can answer slowly, `linger` how long its invocations
-    /// stay open unless the app says otherwise.
-    pub(crate) fn serve(self, streams: bool, linger: Duration) -> Arc<Served> {
+    /// The app as it takes requests.
+    pub(crate) fn serve(self, host: Serving) -> Arc<Served> {
+        let Serving { streams, linger, bytes_max } = host;
         let outbound = if self.outbound { port().map(|port| Arc::new(Outbound::new(port))) } else { None };
         for defect in &self.defects {
             tracing::error!(app = %self.id, %defect, "the app cannot serve");
         }
-        let abilities = Abilities { streams, outbound: outbound.is_some(), limit: self.host_limit };
+        let abilities = Abilities { streams, outbound: outbound.is_some(), limit: self.host_limit, bytes_max };
         let manifest = Manifest::new(&self, abilities);
         let linger = self.linger.unwrap_or(linger);
-        Arc::new(Served { app: self, manifest, outbound, linger })
+        Arc::new(Served { app: self, manifest, outbound, linger, bytes_max })
     }
 }
 
@@ -254,6 +254,18 @@ pub(crate) struct Served {
     /// The way back to the server, if there is one.
     pub(crate) outbound: Option<Arc<Outbound>>,
     pub(crate) linger: Duration,
+    /// The largest body of a request and of a response, in bytes.
+    pub(crate) bytes_max: usize,
+}
+
+/// What a host brings.
+pub(crate) struct Serving {
+    /// It can answer slowly.
+    pub(crate) streams: bool,
+    /// How long its invocations stay open, unless the app says otherwise.
+    pub(crate) linger: Duration,
+    /// The largest body of a request and of a response, in bytes.
+    pub(crate) bytes_max: usize,
 }
 
 #[cfg(feature = "outbound")]

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
 
-use crate::app::{App, Served};
+use crate::app::{App, Served, Serving};
 use crate::function::ErasedHandler;
 use crate::manifest::SDK;
 use crate::port::{Missing, Outbound};
@@ -21,11 +21,8 @@ use crate::replay::link::Link;
 use crate::signature::{self, Claims, DISCOVER, Expected};
 use crate::wire::{Answer, EntryState, Invocation, PROTOCOL, Written};
 
-/// The largest request body, in bytes: the protocol's default.
-pub(crate) const REQUEST_BYTES_MAX: usize = 32 * 1024 * 1024;
-
-/// The largest answer, in bytes: the protocol's default.
-pub(crate) const RESPONSE_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// The largest body of a request and of an answer, in bytes: the protocol's default.
+pub(crate) const BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// How long one invocation may take where the function does not say.
 const INVOCATION_DEFAULT: Duration = Duration::from_secs(15 * 60);
@@ -107,7 +104,7 @@ pub struct Endpoint {
 impl App {
     /// The app for a host without an adapter.
     pub fn endpoint(self) -> Endpoint {
-        Endpoint { served: self.serve(false, Duration::ZERO) }
+        Endpoint { served: self.serve(Serving { streams: false, linger: Duration::ZERO, bytes_max: BYTES_MAX }) }
     }
 }
 
@@ -141,7 +138,7 @@ impl Served {
 
     /// The reply to a request whose body the host would not read.
     pub(crate) fn too_large(&self) -> Reply {
-        self.problem(Code::TooLarge, &format!("the body is larger than {REQUEST_BYTES_MAX} bytes"))
+        self.problem(Code::TooLarge, &format!("the body is larger than {} bytes", self.bytes_max))
     }
 
     /// Status and headers of an invocation's answer.
@@ -150,7 +147,7 @@ impl Served {
     }
 
     fn decide(self: &Arc<Self>, request: &Request) -> Result<Outcome, (Code, String)> {
-        if request.body.len() > REQUEST_BYTES_MAX {
+        if request.body.len() > self.bytes_max {
             return Ok(Outcome::Reply(self.too_large()));
         }
         match request.method {
@@ -263,9 +260,16 @@ impl Served {
 }
 
 impl Invoked {
+    /// Ends it this long from now at the latest.
+    #[cfg(feature = "lambda")]
+    pub(crate) fn within(mut self, limit: Duration) -> Invoked {
+        self.limit = self.limit.min(limit);
+        self
+    }
+
     /// Runs the handler as far as it goes and gives the answer.
     pub(crate) async fn answer(self) -> Written {
-        let limit = self.limit;
+        let (limit, bytes_max) = (self.limit, self.served.bytes_max);
         let answer = match self.drive().await {
             Ok(mut drive) => match tokio::time::timeout(limit, &mut drive).await {
                 Ok(answer) => answer,
@@ -273,7 +277,7 @@ impl Invoked {
             },
             Err(answer) => answer,
         };
-        answer.write(RESPONSE_BYTES_MAX)
+        answer.write(bytes_max)
     }
 
     /// Where the answer can go if its connection is gone.
@@ -304,7 +308,7 @@ impl Invoked {
         let input = invocation.input.clone();
         let replay = Replay::new(invocation, served.app.host());
         let drain = served.app.invocations.drained();
-        let course = Course { link, journal, limit, bytes_max: RESPONSE_BYTES_MAX, drain };
+        let course = Course { link, journal, limit, bytes_max: served.bytes_max, drain };
         Ok(Drive::new(replay, handler, input, course))
     }
 }

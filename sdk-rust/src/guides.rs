@@ -9,6 +9,9 @@ struct Children;
 #[doc = include_str!("../../docs/guides/failures.md")]
 struct Failures;
 
+#[doc = include_str!("../../docs/guides/hosts.md")]
+struct Hosts;
+
 #[doc = include_str!("../../docs/guides/human-approval.md")]
 struct HumanApproval;
 

@@ -73,7 +73,7 @@ pub mod prelude;
 mod race;
 mod raw;
 mod replay;
-#[cfg(feature = "axum")]
+#[cfg(any(feature = "axum", feature = "lambda"))]
 mod serve;
 mod shield;
 mod signature;
@@ -97,6 +97,8 @@ pub use invocations::Invocations;
 pub use object::ObjectKey;
 pub use object::{HandlerRef, Keyed, Object, ObjectCtx, ObjectRef, SharedCtx};
 pub use policy::{Retry, Timeouts};
+#[cfg(feature = "lambda")]
+pub use serve::LambdaError;
 #[cfg(feature = "axum")]
 pub use serve::Service;
 

@@ -6,7 +6,6 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::app::App;
-use crate::endpoint::{REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX};
 use crate::function::FunctionManifest;
 use crate::wire::{PROTOCOL, hex};
 
@@ -49,6 +48,8 @@ struct Versions {
 #[derive(Serialize)]
 struct Deployment<'a> {
     id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<&'a str>,
     immutable: bool,
 }
 
@@ -73,6 +74,8 @@ pub(crate) struct Abilities {
     pub(crate) outbound: bool,
     /// How long a request may take.
     pub(crate) limit: Option<Duration>,
+    /// The largest body of a request and of a response, in bytes.
+    pub(crate) bytes_max: usize,
 }
 
 impl Manifest {
@@ -92,8 +95,8 @@ impl Manifest {
             app: &app.id,
             deployment: None,
             limits: Limits {
-                request_bytes: REQUEST_BYTES_MAX,
-                response_bytes: RESPONSE_BYTES_MAX,
+                request_bytes: abilities.bytes_max,
+                response_bytes: abilities.bytes_max,
                 seconds: abilities.limit.map(|limit| limit.as_secs()),
                 streams: abilities.streams,
                 outbound: abilities.outbound,
@@ -103,7 +106,9 @@ impl Manifest {
         };
         let hash = hex(&Sha256::digest(write(&body))[..8]);
         let id = app.config.version.as_deref().unwrap_or(&hash);
-        body.deployment = Some(Deployment { id, immutable: false });
+        // What has an address of its own serves this code for ever, and needs a name of its own.
+        let url = app.config.deployment_url.as_deref().filter(|_| app.config.version.is_some());
+        body.deployment = Some(Deployment { id, url, immutable: url.is_some() });
         Manifest { json: write(&body), deployment: format!("{id};{hash}") }
     }
 }

@@ -22,8 +22,8 @@ use futures_util::{StreamExt, stream};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
-use crate::app::{App, Served};
-use crate::endpoint::{self, Outcome, REQUEST_BYTES_MAX};
+use crate::app::{App, Served, Serving};
+use crate::endpoint::{self, BYTES_MAX, Outcome};
 use crate::serve::late::{self, Parcel};
 
 /// How long an answer may take before its headers are sent.
@@ -52,7 +52,7 @@ impl App {
 
     /// The app as a tower service that answers at whatever path it is called.
     pub fn service(self) -> Service {
-        Service { served: self.serve(true, LINGER) }
+        Service { served: self.serve(Serving { streams: true, linger: LINGER, bytes_max: BYTES_MAX }) }
     }
 }
 
@@ -87,7 +87,7 @@ where
     B::Error: Into<BoxError>,
 {
     let (head, body) = request.into_parts();
-    let body = match Limited::new(body, REQUEST_BYTES_MAX).collect().await {
+    let body = match Limited::new(body, BYTES_MAX).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() => return reply(served.too_large()),
         // Whoever sent half a body is gone: nobody reads this.
