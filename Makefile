@@ -11,6 +11,9 @@ PHASES := target/phases.txt
 # Every example in Node is a package of its own, installed and built the same way.
 NODE_EXAMPLES := $(patsubst %/package.json,%,$(wildcard examples/*/package.json))
 
+# The adapters in the real runtimes: Next.js, Bun, Deno, workerd and others, from their packages.
+HOSTS := tests/hosts
+
 # $(call phase,NAME,COMMANDS): runs the commands, chained by &&, under a headline and notes the seconds.
 define phase
 @echo; echo "== $(1)"; start=$$SECONDS; { $(2); } || exit 1; mkdir -p $(dir $(PHASES)); \
@@ -33,9 +36,9 @@ dev: tools dashboard ## Run the server for local development (port 8484, data in
 	cargo run --bin backstitch -- dev
 
 .PHONY: test
-test: ## Run everything CI runs: format, lints, SDKs, examples, tests
+test: ## Run everything CI runs: format, lints, SDKs, examples, tests, hosts
 	@rm -f $(PHASES)
-	@$(MAKE) --no-print-directory tools dashboard format clippy sdk-ts examples examples-test rust dashboard-test
+	@$(MAKE) --no-print-directory tools dashboard format clippy sdk-ts examples examples-test rust dashboard-test hosts
 	@echo; echo "== all passed"; cat $(PHASES)
 
 .PHONY: lint
@@ -71,7 +74,7 @@ bench-peer: tools sdk-ts-build ## Measure in turns with Restate, and write bench
 .PHONY: clean
 clean: ## Remove what the other targets built
 	cargo clean
-	rm -rf sdk-ts/node_modules sdk-ts/dist dashboard/node_modules dashboard/dist $(foreach dir,$(NODE_EXAMPLES),$(dir)/node_modules $(dir)/dist)
+	rm -rf sdk-ts/node_modules sdk-ts/dist dashboard/node_modules dashboard/dist $(HOSTS)/node_modules $(HOSTS)/hosts/next/.next $(foreach dir,$(NODE_EXAMPLES),$(dir)/node_modules $(dir)/dist)
 
 # --- the phases of `make test`, in order -----------------------------------------------------------------------------
 
@@ -126,6 +129,21 @@ dashboard-test: sdk-ts-build dashboard/dist/index.html
 	$(call phase,dashboard: logic,npm --prefix dashboard test)
 	cargo build --locked --bin backstitch
 	$(call phase,dashboard: journeys,npm --prefix dashboard run journeys)
+
+# With the server that the Rust tests have built.
+.PHONY: hosts
+hosts: sdk-ts/dist/index.js $(HOSTS)/node_modules/.installed
+	$(call phase,hosts: types,npm --prefix $(HOSTS) run check)
+	$(call phase,hosts: build,npm --prefix $(HOSTS) run build)
+	$(call phase,hosts: test,npm --prefix $(HOSTS) test)
+
+sdk-ts/dist/index.js: sdk-ts/node_modules/.installed
+	npm --prefix sdk-ts run build
+
+# Packages of others by the hundred: none of their install scripts runs. The binaries among them come in packages for the platform.
+$(HOSTS)/node_modules/.installed: $(HOSTS)/package-lock.json
+	npm --prefix $(HOSTS) ci --ignore-scripts --no-audit --no-fund
+	@mkdir -p $(@D); touch $@
 
 # The stamp is as old as the installation, and older than the lock file when that has changed.
 %/node_modules/.installed: %/package-lock.json

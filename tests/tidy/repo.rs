@@ -44,7 +44,7 @@ pub(crate) struct Repo {
 }
 
 /// Folders that hold what was built, installed or recorded, never what was written.
-const NOT_OURS: &[&str] = &[".git", ".backstitch", "target", "node_modules", "dist", "coverage"];
+const NOT_OURS: &[&str] = &[".git", ".backstitch", "target", "node_modules", "dist", ".next", "coverage"];
 
 static HERE: LazyLock<Repo> = LazyLock::new(|| {
     let mut repo = Repo::default();
