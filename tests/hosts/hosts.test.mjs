@@ -148,8 +148,8 @@ function onHost(name, { start, parsed, raw, other, version, answers405 = true })
   if (raw !== undefined) test("a body whose bytes were kept is taken", async () => {
     await server.register(app, at(raw).href);
     const { status, err } = await server.result(await server.start(`${app}/fails`));
-    assert.deepEqual([status, err.name], ["failed", "OutOfStock"]);
     await server.register(app, host.url);
+    assert.deepEqual([status, err?.name], ["failed", "OutOfStock"]);
   });
 
   if (other !== undefined) test("the bodies of other routes are parsed as ever", async () => {

@@ -53,11 +53,13 @@ export class Server {
     return { status: response.status, body: text === "" ? null : JSON.parse(text) };
   }
 
-  /** Registers an app. Fails with what the server says. */
+  /** Registers an app. A host that has just been started may be slow to answer; anything else fails at once. */
   async register(app, url) {
-    const { status, body } = await this.ask("PUT", `/apps/${app}`, { url });
-    assert.ok(status < 300, `PUT /v1/apps/${app} ${url}: ${status} ${JSON.stringify(body)}\n${this.process.output}`);
-    return body;
+    for (const until = Date.now() + RESULT_MS_MAX; ; ) {
+      const { status, body } = await this.ask("PUT", `/apps/${app}`, { url });
+      if (status < 300) return body;
+      assert.ok(body.code === "app_unreachable" && Date.now() < until, `PUT /v1/apps/${app} ${url}: ${status} ${JSON.stringify(body)}\n${this.process.output}`);
+    }
   }
 
   /** Starts a run; its id. */
@@ -75,8 +77,8 @@ export class Server {
   /** How a run ended, once it has. */
   async result(run) {
     for (const until = Date.now() + RESULT_MS_MAX; ; ) {
-      const { body } = await this.ask("GET", `/runs/${run}/result?wait=30s`);
-      if (body.status !== "suspended") return body;
+      const { status, body } = await this.ask("GET", `/runs/${run}/result?wait=30s`);
+      if (status === 200 && body.status !== "suspended") return body;
       if (Date.now() > until) assert.fail(`the run ${run} has not ended: ${JSON.stringify((await this.ask("GET", `/runs/${run}/explain`)).body)}`);
     }
   }
