@@ -39,6 +39,11 @@ export function makeApp({ id, second }) {
     });
   });
 
+  app.function({ id: "quick" }, async ({ input, step }) => {
+    const [a, b] = await Promise.all([step.run("a", () => input), step.run("b", async () => (await pause(20), 1))]);
+    return step.run("sum", () => a + b);
+  });
+
   /** The journal that the second invocation brings has more than a mebibyte, in two-byte, three-byte and four-byte characters. */
   app.function({ id: "big" }, async ({ step }) => {
     let length = 0;

@@ -103,6 +103,8 @@ function onHost(name, { start, parsed, raw, other, version, answers405 = true })
   });
   after(() => stop(host));
 
+  /** Like fetch, whose errors do not say what happened. */
+  const ask = (url, init) => fetch(url, init).catch((error) => assert.fail(`${error.message}: ${error.cause}\n${host.output}`));
   const at = (path) => new URL(path, host.url);
   const problem = async (response) => [response.status, (await response.json()).code];
 
@@ -125,21 +127,27 @@ function onHost(name, { start, parsed, raw, other, version, answers405 = true })
     assert.deepEqual([status, ok], ["completed", 200_000 * 5]);
   });
 
+  test("many runs at once do not meet", async () => {
+    const inputs = Array.from({ length: 24 }, (_, n) => n);
+    const results = await Promise.all(inputs.map(async (n) => server.result(await server.start(`${app}/quick`, n))));
+    assert.deepEqual(results.map(({ ok }) => ok), inputs.map((n) => n + 1));
+  });
+
   test("who asks by mistake is told", async () => {
-    const page = await fetch(host.url, { headers: { accept: "text/html,*/*" } });
+    const page = await ask(host.url, { headers: { accept: "text/html,*/*" } });
     assert.equal(page.status, 200);
     assert.match(await page.text(), new RegExp(`app \`${app}\``));
-    assert.deepEqual(await problem(await fetch(host.url)), [401, "signature"]);
-    assert.deepEqual(await problem(await fetch(host.url, { method: "POST", body: "{}" })), [401, "signature"]);
-    const head = await fetch(host.url, { method: "HEAD" });
+    assert.deepEqual(await problem(await ask(host.url)), [401, "signature"]);
+    assert.deepEqual(await problem(await ask(host.url, { method: "POST", body: "{}" })), [401, "signature"]);
+    const head = await ask(host.url, { method: "HEAD" });
     assert.deepEqual([head.status, head.headers.get("allow")], [405, "GET, POST"]);
-    const put = await fetch(host.url, { method: "PUT", body: "{}", headers: { "content-type": "application/json" } });
+    const put = await ask(host.url, { method: "PUT", body: "{}", headers: { "content-type": "application/json" } });
     assert.equal(put.status, 405);
     if (answers405) assert.equal((await put.json()).code, "protocol");
   });
 
   if (parsed !== undefined) test("a body that was parsed before is a problem that names the fix", async () => {
-    const response = await fetch(at(parsed), { method: "POST", body: "{}", headers: { "content-type": "application/json" } });
+    const response = await ask(at(parsed), { method: "POST", body: "{}", headers: { "content-type": "application/json" } });
     const { code, detail } = await response.json();
     assert.deepEqual([response.status, code, response.headers.get("backstitch-sdk")], [500, "raw_body_unavailable", "typescript/0.1.0"]);
     assert.match(detail, /signature covers the raw bytes: \S/);
@@ -153,7 +161,7 @@ function onHost(name, { start, parsed, raw, other, version, answers405 = true })
   });
 
   if (other !== undefined) test("the bodies of other routes are parsed as ever", async () => {
-    const response = await fetch(at(other), { method: "POST", body: JSON.stringify({ text: TEXT }), headers: { "content-type": "application/json" } });
+    const response = await ask(at(other), { method: "POST", body: JSON.stringify({ text: TEXT }), headers: { "content-type": "application/json" } });
     assert.deepEqual(await response.json(), { parsed: { text: TEXT } });
   });
 
@@ -174,7 +182,7 @@ function onHost(name, { start, parsed, raw, other, version, answers405 = true })
   test("with another key the server is told so", async () => {
     const wrong = await start({ ...env, PORT: await freePort(), BACKSTITCH_KEY: newKey() });
     try {
-      const { status, body } = await server.ask("PUT", `/apps/${app}`, { url: wrong.url });
+      const { status, body } = await server.refused(app, wrong.url);
       assert.deepEqual([status, body.code], [502, "app_signature"], JSON.stringify(body));
       assert.match(body.detail, /no key of BACKSTITCH_KEY fits/);
     } finally {

@@ -7,7 +7,7 @@ type Task = () => void;
 /** Runs a task after all promise reactions that are due, and before any timer: one turn of the event loop. */
 function scheduler(): (task: Task) => void {
   const host = globalThis as { setImmediate?: (task: Task) => void; MessageChannel?: typeof MessageChannel; navigator?: { userAgent?: string } };
-  // A port belongs to the request that made it there, and this scheduler to all of them. Its timers are cheap.
+  // One port for all requests would begin each one's turn within another one, which that host keeps apart. Its timers are cheap.
   if (host.navigator?.userAgent === "Cloudflare-Workers") return (task) => void setTimeout(task, 0);
   // setTimeout(0) would cost a millisecond or more for each delivered outcome.
   if (typeof host.setImmediate === "function") return host.setImmediate;

@@ -53,12 +53,22 @@ export class Server {
     return { status: response.status, body: text === "" ? null : JSON.parse(text) };
   }
 
-  /** Registers an app. A host that has just been started may be slow to answer; anything else fails at once. */
+  /** Registers an app. */
   async register(app, url) {
+    const { status, body } = await this.#register(app, url);
+    assert.ok(status < 300, `PUT /v1/apps/${app} ${url}: ${status} ${JSON.stringify(body)}\n${this.process.output}`);
+  }
+
+  /** How the server refuses to register an app. */
+  async refused(app, url) {
+    return this.#register(app, url);
+  }
+
+  /** A host that has just been started may be slow to answer: it is asked again. */
+  async #register(app, url) {
     for (const until = Date.now() + RESULT_MS_MAX; ; ) {
-      const { status, body } = await this.ask("PUT", `/apps/${app}`, { url });
-      if (status < 300) return body;
-      assert.ok(body.code === "app_unreachable" && Date.now() < until, `PUT /v1/apps/${app} ${url}: ${status} ${JSON.stringify(body)}\n${this.process.output}`);
+      const said = await this.ask("PUT", `/apps/${app}`, { url });
+      if (said.body.code !== "app_unreachable" || Date.now() > until) return said;
     }
   }
 
