@@ -89,7 +89,8 @@ const stop = (host) => (host?.stop ?? host?.kill)?.call(host);
 const AT_ONCE = 3;
 
 describe("hosts", { concurrency: AT_ONCE }, () => {
-  for (const [name, host] of chosen) describe(name, () => onHost(name, host));
+  // Of one host one at a time: its process is killed by one of them.
+  for (const [name, host] of chosen) describe(name, { concurrency: 1 }, () => onHost(name, host));
 });
 
 function onHost(name, { start, parsed, raw, other, version, answers405 = true }) {
