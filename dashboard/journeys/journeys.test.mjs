@@ -133,6 +133,54 @@ test("a payload that looks like markup stays text", async () => {
   }
 });
 
+test("what went over the wire is there to look at", () => on(`runs/${ids.report}?view=wire`, async (view) => {
+  await view.getByRole("button", { name: /shop\/report/ }).first().click();
+  await view.getByText(/POST http:\/\/localhost:\d+/).waitFor();
+  await view.getByText('"south-west"').first().waitFor();
+}));
+
+test("a filter is saved under a name, and found again", () => on("runs?status=backoff", async (view) => {
+  await view.getByRole("button", { name: "Saved" }).click();
+  await view.getByRole("menuitem", { name: /Save this filter/ }).click();
+  await view.getByLabel("Name of the filter").fill("what hurts");
+  await view.getByRole("button", { name: "Save", exact: true }).click();
+  await view.goto(`${world.url}/ui/runs`);
+  await view.getByRole("button", { name: "Saved" }).click();
+  await view.getByRole("menuitem", { name: "what hurts" }).click();
+  await view.waitForURL(/status=backoff/);
+  await view.locator(".rows .tr .status[data-status=backoff]").first().waitFor();
+}));
+
+test("keys lead everywhere, and a run is found by its id", () => on("", async (view) => {
+  await view.getByRole("heading", { name: "Overview" }).waitFor();
+  await view.keyboard.press("g");
+  await view.keyboard.press("f");
+  await view.getByRole("heading", { name: "Functions" }).waitFor();
+  await view.keyboard.press("Control+k");
+  await view.getByRole("combobox", { name: "Go to" }).fill(ids.done);
+  await view.keyboard.press("Enter");
+  await view.waitForURL((url) => url.pathname.endsWith(ids.done));
+  await view.keyboard.press("?");
+  await view.getByRole("dialog", { name: "Keyboard" }).waitFor();
+  await view.keyboard.press("Escape");
+}));
+
+test("where the server wants a key, the page asks for one and sends it with everything", async () => {
+  const view = await page(browser, world);
+  // The server has no keys yet; what it will answer without one is given here.
+  await view.route(/\/(v1|dev)\//, (route) => (route.request().headers().authorization === "Bearer bsk_good" ? route.continue() : route.fulfill({ status: 401, contentType: "application/problem+json", body: JSON.stringify({ status: 401, code: "unauthorized", detail: "failed to know who asks: send an API key" }) })));
+  await view.goto(`${world.url}/ui/runs`);
+  await view.getByLabel("API key").fill("bsk_bad");
+  await view.getByRole("button", { name: "Sign in" }).click();
+  await view.getByText("failed to know who asks", { exact: false }).waitFor();
+  await view.getByLabel("API key").fill("bsk_good");
+  await view.getByRole("button", { name: "Sign in" }).click();
+  await view.locator(".rows .tr").first().waitFor();
+  assert.equal(await view.evaluate(() => sessionStorage.getItem("backstitch.key")), "bsk_good");
+  assert.equal(await view.evaluate(() => Object.values(localStorage).join().includes("bsk_")), false);
+  await view.context().close();
+});
+
 test("an app that cannot be reached says so, and what to look at", async () => {
   await world.stopShop();
   await world.call("POST", "/v1/apps/shop/sync").catch(() => undefined);

@@ -27,6 +27,7 @@ export const objectsRoute = createRoute({
   validateSearch: (raw: Record<string, unknown>): { app?: string; object?: string; key?: string } => ({ app: text(raw.app), object: text(raw.object), key: text(raw.key) }),
 });
 const schedules = createRoute({ getParentRoute: parent, path: "/schedules", component: lazyRouteComponent(() => import("./pages/schedules.tsx"), "SchedulesPage") });
+export const scheduleRoute = createRoute({ getParentRoute: parent, path: "/schedules/$app/$schedule", component: lazyRouteComponent(() => import("./pages/schedules.tsx"), "SchedulePage") });
 const jobs = createRoute({ getParentRoute: parent, path: "/jobs", component: lazyRouteComponent(() => import("./pages/jobs.tsx"), "JobsPage") });
 export const sendRoute = createRoute({
   getParentRoute: parent, path: "/send", component: lazyRouteComponent(() => import("./pages/send.tsx"), "SendPage"),
@@ -35,7 +36,7 @@ export const sendRoute = createRoute({
 const wire = createRoute({ getParentRoute: parent, path: "/wire", component: lazyRouteComponent(() => import("./pages/wire.tsx"), "WirePage") });
 
 export const router = createRouter({
-  routeTree: root.addChildren([overview, runsRoute, runRoute, failures, eventsRoute, eventRoute, functions, functionRoute, apps, appRoute, objectsRoute, schedules, jobs, sendRoute, wire]),
+  routeTree: root.addChildren([overview, runsRoute, runRoute, failures, eventsRoute, eventRoute, functions, functionRoute, apps, appRoute, objectsRoute, schedules, scheduleRoute, jobs, sendRoute, wire]),
   basepath: "/ui",
   defaultPreload: "intent",
   scrollRestoration: true,

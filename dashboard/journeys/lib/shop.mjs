@@ -37,7 +37,7 @@ export const pack = app.function({ id: "pack" }, async ({ input, step }) => {
   return box;
 });
 
-export const order = app.function({ id: "order", on: [orderCreated], retry: { attempts: 3 } }, async ({ event, step }) => {
+export const order = app.function({ id: "order", on: [orderCreated], input: orderSchema, retry: { attempts: 3 } }, async ({ event, step }) => {
   const { id, sku, cents } = event.data;
   const charge = await step.run("charge", () => later(140, { charge: `ch_${id}`, cents }), { retry: fast });
   let tries = 0;

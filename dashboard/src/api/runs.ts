@@ -10,6 +10,8 @@ import type { Page, Run } from "./types.ts";
 
 /** As many as the server hands out at once. */
 const PAGE = 200;
+/** Milliseconds in which reasons to look at the newest page are gathered. */
+const GATHER_MS = 400;
 /** Milliseconds between two looks at the newest page where the server has no stream of all runs. */
 const POLL_MS = 3_000;
 
@@ -36,6 +38,7 @@ export class RunsList {
   #listeners = new Set<() => void>();
   #stop = new AbortController();
   #atTop = true;
+  #soon: ReturnType<typeof setTimeout> | undefined;
   readonly #query: Query;
 
   constructor(query: Query) {
@@ -56,6 +59,7 @@ export class RunsList {
 
   stop(): void {
     this.#stop.abort();
+    clearTimeout(this.#soon);
   }
 
   /** Reads the page after the last one, once at a time. */
@@ -105,9 +109,15 @@ export class RunsList {
 
   async #watch(): Promise<void> {
     const { signal } = this.#stop;
-    await follow(address("/v1/watch", { ...this.#query, limit: null }), signal, (live) => this.#show({ live }), (event, data) => {
-      if (event === "runs") this.#take((data as { items: Run[] }).items);
-      if (event === "missed") void this.#poll();
+    const { app, function: id } = this.#query;
+    const onLive = (live: boolean): void => {
+      this.#show({ live });
+      // The stream has no picture to begin with: what happened before it was open is asked for.
+      if (live) this.#pollSoon();
+    };
+    await follow(address("/v1/watch", { app, function: id }), signal, onLive, (event, data) => {
+      if (event === "runs") this.#take((data as { items: Run[] }).items, false);
+      if (event === "missed") this.#pollSoon();
     });
     // A server without a stream of all runs is asked for its newest ones.
     while (!signal.aborted) {
@@ -116,17 +126,26 @@ export class RunsList {
     }
   }
 
+  /** Looks at the newest page a moment later, once for all who ask meanwhile. */
+  #pollSoon(): void {
+    if (this.#soon !== undefined || this.#stop.signal.aborted) return;
+    this.#soon = setTimeout(() => {
+      this.#soon = undefined;
+      void this.#poll();
+    }, GATHER_MS);
+  }
+
   async #poll(): Promise<void> {
     try {
       const page = await get<Page<Run>>("/v1/runs", { ...this.#query, limit: PAGE }, this.#stop.signal);
-      this.#take(page.items);
+      this.#take(page.items, true);
     } catch {
       // The next look tells.
     }
   }
 
-  /** Runs as they are now, new ones among them. */
-  #take(items: readonly Run[]): void {
+  /** Runs as they are now, new ones among them. Of those that come from the stream nobody knows yet whether they match. */
+  #take(items: readonly Run[], matching: boolean): void {
     let changed = false;
     let rows = this.#rows;
     for (const run of items) {
@@ -139,6 +158,7 @@ export class RunsList {
       }
       const waiting = this.#pending.findIndex((one) => one.id === run.id);
       if (waiting >= 0) this.#pending[waiting] = run;
+      else if (!matching && !this.#matches(run)) continue;
       else if (rows.length === 0 || run.id > rows[0]!.id) this.#pending.push(run);
       else continue;
       changed = true;
@@ -146,6 +166,15 @@ export class RunsList {
     this.#rows = rows;
     if (this.#atTop) this.reveal();
     if (changed) this.#show({});
+  }
+
+  /** Whether a run matches as far as this page can tell; if only the server can, it is asked. */
+  #matches(run: Run): boolean {
+    const { app: _app, function: _function, since: _since, status, ...rest } = this.#query;
+    if (typeof status === "string" && !status.split(",").includes(run.status)) return false;
+    if (Object.values(rest).every((value) => value === undefined)) return true;
+    this.#pollSoon();
+    return false;
   }
 
   #index(): void {

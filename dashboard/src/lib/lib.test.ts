@@ -1,6 +1,7 @@
 /** Filters in the address, schemas as forms, failures in groups. */
 import { expect, test } from "vitest";
 import type { Run } from "../api/types.ts";
+import { days } from "./calendar.ts";
 import { grouped, shapeOf } from "./failures.ts";
 import { asQuery, readSearch, statuses } from "./filters.ts";
 import { fields, sample } from "./schema.ts";
@@ -14,6 +15,12 @@ test("an address keeps what makes sense", () => {
 test("a span becomes a time, and only filters that the server knows are asked for", () => {
   const query = asQuery({ since: "1h", text: "x", app: "shop" }, Date.parse("2026-01-01T12:00:30Z"), (name) => name !== "text");
   expect(query).toEqual({ since: "2026-01-01T11:00:00.000Z", app: "shop" });
+});
+
+test("times are gathered by day", () => {
+  const noon = new Date(2026, 0, 5, 12).getTime();
+  const at = (day: number, hour: number): string => new Date(2026, 0, day, hour, 30).toISOString();
+  expect(days([at(5, 13), at(5, 15), at(6, 9), at(8, 9)], noon).map((day) => [day.name, day.times.map((time) => time.text)])).toEqual([["Today", ["13:30", "15:30"]], ["Tomorrow", ["09:30"]], ["Thursday 2026-01-08", ["09:30"]]]);
 });
 
 const schema = {

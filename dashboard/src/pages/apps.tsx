@@ -19,7 +19,7 @@ export function AppsPage(): ReactNode {
   const [adding, setAdding] = useState(false);
   return (
     <div className="page">
-      <div className="page-head"><h1>Apps</h1><button type="button" className="button primary" onClick={() => setAdding(true)}><Plus aria-hidden="true" />Register an app</button></div>
+      <div className="page-head"><h1>Apps</h1><title>Apps · Backstitch</title><button type="button" className="button primary" onClick={() => setAdding(true)}><Plus aria-hidden="true" />Register an app</button></div>
       {error ? <Trouble error={error} retry={() => void refetch()} /> : !data ? <Waiting /> : data.items.length === 0
         ? <Empty title="No apps yet" command="backstitch apps add http://localhost:3000/api/backstitch">An app is what serves your functions. In development the server finds it on the usual ports by itself.</Empty>
         : (
@@ -74,7 +74,7 @@ export function AppPage(): ReactNode {
   return (
     <div className="page">
       <div className="page-head">
-        <h1>{name}</h1>
+        <h1>{name}</h1><title>{`${name} · Backstitch`}</title>
         <button type="button" className="button" onClick={() => setRemoving(true)}>Forget …</button>
         <button type="button" className="button primary" disabled={busy} onClick={sync}><RefreshCw aria-hidden="true" />{busy ? "Asking …" : "Ask it now"}</button>
       </div>

@@ -34,7 +34,7 @@ export function EventsPage(): ReactNode {
   return (
     <div className="page">
       <div className="page-head">
-        <h1>Events</h1>
+        <h1>Events</h1><title>Events · Backstitch</title>
         <form className="inline-form" role="search" onSubmit={(event) => { event.preventDefault(); void navigate({ search: { name: text.trim() || undefined } }); }}>
           <input data-search="" type="search" aria-label="Name of the event" placeholder="Name, such as order/created" value={text} onChange={(event) => { setText(event.target.value); if (event.target.value === "") void navigate({ search: {} }); }} />
           <button type="submit" className="button">Filter</button>
@@ -76,7 +76,7 @@ export function EventPage(): ReactNode {
   return (
     <div className="page">
       <div className="page-head">
-        <h1>{data.name}</h1>
+        <h1>{data.name}</h1><title>{`${data.name} · Backstitch`}</title>
         <span className="run-id"><Id id={data.id} /><CopyButton text={data.id} label="Copy the event's id" /></span>
         <Link className="button primary" to="/send" search={{ event: data.name, data: print(data.data ?? null) }}><Send aria-hidden="true" />Send it again …</Link>
       </div>

@@ -23,7 +23,7 @@ export function FailuresPage(): ReactNode {
   return (
     <div className="page">
       <div className="page-head">
-        <h1>Failures</h1>
+        <h1>Failures</h1><title>Failures · Backstitch</title>
         <Tabs label="How far back" value={span} onChange={setSpan} tabs={Object.keys(SPANS).map((one) => [one, one] as const)} />
       </div>
       {error ? <Trouble error={error} retry={() => void refetch()} /> : !data ? <Waiting lines={5} /> : data.length === 0
@@ -58,6 +58,13 @@ export function FailuresPage(): ReactNode {
   );
 }
 
+/** A group as the server makes it. */
+interface ServerGroup extends Pick<FailureGroup, "id" | "app" | "function" | "name" | "message" | "count"> {
+  firstAt: string;
+  lastAt: string;
+  runs: string[];
+}
+
 /** Groups as the server makes them; from its newest failed runs where it makes none. */
 export function useFailures(span: string): { data: FailureGroup[] | undefined; error: unknown; refetch: () => unknown; exact: boolean } {
   const exact = useCan("/v1/failures");
@@ -65,7 +72,10 @@ export function useFailures(span: string): { data: FailureGroup[] | undefined; e
     queryKey: ["failures", span, exact],
     queryFn: async ({ signal }) => {
       const since = new Date(serverNow() - SPANS[span]!).toISOString();
-      if (exact) return (await get<{ items: FailureGroup[] }>("/v1/failures", { since }, signal)).items;
+      if (exact) {
+        const found = await get<{ items: ServerGroup[] }>("/v1/failures", { since, limit: 200 }, signal);
+        return found.items.map((group): FailureGroup => ({ ...group, first: group.firstAt, last: group.lastAt, run: group.runs[0] ?? null }));
+      }
       const page = await get<Page<Run>>("/v1/runs", { status: "failed", since, limit: LOOKED_AT }, signal);
       // Lists have no outcomes: the newest runs of each function are asked for theirs.
       const runs = await Promise.all(page.items.slice(0, 60).map((run) => get<Run>(`/v1/runs/${run.id}`, {}, signal).catch(() => run)));

@@ -18,7 +18,7 @@ export function FunctionsPage(): ReactNode {
   const { data, error, refetch } = useQuery(functions);
   return (
     <div className="page">
-      <div className="page-head"><h1>Functions</h1></div>
+      <div className="page-head"><h1>Functions</h1><title>Functions · Backstitch</title></div>
       {error ? <Trouble error={error} retry={() => void refetch()} /> : !data ? <Waiting /> : data.items.length === 0
         ? <Empty title="No functions yet" command="backstitch apps add http://localhost:3000/api/backstitch">Functions come with an app. In development the server finds apps on the usual ports; anywhere else register one.</Empty>
         : (
@@ -59,7 +59,7 @@ export function FunctionPage(): ReactNode {
   return (
     <div className="page">
       <div className="page-head">
-        <h1><Link to="/apps/$app" params={{ app }} className="muted">{app}/</Link>{id}</h1>
+        <h1><Link to="/apps/$app" params={{ app }} className="muted">{app}/</Link>{id}</h1><title>{`${id} · Backstitch`}</title>
         {fn && <button type="button" className="button" onClick={() => turn(fn.paused ? "resume" : "pause")}>{fn.paused ? <Play aria-hidden="true" /> : <Pause aria-hidden="true" />}{fn.paused ? "Resume" : "Pause"}</button>}
         <Link className="button primary" to="/send" search={{ fn: `${app}/${id}` }}><Send aria-hidden="true" />Start a run</Link>
       </div>

@@ -12,7 +12,7 @@ export function JobsPage(): ReactNode {
   const { data, error, refetch } = useQuery(jobs);
   return (
     <div className="page">
-      <div className="page-head"><h1>Jobs</h1><span className="muted">Actions on all runs that a filter matches. They survive a restart of the server.</span></div>
+      <div className="page-head"><h1>Jobs</h1><title>Jobs · Backstitch</title><span className="muted">Actions on all runs that a filter matches. They survive a restart of the server.</span></div>
       {error ? <Trouble error={error} retry={() => void refetch()} /> : !data ? <Waiting /> : data.items.length === 0
         ? <Empty title="No jobs yet" command="backstitch jobs start retry --status failed --since 24h">Choose <Link to="/runs">runs</Link> by a filter, then do something with all that match.</Empty>
         : (

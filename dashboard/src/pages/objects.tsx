@@ -17,7 +17,7 @@ export function ObjectsPage(): ReactNode {
   return (
     <div className="page">
       <div className="page-head">
-        <h1>Objects</h1>
+        <h1>Objects</h1><title>Objects · Backstitch</title>
         {objects.length > 1 && chosen && (
           <label className="choice"><span>Object</span><select value={`${chosen.app}/${chosen.object}`} onChange={(event) => { const [app, object] = event.target.value.split("/"); void navigate({ search: { app, object } }); }}>
             {objects.map((one) => <option key={`${one.app}/${one.object}`}>{one.app}/{one.object}</option>)}

@@ -27,7 +27,7 @@ export function RunsPage(): ReactNode {
   return (
     <div className="page page-list">
       <div className="page-head">
-        <h1>Runs</h1>
+        <h1>Runs</h1><title>Runs · Backstitch</title>
         <SavedFilters search={search} />
         <Menu trigger={<button type="button" className="button"><ListChecks aria-hidden="true" />All that match</button>}>
           <MenuItem icon={<RotateCcw />} onClick={() => setBulk("retry")}>Retry …</MenuItem>
@@ -235,5 +235,6 @@ function About({ run }: { run: Run }): ReactNode {
 function Took({ run }: { run: Run }): ReactNode {
   const now = useNow();
   const end = run.endedAt === null ? now : ms(run.endedAt);
+  if (ms(run.startedAt) > now) return <span className="muted" title="It begins when its delay is over">in {span(ms(run.startedAt) - now)}</span>;
   return <span className={run.endedAt === null ? "muted" : ""}>{span(Math.max(0, end - ms(run.startedAt)))}</span>;
 }

@@ -2,9 +2,9 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { type ReactNode, useEffect, useMemo, useState } from "react";
-import { key, path, write } from "../api/client.ts";
+import { get, key, path, write } from "../api/client.ts";
 import { functions } from "../api/queries.ts";
-import type { Fn } from "../api/types.ts";
+import type { Event, Fn, Page } from "../api/types.ts";
 import { curl } from "../lib/code.ts";
 import { print } from "../lib/digits.ts";
 import { sample, type Schema } from "../lib/schema.ts";
@@ -23,7 +23,7 @@ export function SendPage(): ReactNode {
   const all = data?.items ?? [];
   return (
     <div className="page">
-      <div className="page-head"><h1>Send</h1><Tabs label="What" value={what} onChange={setWhat} tabs={[["event", "An event"], ["function", "Start a function"]]} /></div>
+      <div className="page-head"><h1>Send</h1><title>Send · Backstitch</title><Tabs label="What" value={what} onChange={setWhat} tabs={[["event", "An event"], ["function", "Start a function"]]} /></div>
       <div className="split send">
         <div className="card">{what === "event" ? <SendEvent functions={all} name={search.event} data={search.data} /> : <StartFunction functions={all.filter((fn) => !fn.function.includes("/"))} chosen={search.fn} />}</div>
         <div className="stack"><Clock /></div>
@@ -54,7 +54,9 @@ function SendEvent({ functions, name: given, data }: { functions: readonly Fn[];
   const triggered = functions.filter((fn) => fn.triggers.some((trigger) => trigger.event === name));
   const schema = triggered.find((fn) => fn.input !== null)?.input ?? null;
   useEffect(() => { if (!given && name === "" && names[0]) setName(names[0]); }, [names, given, name]);
-  useEffect(() => { if (!touched) setText(schema ? print(sample(schema)) : "{}"); }, [schema, name, touched]);
+  // The last event of that name is the best example of the next one.
+  const last = useQuery({ queryKey: ["last", name], queryFn: ({ signal }) => get<Page<Event>>("/v1/events", { name, limit: 1 }, signal), enabled: name !== "" && !touched, staleTime: 30_000 }).data?.items[0];
+  useEffect(() => { if (!touched) setText(last ? print(last.data ?? null) : schema ? print(sample(schema)) : "{}"); }, [schema, name, touched, last]);
   const read = readJson(text);
   return (
     <Act label="Send the event" disabled={name.trim() === "" || "problem" in read}

@@ -26,7 +26,7 @@ export interface Exchange {
 export function WirePage(): ReactNode {
   return (
     <div className="page">
-      <div className="page-head"><h1>Wire</h1><span className="muted">The last calls of handlers, as they were sent and answered. This server keeps them because it is for development.</span></div>
+      <div className="page-head"><h1>Wire</h1><title>Wire · Backstitch</title><span className="muted">The last calls of handlers, as they were sent and answered. This server keeps them because it is for development.</span></div>
       <WireList />
     </div>
   );

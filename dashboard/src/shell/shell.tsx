@@ -4,6 +4,7 @@ import { Link, Outlet, useNavigate } from "@tanstack/react-router";
 import { Activity, AppWindow, Boxes, CalendarClock, CircleAlert, Cable, Layers, ListChecks, Menu as MenuIcon, Monitor, Moon, Play, Search, Send, Sun, SquareFunction, Zap } from "lucide-react";
 import { type ReactNode, useEffect, useState } from "react";
 import { key, onUnauthorized } from "../api/client.ts";
+import { useDev } from "../api/dev.ts";
 import { apps, health, useCan } from "../api/queries.ts";
 import { Toasts } from "../ui/toast.tsx";
 import { Dialog } from "../ui/controls.tsx";
@@ -90,7 +91,8 @@ export function Shell(): ReactNode {
 
 function NavLink({ place }: { place: Place }): ReactNode {
   const can = useCan(place.needs ?? "/v1/runs");
-  if (place.needs !== undefined && !can) return null;
+  const dev = useDev();
+  if (place.needs !== undefined && (!can || (place.needs.startsWith("/dev/") && !dev))) return null;
   return <Link to={place.to} className="nav-link" activeOptions={{ exact: place.to === "/", includeSearch: false }} title={place.label}>{place.icon}<span>{place.label}</span></Link>;
 }
 

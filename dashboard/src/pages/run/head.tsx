@@ -27,6 +27,7 @@ export function Head({ run, entries, explanation, live, refresh }: { run: Run; e
   const waits = entries.filter((entry) => entry.settledAt === null).map(waitOf).filter((wait) => wait !== null);
   return (
     <>
+      <title>{`${run.function} ${run.status} · Backstitch`}</title>
       <div className="page-head run-head">
         <Status status={run.status} />
         <h1 className="ellipsis"><Link to="/functions/$app/$fn" params={{ app: run.app, fn: run.function }}><span className="muted">{run.app}/</span>{run.function}</Link></h1>

@@ -13,12 +13,14 @@ import { CodeView } from "./code.tsx";
 import { EntryView } from "./entry.tsx";
 import { Head } from "./head.tsx";
 import { Facts, InputOutcome } from "./facts.tsx";
+import { StreamView } from "./stream.tsx";
 import { Timeline } from "./timeline.tsx";
 import { Travel } from "./travel.tsx";
 import { RunWire } from "./wire.tsx";
+import { useDev } from "../../api/dev.ts";
 import { useCan } from "../../api/queries.ts";
 
-type View = "data" | "related" | "wire" | "code";
+type View = "data" | "related" | "stream" | "wire" | "code";
 
 export function RunPage(): ReactNode {
   const { run: id } = runRoute.useParams();
@@ -28,7 +30,8 @@ export function RunPage(): ReactNode {
   const picture = useRun(id);
   const current = useNow();
   const journal = picture.journal;
-  const wire = useCan("/dev/invocations");
+  const wire = useDev();
+  const streams = useCan("/v1/runs/{run}/stream");
   const story = useMemo(() => (journal ? moments(journal.entries, ms(journal.run.createdAt)) : []), [journal]);
   if (!journal) return <div className="page">{picture.error ? <Trouble error={picture.error} retry={picture.refresh} /> : <Waiting lines={8} label="Reading the run" />}</div>;
   const { run } = journal;
@@ -38,7 +41,7 @@ export function RunPage(): ReactNode {
   const now = moment ? moment.at : ended && run.endedAt ? ms(run.endedAt) : current;
   const entry = search.entry === undefined ? undefined : entries.find((one) => one.id === search.entry);
   const view = (search.view ?? "data") as View;
-  const views: [View, string][] = [["data", "Data"], ["related", "Related"], ...(wire ? ([["wire", "Wire"]] as [View, string][]) : []), ["code", "Copy as"]];
+  const views: [View, string][] = [["data", "Data"], ["related", "Related"], ...(streams ? ([["stream", "Stream"]] as [View, string][]) : []), ...(wire ? ([["wire", "Wire"]] as [View, string][]) : []), ["code", "Copy as"]];
   return (
     <div className="page page-run">
       <Head run={run} entries={journal.entries} explanation={picture.explanation} live={picture.live} refresh={picture.refresh} />
@@ -57,6 +60,7 @@ export function RunPage(): ReactNode {
                 <Tabs label="About the run" value={view} onChange={(next) => change({ view: next === "data" ? undefined : next })} tabs={views} />
                 {view === "data" && <InputOutcome journal={journal} />}
                 {view === "related" && <Children run={run} entries={journal.entries} />}
+                {view === "stream" && <StreamView run={run.id} />}
                 {view === "wire" && <RunWire run={run.id} />}
                 {view === "code" && <CodeView run={run} entries={journal.entries} />}
               </>
