@@ -2,6 +2,8 @@
 import { existsSync } from "node:fs";
 import { chromium } from "playwright-core";
 
+/** How long something may take to appear. Nothing waits for it: it is what a machine that builds at the same time may need. */
+const PATIENCE_MS = 40_000;
 const PLACES = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
 export async function launch() {
@@ -17,7 +19,7 @@ export async function launch() {
 export async function page(browser, world, { width = 1440, height = 900, theme = "light" } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme, baseURL: `${world.url}/ui/`, reducedMotion: "reduce", locale: "en-GB", timezoneId: "UTC" });
   const made = await context.newPage();
-  made.setDefaultTimeout(10_000);
+  made.setDefaultTimeout(PATIENCE_MS);
   made.complaints = [];
   made.on("pageerror", (error) => made.complaints.push(String(error)));
   made.on("console", (message) => message.type() === "error" && made.complaints.push(message.text()));
