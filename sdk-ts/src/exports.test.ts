@@ -25,7 +25,7 @@ const SURFACE: Record<string, string[]> = {
   "backstitch/workers": ["serve"],
   "backstitch/bun": ["serve"],
   "backstitch/deno": ["serve"],
-  "backstitch/testing": ["TestRun", "TestRunError", "TestUpdateError", "testRun"],
+  "backstitch/testing": ["NotCrashSafe", "TestRun", "TestRunError", "TestUpdateError", "crashEverywhere", "testRun"],
 };
 
 /** Bytes of JavaScript that a handler loads through `backstitch` and an adapter, comments included: what edge hosts start with. */

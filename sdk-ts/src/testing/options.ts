@@ -3,6 +3,7 @@
  */
 import type { Codec } from "../codec.js";
 import type { EventDraft } from "../event.js";
+import type { Failure, FunctionDefinition } from "../function.js";
 import type { Logger } from "../log.js";
 import type { BodyFacts } from "../replay/entry.js";
 import type { StepBody } from "../replay/bodies.js";
@@ -17,7 +18,12 @@ export interface CrashPoints {
   before?: string[];
   /** Entries (or `done`, `fail`) that the server is just being told of, in an answer or a report: what was done is not recorded. */
   after?: string[];
+  /** The answer or the report of this place, from 0, of those that the server took. */
+  at?: number;
 }
+
+/** Attempts of a step that fail without running its body. */
+export type FailingAttempts = readonly number[] | { readonly attempts: readonly number[]; readonly error: Error };
 
 /** What a test gives to a run. */
 export interface TestRunOptions {
@@ -25,6 +31,8 @@ export interface TestRunOptions {
   input?: unknown;
   /** The event that triggers it, instead of a call. */
   event?: EventDraft;
+  /** The failure of a run of the function: not the function runs then, but its `onFailure`. */
+  failure?: Failure;
   /** The key of the object, for a handler of one; that of the reference, or `"key"`, if left out. */
   key?: string;
   /** The state of the object that it begins with. */
@@ -44,10 +52,26 @@ export interface TestRunOptions {
   now?: Date | string;
   /** Stands in for the bodies of steps, by entry id. The others really run. */
   steps?: Record<string, Injected>;
-  /** Results of awaited children, by `"function"` or `"app/function"`: a value, or what to do with the input. The others stay open. */
-  children?: Record<string, unknown | ((input: any) => unknown)>;
+  /** Attempts of steps that fail, by entry id: `{ charge: [1, 2] }` fails the first two, then its body runs. */
+  failures?: Record<string, FailingAttempts>;
+  /**
+   * Results of awaited children, by `"function"` or `"app/function"`: a value, what to do with the input, or a function of an app, which is
+   * then run like this one. The others stay open.
+   */
+  children?: Record<string, unknown | ((input: any) => unknown) | FunctionDefinition<any, any>>;
   /** Where the process dies; `"everywhere"`: every answer, and every report, is lost once. */
   crash?: CrashPoints | "everywhere";
+}
+
+/** The body of an attempt that is to fail, if this one is. */
+export function failingBody(failures: Record<string, FailingAttempts> | undefined, id: string, own: StepBody): StepBody {
+  const failing = failures !== undefined && Object.hasOwn(failures, id) ? failures[id] : undefined;
+  if (failing === undefined) return own;
+  const [attempts, error] = "attempts" in failing ? [failing.attempts, failing.error] : [failing, undefined];
+  return (facts) => {
+    if (!attempts.includes(facts.attempt)) return own(facts);
+    throw error ?? new Error(`attempt ${facts.attempt} of \`${id}\` was made to fail`);
+  };
 }
 
 /** The body that stands in for a step's own, if there is one. */

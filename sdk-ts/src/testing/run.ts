@@ -4,7 +4,7 @@
  */
 import { appOf } from "../app.js";
 import { durationMs } from "../duration.js";
-import { MisuseError } from "../errors.js";
+import { MisuseError, StepError } from "../errors.js";
 import type { EventDraft } from "../event.js";
 import { execute, type ExecuteOptions } from "../execute.js";
 import type { FunctionDefinition } from "../function.js";
@@ -22,7 +22,7 @@ import { BODY_BYTES_MAX } from "../wire/limits.js";
 import { TestCheckpoints } from "./checkpoints.js";
 import { passes } from "./filter.js";
 import { Journal, nextAttemptMs, type Outcome, type TestEntry } from "./journal.js";
-import { injectedBody, type TestRunOptions } from "./options.js";
+import { failingBody, injectedBody, type TestRunOptions } from "./options.js";
 import { TestUpdates } from "./updates.js";
 
 /** Where a run stands. */
@@ -56,6 +56,14 @@ function tooLate({ id, error }: TestEntry): WireError {
   return { name: "Timeout", message: `step \`${id}\` took longer than its \`scheduleToClose\``, data: { lastError: (error ?? null) as unknown as Json }, retryable: false };
 }
 
+/** The `onFailure` of a function, or itself if it is one. */
+function failureHandlerOf(fn: FunctionDefinition<any, any>): FunctionDefinition<any, any> {
+  if (fn.failureOf !== undefined) return fn;
+  const handler = [...appOf(fn).functions.values()].find((one) => one.failureOf === fn.function);
+  if (handler === undefined) throw new MisuseError(`failed to prepare the failure of \`${fn.function}\`: it has no \`onFailure\`.`);
+  return handler;
+}
+
 /** A run of one function, driven by a test. Make it with `testRun`. */
 export class TestRun<Out = Json> {
   /** Every answer the server took, in order. */
@@ -66,8 +74,10 @@ export class TestRun<Out = Json> {
   readonly started: { id: string; function: string; input: Json }[] = [];
   /** The runs that it went on in (`run.continueAsNew`), in order. Everything else here is about the last one. */
   readonly continued: { id: string; input: Json }[] = [];
+  /** What the server was told of in each answer and report that it took: ids of entries, or the op. */
+  readonly told: string[][] = [];
 
-  readonly #fn: FunctionDefinition<any, Out>;
+  #fn: FunctionDefinition<any, Out>;
   readonly #options: TestRunOptions;
   readonly #updates = new TestUpdates();
   readonly #key: string | undefined;
@@ -97,19 +107,18 @@ export class TestRun<Out = Json> {
   #idle = 0;
   #counter = 0;
   #invocations = 0;
-  #taken = 0;
 
   constructor(fn: FunctionDefinition<any, Out>, options: TestRunOptions) {
-    this.#fn = fn;
+    this.#fn = options.failure === undefined ? fn : failureHandlerOf(fn);
     this.#options = options;
     this.#id = options.id ?? `run_${tail(0)}`;
     if (!RUN_ID.test(this.#id)) throw new MisuseError(`failed to prepare the run ${JSON.stringify(this.id)}: ids of runs are run_ and 26 characters of 0-9 and a-z without i, l, o, u.`);
     this.#nowMs = this.#startedAt = new Date(options.now ?? EPOCH).getTime();
     const at = this.now.toISOString();
-    const { event } = options;
+    const { event, failure } = options;
     const json = (value: unknown): Json => writeJson("the test's input", value).value() as Json;
-    this.#trigger = event === undefined ? { kind: "call" } : { kind: "event", events: [{ id: event.id ?? `evt_${tail(0)}`, name: event.name, data: json(event.data), at }] };
-    this.#input = event === undefined ? json(appOf(fn).codec.encode(options.input)) : json(event.data);
+    this.#trigger = failure !== undefined ? { kind: "failure" } : event === undefined ? { kind: "call" } : { kind: "event", events: [{ id: event.id ?? `evt_${tail(0)}`, name: event.name, data: json(event.data), at }] };
+    this.#input = event === undefined ? json(appOf(fn).codec.encode(failure ?? options.input)) : json(event.data);
     this.#key = fn.mode === undefined ? undefined : (options.key ?? fn.key ?? "key");
     const coded = Object.entries(options.state ?? {}).map(([name, value]) => [name, json(appOf(fn).codec.encode(value))]);
     this.#stateAtFirst = Object.fromEntries(coded);
@@ -212,9 +221,16 @@ export class TestRun<Out = Json> {
     return answer;
   }
 
-  /** Sends an event that the run may wait for. */
+  /** Goes on with other code, as after a deployment; the journal stays. */
+  deploy(fn: FunctionDefinition<any, Out>): void {
+    this.#fn = fn;
+    this.#ready = true;
+  }
+
+  /** Sends an event that the run may wait for, or that cancels it. */
   event(draft: EventDraft): void {
     const data = writeJson(`the data of event \`${draft.name}\``, draft.data).value() as Json;
+    if (this.#isCancelledBy(draft.name, data)) this.cancel();
     this.#events.push({ id: draft.id ?? this.#nextId("evt"), name: draft.name, data, at: this.now.toISOString() });
     for (const entry of this.journal) if (entry.status === "open" && entry.op === "waitEvent") this.#takeEvent(entry, this.#events.length - 1);
   }
@@ -327,13 +343,14 @@ export class TestRun<Out = Json> {
   #stage(id: string, own: StepBody, crash: AbortController): StepBody {
     if (this.#options.crash !== "everywhere" && this.#options.crash?.before?.includes(id) && !this.#crashed.has(`before ${id}`)) {
       this.#crashed.add(`before ${id}`);
-      return () => {
+      return ({ signal }) => {
         crash.abort();
-        return new Promise(() => undefined);
+        // It ends with its invocation, so that its time-out does not outlive the test.
+        return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
       };
     }
     this.#executions.set(id, this.executions(id) + 1);
-    return injectedBody(this.#options.steps, id, appOf(this.#fn).codec) ?? own;
+    return failingBody(this.#options.failures, id, injectedBody(this.#options.steps, id, appOf(this.#fn).codec) ?? own);
   }
 
   /** Whether the handler's process dies before the server has this answer or report. Each is lost once at most. */
@@ -341,9 +358,11 @@ export class TestRun<Out = Json> {
     const { crash } = this.#options;
     // What only says how things stand is no progress: to lose it would end the same attempt again and again.
     if (ops.length > 0 && ops.every((op) => op.op === "status" || op.op === "heartbeat")) return false;
-    const place = crash === "everywhere" ? `place ${this.#taken}` : ops.map((op) => op.id ?? op.op).find((id) => crash?.after?.includes(id) && !this.#crashed.has(id));
+    const ids = ops.map((op) => op.id ?? op.op);
+    const here = `place ${this.told.length}`;
+    const place = crash === "everywhere" || crash?.at === this.told.length ? here : ids.find((id) => crash?.after?.includes(id) && !this.#crashed.has(id));
     if (crash === undefined || place === undefined || this.#crashed.has(place)) {
-      this.#taken++;
+      this.told.push(ids);
       return false;
     }
     this.#crashed.add(place);
@@ -439,12 +458,29 @@ export class TestRun<Out = Json> {
     if (child === undefined) return;
     const { codec } = appOf(this.#fn);
     try {
-      const result = typeof child === "function" ? await child(codec.decode(params.input)) : child;
+      const result = await this.#childResult(child, codec.decode(params.input));
       this.#settle(entry, { ok: writeJson(`the result of \`${target}\``, codec.encode(result)).value() as Json });
     } catch (thrown) {
       const error = toWireError(thrown, true);
       this.#settle(entry, { err: { name: "ChildFailed", message: `${runId} failed: ${error.name}: ${error.message}`, data: { runId, error } as unknown as Json } });
     }
+  }
+
+  async #childResult(child: unknown, input: unknown): Promise<unknown> {
+    if (typeof child === "function") return child(input);
+    if (typeof child !== "object" || child === null || !("handler" in child && "options" in child)) return child;
+    const { mode, children, steps, failures } = this.#options;
+    const given = Object.fromEntries(Object.entries({ mode, children, steps, failures }).filter(([, value]) => value !== undefined));
+    const run = new TestRun(child as FunctionDefinition, { ...given, input, now: this.now, id: this.#nextId("run") });
+    return run.result().catch((error) => {
+      throw error instanceof TestRunError && error.error !== undefined ? new StepError(run.id, error.error.message, error.error as never) : error;
+    });
+  }
+
+  #isCancelledBy(name: string, data: Json): boolean {
+    const first = this.#trigger.kind === "event" ? this.#trigger.events[0] : undefined;
+    const by = this.#fn.options.cancelOn ?? [];
+    return by.some(({ event, if: filter }) => (typeof event === "string" ? event : event.event) === name && passes(filter, { event: first, async: { name, data } }));
   }
 
   #fail(err: WireError): void {
