@@ -6,6 +6,7 @@
 
 mod job;
 mod run;
+mod schedule;
 
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use crate::time;
 
 pub use job::{Job, JobHandle, JobStatus, RunFilter};
 pub use run::{Fork, ForkPlan, RunHandle, RunStatus, Updating};
+pub use schedule::{Backfill, BackfillPlan, Reprocess, ScheduleHandle, ScheduleStatus, Tally};
 
 /// Where a server listens unless it was told otherwise.
 const URL_DEFAULT: &str = "http://127.0.0.1:8484";
@@ -240,6 +242,11 @@ impl Client {
     /// A job that exists, by its id.
     pub fn job(&self, id: impl Into<String>) -> JobHandle {
         JobHandle::new(self.clone(), id.into())
+    }
+
+    /// A schedule of the client's app, by its id, whether there is one or not.
+    pub fn schedule(&self, id: impl Into<String>) -> ScheduleHandle {
+        ScheduleHandle::new(self.clone(), self.app.clone(), id.into())
     }
 
     /// Settles an awakeable by its token.

@@ -20,6 +20,7 @@ use crate::race::{Any, Race};
 use crate::raw::Raw;
 use crate::replay::call::{Call, Replay};
 use crate::replay::ids;
+use crate::schedule::Tick;
 use crate::shield::Shield;
 use crate::step::{Run, Step};
 use crate::update::UpdateWait;
@@ -416,7 +417,12 @@ impl Ctx {
         &self.replay.run.app
     }
 
-    /// What started the run: `event`, `call`, `invoke` or `failure`.
+    /// Which time of a schedule the run is for; `None` if no schedule started it.
+    pub fn tick(&self) -> Option<&Tick> {
+        self.replay.trigger.tick.as_ref()
+    }
+
+    /// What started the run: `event`, `call`, `invoke`, `failure` or `schedule`.
     pub fn trigger(&self) -> &str {
         &self.replay.trigger.kind
     }

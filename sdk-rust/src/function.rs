@@ -15,6 +15,7 @@ use crate::failed::Failed;
 use crate::policy::{Retry, Timeouts};
 use crate::raw::Raw;
 use crate::replay::drive::Handler;
+use crate::schedule::Schedule;
 
 /// A handler without its types.
 pub(crate) type ErasedHandler = Arc<dyn Fn(Ctx, Raw) -> Handler + Send + Sync>;
@@ -89,6 +90,8 @@ pub(crate) enum Trigger {
         #[serde(rename = "failureOf")]
         failure_of: String,
     },
+    /// Times.
+    Schedule(Schedule),
 }
 
 /// What cancels runs of a function.
@@ -190,6 +193,13 @@ impl FunctionOptions {
     #[must_use]
     pub fn on_when<E: Event>(self, when: impl Into<String>) -> FunctionOptions {
         self.trigger(E::NAME, Some(when.into()))
+    }
+
+    /// Starts a run at each time of a schedule, which is called as the function is unless it has an id of its own.
+    #[must_use]
+    pub fn schedule(mut self, schedule: Schedule) -> FunctionOptions {
+        self.manifest.triggers.push(Trigger::Schedule(schedule));
+        self
     }
 
     /// How often a failing handler is tried again; progress resets the count.

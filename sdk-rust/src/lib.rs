@@ -73,6 +73,7 @@ pub mod prelude;
 mod race;
 mod raw;
 mod replay;
+mod schedule;
 #[cfg(any(feature = "axum", feature = "lambda"))]
 mod serve;
 mod shield;
@@ -97,6 +98,7 @@ pub use invocations::Invocations;
 pub use object::ObjectKey;
 pub use object::{HandlerRef, Keyed, Object, ObjectCtx, ObjectRef, SharedCtx};
 pub use policy::{Retry, Timeouts};
+pub use schedule::{Overlap, Schedule, Tick};
 #[cfg(feature = "lambda")]
 pub use serve::LambdaError;
 #[cfg(feature = "axum")]

@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::Failure;
 use crate::raw::Raw;
+use crate::schedule::Tick;
 
 pub(crate) use invocation::present;
 
@@ -80,6 +81,7 @@ pub(crate) struct Run {
 pub(crate) struct Trigger {
     pub(crate) kind: String,
     pub(crate) events: Vec<EventRecord>,
+    pub(crate) tick: Option<Tick>,
 }
 
 /// An event as it travels to handlers.

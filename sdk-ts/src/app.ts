@@ -4,12 +4,13 @@
 import { type Codec, plain } from "./codec.js";
 import { checkedDuration } from "./duration.js";
 import { MisuseError } from "./errors.js";
-import type { CancelTrigger, FunctionDefinition, FunctionOptions, Handler, Trigger, TriggeredBy } from "./function.js";
+import type { CancelTrigger, CronTrigger, FunctionDefinition, FunctionOptions, Handler, IntervalTrigger, Trigger, TriggeredBy } from "./function.js";
 import { consoleLogger, type Logger } from "./log.js";
 import { checkedKey, type ObjectDefinition, type ObjectHandler } from "./object.js";
 import { jsonSchemaOf } from "./schema.js";
 import { retryParams } from "./steps.js";
 import type { Json, Jsonify } from "./types.js";
+import { writeJson } from "./wire/json.js";
 import type { ManifestFunction, ManifestObject, ManifestTrigger } from "./wire/manifest.js";
 
 /** What an app is made of. */
@@ -141,14 +142,32 @@ export class Backstitch {
 function describeTrigger(trigger: Trigger, what: string): ManifestTrigger {
   if (typeof trigger === "string") return { event: trigger };
   if (typeof trigger === "function") return { event: trigger.event };
-  if ("cron" in trigger) {
-    if (typeof trigger.cron !== "string" || trigger.cron.trim().split(/\s+/).length < 5) {
-      throw new MisuseError(`failed to define ${what}: the cron line ${JSON.stringify(trigger.cron)} has fewer than five fields.`);
-    }
-    return { cron: trigger.cron, ...(trigger.tz === undefined ? {} : { tz: trigger.tz }) };
-  }
-  if (typeof trigger.event !== "function") throw new MisuseError(`failed to define ${what}: a trigger is neither an event, nor { event, if }, nor { cron }.`);
+  if ("cron" in trigger || "every" in trigger) return describeSchedule(trigger, what);
+  if (typeof trigger.event !== "function") throw new MisuseError(`failed to define ${what}: a trigger is neither an event, nor { event, if }, nor { cron }, nor { every }.`);
   return { event: trigger.event.event, if: trigger.if };
+}
+
+const OVERLAPS = ["skip", "bufferOne", "bufferAll", "cancelOther", "allow"];
+
+/** A schedule as the manifest has it. What a cron line and a time zone mean is checked by the server, which has the calendar. */
+function describeSchedule(trigger: CronTrigger | IntervalTrigger, what: string): ManifestTrigger {
+  const refuse = (why: string): never => {
+    throw new MisuseError(`failed to define ${what}: ${why}.`);
+  };
+  const { id, jitter, overlap, catchUp, input } = trigger;
+  if (id !== undefined && !ID.test(id)) refuse(`the id ${JSON.stringify(id)} of a schedule is not made of letters, digits, - _ .`);
+  if (overlap !== undefined && !OVERLAPS.includes(overlap)) refuse(`\`overlap\` is ${JSON.stringify(overlap)}, and not one of ${OVERLAPS.join(", ")}`);
+  for (const [name, value] of Object.entries({ jitter, catchUp })) if (value !== undefined) checkedDuration(value, `\`${name}\` of a schedule of ${what}`);
+  if (input !== undefined) writeJson(`the input of a schedule of ${what}`, input);
+  const options = Object.fromEntries(Object.entries({ id, jitter, overlap, catchUp, input }).filter(([, value]) => value !== undefined));
+  if ("cron" in trigger) {
+    const fields = typeof trigger.cron === "string" ? trigger.cron.trim().split(/\s+/).length : 0;
+    if (fields < 5 && !(fields === 1 && trigger.cron.trim().startsWith("@"))) refuse(`the cron line ${JSON.stringify(trigger.cron)} has fewer than five fields`);
+    return { cron: trigger.cron, ...(trigger.tz === undefined ? {} : { tz: trigger.tz }), ...options };
+  }
+  checkedDuration(trigger.every, `\`every\` of a schedule of ${what}`);
+  if (trigger.offset !== undefined) checkedDuration(trigger.offset, `\`offset\` of a schedule of ${what}`);
+  return { every: trigger.every, ...(trigger.offset === undefined ? {} : { offset: trigger.offset }), ...options };
 }
 
 const apps = new WeakMap<object, Backstitch>();

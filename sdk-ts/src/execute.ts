@@ -2,7 +2,7 @@
  * Executes one invocation of one function: builds what the handler is given, and replays it. Between the wire and the user's code.
  */
 import type { Backstitch } from "./app.js";
-import type { FunctionDefinition } from "./function.js";
+import type { FunctionDefinition, Tick } from "./function.js";
 import { type Logger, runLogger } from "./log.js";
 import { Replay, type ReplayOptions } from "./replay/replay.js";
 import { parseWith } from "./schema.js";
@@ -15,7 +15,13 @@ import { writeJson } from "./wire/json.js";
 function eventOf(invocation: Invocation): WireEvent {
   const { trigger, run, input } = invocation;
   const first = trigger.kind === "event" ? trigger.events[0] : undefined;
-  return first ?? { id: run.id, name: `backstitch/${trigger.kind}`, data: input, at: run.startedAt };
+  return first ?? { id: run.id, name: `backstitch/${trigger.kind}`, data: input, at: trigger.kind === "schedule" ? trigger.at : run.startedAt };
+}
+
+function tickOf({ trigger }: Invocation): Tick | undefined {
+  if (trigger.kind !== "schedule") return undefined;
+  const { schedule, at, previous } = trigger;
+  return { schedule, at: new Date(at), previous: typeof previous === "string" ? new Date(previous) : null };
 }
 
 /** The data of the triggering event, parsed with the schema of the trigger that names it. */
@@ -48,7 +54,7 @@ export function execute(app: Backstitch, fn: FunctionDefinition, invocation: Inv
     const event = { ...received, data: byEvent ? data : input };
     const { facts } = step;
     const object = fn.mode === undefined ? { event } : { key: run.key, state: new RunState(invocation.state ?? {}, replay, app.codec, fn.mode === "exclusive") };
-    return fn.handler({ ...object, input, trigger, step, run: facts, log, get signal() { return replay.signal; } } as never);
+    return fn.handler({ ...object, input, trigger, tick: tickOf(invocation), step, run: facts, log, get signal() { return replay.signal; } } as never);
   };
   return replay.answer(handler, (result) => writeJson(`the result of \`${fn.function}\``, app.codec.encode(result)));
 }

@@ -12,7 +12,7 @@ const SURFACE: Record<string, string[]> = {
     "AnyFailed", "Backstitch", "CancelledError", "MapFailed", "MisuseError", "NestedStepError", "NonRetriableError", "RetryAfterError", "SchemaError", "StepError",
     "UnserializableError", "event", "exclusive", "functionRef", "objectRef", "shared", "signal", "update",
   ],
-  "backstitch/client": ["Client", "ClientError", "JobHandle", "RunFailedError", "RunHandle", "RunNotFinishedError", "UpdateNotAnswered", "UpdateRejected"],
+  "backstitch/client": ["Client", "ClientError", "JobHandle", "RunFailedError", "RunHandle", "RunNotFinishedError", "ScheduleHandle", "UpdateNotAnswered", "UpdateRejected"],
   "backstitch/fetch": ["serve"],
   "backstitch/node": ["listener", "serve"],
   "backstitch/express": ["serve"],

@@ -56,11 +56,47 @@ export interface Failure {
   readonly input: Json;
 }
 
-/** Starts a function at times: a cron line, with an optional time zone. A server without schedules refuses the app and says so. */
-export interface CronTrigger {
+/** How a schedule goes about its times. */
+export interface ScheduleOptions {
+  /** What the schedule is called, unique in the app: the function's id if left out. A function with several gives each its own. */
+  id?: string;
+  /** By how much at most a tick is put off; always the same for the same tick. */
+  jitter?: Duration;
+  /**
+   * What becomes of a tick while the run of an earlier one goes on. `skip` (if left out): it has no run. `bufferOne`: it waits for the other to end,
+   * and a later one takes its place. `bufferAll`: it waits for its turn, and so do later ones. `cancelOther`: the other is cancelled first. `allow`: it begins at once.
+   */
+  overlap?: "skip" | "bufferOne" | "bufferAll" | "cancelOther" | "allow";
+  /** How late a tick may still have its run, when the server was away: a day if left out. */
+  catchUp?: Duration;
+  /** The input of its runs; `null` if left out. */
+  input?: Json;
+}
+
+/** Starts a function at the local times of a cron line. */
+export interface CronTrigger extends ScheduleOptions {
+  /** Minute, hour, day of month, month, day of week; with seconds in front, if there are six fields; or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`. */
   cron: string;
   /** Such as `Europe/Berlin`; UTC if left out. */
   tz?: string;
+}
+
+/** Starts a function at equal intervals, counted from the beginning of 1970. */
+export interface IntervalTrigger extends ScheduleOptions {
+  /** At least a second. */
+  every: Duration;
+  /** How much later than the multiples of the interval. */
+  offset?: Duration;
+}
+
+/** The time of a schedule that a run is for. */
+export interface Tick {
+  /** The schedule, as `app/schedule`. */
+  readonly schedule: string;
+  /** The logical time: when the tick was due, however late or often its run is made. */
+  readonly at: Date;
+  /** The logical time of the tick before it that had a run; null for the first. In a backfill, the time before it. */
+  readonly previous: Date | null;
 }
 
 /** Starts a function for the events that a CEL filter over `event` lets through. */
@@ -70,7 +106,7 @@ export interface FilteredTrigger<E extends EventType<any, any, any> = EventType<
 }
 
 /** What starts a function by itself. */
-export type Trigger = EventType<any, any, any> | FilteredTrigger | CronTrigger | string;
+export type Trigger = EventType<any, any, any> | FilteredTrigger | CronTrigger | IntervalTrigger | string;
 
 type EventOf<T> =
   T extends EventType<infer Name, any, infer Output> ? ReceivedEvent<Name, Output>
@@ -105,13 +141,15 @@ export interface FunctionOptions<On extends readonly Trigger[] = readonly Trigge
 export interface Context<On extends readonly Trigger[] = readonly Trigger[], In = Json> {
   /**
    * What triggered the run. A run that was called and not triggered has an event made of its call: `name` is `backstitch/call`,
-   * `backstitch/invoke` or `backstitch/failure`, `data` is the input.
+   * `backstitch/invoke`, `backstitch/failure` or `backstitch/schedule`, `data` is the input.
    */
   readonly event: TriggeredBy<On>;
   /** What the run was started with; the event's data if an event started it. */
   readonly input: In;
   /** How the run was started, in full. */
   readonly trigger: WireTrigger;
+  /** Which time of a schedule the run is for; undefined if no schedule started it. */
+  readonly tick: Tick | undefined;
   /** The durable calls. */
   readonly step: Step;
   /** Deterministic facts. */

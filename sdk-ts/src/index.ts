@@ -19,7 +19,10 @@ export {
   type FunctionRef,
   type FunctionTimeouts,
   type Handler,
+  type IntervalTrigger,
   type RetryOptions,
+  type ScheduleOptions,
+  type Tick,
   type Trigger,
 } from "./function.js";
 export { event, type DraftOptions, type EventDraft, type EventType, type ReceivedEvent } from "./event.js";

@@ -36,6 +36,7 @@ impl Options {
                 self.calls.push(quote!(.name(#name)));
             }
             "on" => self.calls.push(on(input)?),
+            "schedule" => self.calls.push(schedule(input)?),
             "cancel_on" => self.calls.push(cancel_on(input)?),
             "on_failure" => {
                 input.parse::<Token![=]>()?;
@@ -45,8 +46,9 @@ impl Options {
             "retry" => self.calls.push(retry(input)?),
             "timeouts" => self.calls.push(timeouts(input)?),
             _ => {
-                let message =
-                    format!("`{key}` is no option: there are id, name, on, cancel_on, on_failure, retry and timeouts");
+                let message = format!(
+                    "`{key}` is no option: there are id, name, on, schedule, cancel_on, on_failure, retry and timeouts"
+                );
                 return Err(Error::new_spanned(key, message));
             }
         }
@@ -89,6 +91,49 @@ fn on(input: ParseStream<'_>) -> Result<TokenStream> {
     }
     let when = when(&inner)?;
     Ok(quote!(.on_when::<#event>(#when)))
+}
+
+/// `(cron = "…", tz = "…")` or `(every = "15m")`, with the rest of a schedule's options.
+fn schedule(input: ParseStream<'_>) -> Result<TokenStream> {
+    let mut times = TokenStream::new();
+    let mut rest = TokenStream::new();
+    let place = input.span();
+    each(input, |key, input| {
+        match key.to_string().as_str() {
+            "cron" => {
+                let line: LitStr = input.parse()?;
+                times = quote!(::backstitch::Schedule::cron(#line));
+            }
+            "every" => {
+                let interval = duration(input)?;
+                times = quote!(::backstitch::Schedule::every(#interval));
+            }
+            name @ ("tz" | "id") => {
+                let text: LitStr = input.parse()?;
+                rest.extend(call(name, &quote!(#text)));
+            }
+            name @ ("offset" | "jitter" | "catch_up") => rest.extend(call(name, &duration(input)?)),
+            "overlap" => {
+                let policy: Ident = input.parse()?;
+                rest.extend(quote!(.overlap(::backstitch::Overlap::#policy)));
+            }
+            "input" => {
+                let value: Expr = input.parse()?;
+                rest.extend(quote!(.input(#value)));
+            }
+            _ => {
+                let message = format!(
+                    "`{key}` is no part of a schedule: there are cron, tz, every, offset, id, jitter, overlap, catch_up and input"
+                );
+                return Err(Error::new_spanned(key, message));
+            }
+        }
+        Ok(())
+    })?;
+    if times.is_empty() {
+        return Err(Error::new(place, "a schedule says when: cron = \"0 3 * * *\" or every = \"15m\""));
+    }
+    Ok(quote!(.schedule(#times #rest)))
 }
 
 /// `(Event, when = "…")`.

@@ -50,6 +50,7 @@ use crate::app::App;
 use crate::error::{Error, Failure};
 use crate::event::Outgoing;
 use crate::raw::Raw;
+use crate::schedule::Tick;
 use crate::time::Clock;
 use crate::wire::Outcome as Settled;
 
@@ -124,6 +125,13 @@ impl TestRun {
     #[must_use]
     pub fn triggered_by(mut self, event: impl Into<Outgoing>) -> TestRun {
         self.server.trigger_by(&event.into());
+        self
+    }
+
+    /// Starts the run for this time of a schedule. Its input stays what [`TestRun::input`] says.
+    #[must_use]
+    pub fn scheduled(mut self, tick: Tick) -> TestRun {
+        self.server.scheduled(tick);
         self
     }
 

@@ -11,6 +11,7 @@ use crate::event::Outgoing;
 use crate::function::Mode;
 use crate::raw::{ObjectWriter, Raw};
 use crate::replay::ids;
+use crate::schedule::Tick;
 use crate::testing::server::{Open, Server};
 use crate::time;
 use crate::wire::{CANCEL_ID, EventRecord, Outcome as Settled, Run, Trigger, UNDO};
@@ -79,7 +80,11 @@ impl Server {
     pub(super) fn trigger_by(&mut self, event: &Outgoing) {
         let record = self.record(event);
         self.input = record.data.clone();
-        self.trigger = Trigger { kind: "event".to_owned(), events: vec![record] };
+        self.trigger = Trigger { kind: "event".to_owned(), events: vec![record], tick: None };
+    }
+
+    pub(super) fn scheduled(&mut self, tick: Tick) {
+        self.trigger = Trigger { kind: "schedule".to_owned(), events: Vec::new(), tick: Some(tick) };
     }
 
     /// Gives the update's id.

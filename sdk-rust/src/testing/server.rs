@@ -111,7 +111,7 @@ impl Server {
             app,
             run,
             input: Raw::null(),
-            trigger: Trigger { kind: "call".to_owned(), events: Vec::new() },
+            trigger: Trigger { kind: "call".to_owned(), events: Vec::new(), tick: None },
             entries: Vec::new(),
             seq: 0,
             seen: 0,

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::error::Failure;
 use crate::raw::Raw;
+use crate::schedule::Tick;
 use crate::time;
 
 use super::{Due, Entry, EntryState, EventRecord, Invocation, Links, Outcome, Run, Trigger};
@@ -86,6 +87,12 @@ struct TriggerBody<'a> {
     kind: String,
     #[serde(borrow, default)]
     events: Vec<EventBody<'a>>,
+    #[serde(default)]
+    schedule: Option<String>,
+    #[serde(borrow, default)]
+    at: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    previous: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
@@ -152,7 +159,15 @@ impl RunBody<'_> {
 impl TriggerBody<'_> {
     fn read(self, body: &Bytes) -> Result<Trigger, String> {
         let events = self.events.into_iter().map(|event| event.read(body)).collect::<Result<_, _>>()?;
-        Ok(Trigger { kind: self.kind, events })
+        let tick = match (self.kind.as_str(), self.schedule, self.at) {
+            ("schedule", Some(schedule), Some(at)) => {
+                let previous = self.previous.map(|previous| time::parse(&previous)).transpose()?;
+                Some(Tick { schedule, at: time::parse(&at)?, previous })
+            }
+            ("schedule", ..) => return Err("the trigger names no schedule, or no time of it".to_owned()),
+            _ => None,
+        };
+        Ok(Trigger { kind: self.kind, events, tick })
     }
 }
 

@@ -31,13 +31,15 @@ const EXCERPT_CHARS = 300;
 
 /** A request of the client. All of them may be repeated: they read, or carry an id that dedupes. */
 export interface ClientRequest {
-  method: "GET" | "POST" | "DELETE";
+  method: "GET" | "POST" | "PUT" | "DELETE";
   path: string;
   body?: unknown;
   headers?: Record<string, string>;
   signal?: AbortSignal | undefined;
   /** For how long a server that is away is tried again, in milliseconds, where that is longer than a request's usual attempts. */
   outageMs?: number;
+  /** Whether it carries nothing that dedupes it: then it is sent once. */
+  once?: boolean;
 }
 
 /** What the server answered. */
@@ -60,7 +62,7 @@ export class Http {
     for (let attempt = 1; ; attempt++) {
       const outcome = await this.#once(request);
       if (!(outcome instanceof ClientError)) return outcome;
-      const again = outcome.status === 0 || outcome.status === 429 || outcome.status === 503;
+      const again = (outcome.status === 0 && request.once !== true) || outcome.status === 429 || outcome.status === 503;
       const patience = attempt < ATTEMPTS || Date.now() - begun < (request.outageMs ?? 0);
       if (!again || !patience || request.signal?.aborted) throw outcome;
       const asked = (outcome as { retryAfterMs?: number }).retryAfterMs;

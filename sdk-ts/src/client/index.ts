@@ -11,9 +11,11 @@ import type { Duration, Json } from "../types.js";
 import { writeJson } from "../wire/json.js";
 import { ClientError, Http } from "./http.js";
 import { type Job, JobHandle } from "./job.js";
+import { ScheduleHandle, type ScheduleStatus, schedules } from "./schedule.js";
 import { outcome, POLL_MS, type ResultOptions, RunHandle } from "./run.js";
 
 export { ClientError } from "./http.js";
+export { type Backfill, type BackfillPlan, ScheduleHandle, type ScheduleSpec, type ScheduleStatus } from "./schedule.js";
 export { type Job, JobHandle, type JobStatus, type RunFilter } from "./job.js";
 export {
   type ForkOptions,
@@ -145,6 +147,16 @@ export class Client {
   /** The job of an id. */
   jobOf(id: string): JobHandle {
     return new JobHandle(id, this.#http);
+  }
+
+  /** The schedule of an id, `app/schedule`, whether there is one or not. */
+  schedule(id: string): ScheduleHandle {
+    return new ScheduleHandle(id, this.#http);
+  }
+
+  /** All schedules, of one app or of all. */
+  async schedules(app?: string): Promise<ScheduleStatus[]> {
+    return schedules(this.#http, app);
   }
 
   /** Settles the wait of an awakeable's token with a value. */

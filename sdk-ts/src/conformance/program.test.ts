@@ -231,7 +231,7 @@ export function handlerOf(program: Block, began: (entry: string) => void, stoppe
     const { step, run, input, trigger } = context;
     const { key = null, state } = context as { key?: string; state?: State<Record<string, unknown>> };
     const event = trigger.kind === "event" ? trigger.events[0] : null;
-    const variables: Variables = { input, run: { id: run.id, name: run.name, attempt: run.attempt, key, deadline: run.deadline?.toISOString() ?? null }, event: event ?? null };
+    const variables: Variables = { input, run: { id: run.id, name: run.name, attempt: run.attempt, key, deadline: run.deadline?.toISOString() ?? null }, event: event ?? null, tick: context.tick === undefined ? null : JSON.parse(JSON.stringify(context.tick)) };
     return (await branch([...program], { step, run, variables, began, stopped, awakeables: new Map(), updates: new Map(), state })) ?? null;
   };
 }

@@ -33,6 +33,8 @@ export interface TestRunOptions {
   event?: EventDraft;
   /** The failure of a run of the function: not the function runs then, but its `onFailure`. */
   failure?: Failure;
+  /** The time of a schedule that it is for, instead of a call: its schedule is called as the function. */
+  tick?: { at: Date | string; previous?: Date | string };
   /** The key of the object, for a handler of one; that of the reference, or `"key"`, if left out. */
   key?: string;
   /** The state of the object that it begins with. */

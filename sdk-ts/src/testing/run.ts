@@ -115,9 +115,13 @@ export class TestRun<Out = Json> {
     if (!RUN_ID.test(this.#id)) throw new MisuseError(`failed to prepare the run ${JSON.stringify(this.id)}: ids of runs are run_ and 26 characters of 0-9 and a-z without i, l, o, u.`);
     this.#nowMs = this.#startedAt = new Date(options.now ?? EPOCH).getTime();
     const at = this.now.toISOString();
-    const { event, failure } = options;
+    const { event, failure, tick } = options;
     const json = (value: unknown): Json => writeJson("the test's input", value).value() as Json;
     this.#trigger = failure !== undefined ? { kind: "failure" } : event === undefined ? { kind: "call" } : { kind: "event", events: [{ id: event.id ?? `evt_${tail(0)}`, name: event.name, data: json(event.data), at }] };
+    if (tick !== undefined) {
+      const iso = (time: Date | string): string => new Date(time).toISOString();
+      this.#trigger = { kind: "schedule", schedule: `${fn.app}/${fn.function}`, at: iso(tick.at), previous: tick.previous === undefined ? null : iso(tick.previous) };
+    }
     this.#input = event === undefined ? json(appOf(fn).codec.encode(failure ?? options.input)) : json(event.data);
     this.#key = fn.mode === undefined ? undefined : (options.key ?? fn.key ?? "key");
     const coded = Object.entries(options.state ?? {}).map(([name, value]) => [name, json(appOf(fn).codec.encode(value))]);

@@ -18,7 +18,8 @@ export type Trigger =
   | { kind: "event"; events: WireEvent[] }
   | { kind: "call" }
   | { kind: "invoke"; parent: { run: string; entry: string } }
-  | { kind: "failure" };
+  | { kind: "failure" }
+  | { kind: "schedule"; schedule: string; at: string; previous: string | null };
 
 /** The facts of the run that is invoked. */
 export interface RunFacts {
@@ -118,6 +119,10 @@ function readTrigger(value: unknown): Trigger {
   const kind = text(trigger, "kind", "trigger");
   if (kind === "event" && !(Array.isArray(trigger.events) && trigger.events.length > 0)) throw new InvocationError("`trigger.events` is not a list of events");
   if (kind === "invoke") fields(trigger.parent, "trigger.parent");
+  if (kind === "schedule") {
+    for (const name of ["schedule", "at"]) text(trigger, name, "trigger");
+    if (Number.isNaN(Date.parse(trigger.at as string))) throw new InvocationError("`trigger.at` is not a time");
+  }
   return trigger as unknown as Trigger;
 }
 

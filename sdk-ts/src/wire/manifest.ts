@@ -3,13 +3,23 @@
  * See docs/reference/protocol.md, section 1.
  */
 import { BODY_BYTES_MAX, LAMBDA_BODY_BYTES_MAX, PROTOCOL, SDK, VERCEL_BODY_BYTES_MAX } from "./limits.js";
+import type { Duration, Json } from "../types.js";
 import { hex, sha256 } from "./sha256.js";
 
 /** Variables of the environment. */
 export type Env = Readonly<Record<string, unknown>>;
 
 /** What starts a function. */
-export type ManifestTrigger = { event: string; if?: string } | { cron: string; tz?: string } | { failureOf: string };
+export type ManifestTrigger = { event: string; if?: string } | ({ cron: string; tz?: string } & ManifestSchedule) | ({ every: Duration; offset?: Duration } & ManifestSchedule) | { failureOf: string };
+
+/** How a schedule goes about its times. */
+export interface ManifestSchedule {
+  id?: string;
+  jitter?: Duration;
+  overlap?: string;
+  catchUp?: Duration;
+  input?: Json;
+}
 
 /** A function in the manifest. */
 export interface ManifestFunction {

@@ -128,14 +128,19 @@ impl Interpreter {
         let events: Vec<Received<Value>> = ctx.trigger_events().unwrap();
         let event =
             events.first().map_or(Value::Null, |event| json!({"id": event.id, "name": event.name, "data": event.data}));
-        let deadline = ctx.deadline().map(|time| format!("{:.3}", jiff::Timestamp::try_from(time).unwrap()));
+        let written = |time| format!("{:.3}", jiff::Timestamp::try_from(time).unwrap());
+        let deadline = ctx.deadline().map(written);
         let key = match &held {
             Held::Nothing => None,
             held => Some(held.reads().key()),
         };
         let run =
             json!({"id": ctx.id(), "name": ctx.name(), "attempt": ctx.attempt(), "key": key, "deadline": deadline});
-        let facts = [("input", input.clone()), ("run", run), ("event", event)];
+        let tick = ctx.tick().map_or(
+            Value::Null,
+            |tick| json!({"schedule": tick.schedule, "at": written(tick.at), "previous": tick.previous.map(written)}),
+        );
+        let facts = [("input", input.clone()), ("run", run), ("event", event), ("tick", tick)];
         let variables = facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         Interpreter {
             variables: Mutex::new(variables),
