@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::engine::Command;
 use crate::limits::{AUDIT_LATE_MS, AUDIT_PAGE, AUDIT_RUNS};
-use crate::model::{RunId, Span, Timestamp};
+use crate::model::{RunId, Span, StateKey, Timestamp};
 use crate::processor::{Declined, Processor};
 use crate::store::{RunFilter, Store, StoreError, Timer, TimerKey};
 use crate::telemetry::Metrics;
@@ -72,6 +72,7 @@ impl Auditor {
         for partition in self.parts.partitions.clone() {
             self.look_for_stuck(partition).await?;
             self.look_for_late(partition).await?;
+            self.look_for_stuck_schedules(partition).await?;
         }
         Ok(())
     }
@@ -91,6 +92,19 @@ impl Auditor {
                 "nothing would have woken a run; its owner is asked to look at it. This is a defect of the server, please report it"
             );
             nudge(self.parts.cluster.owner_of(run), Command::Wake { run }).await;
+        }
+        Ok(())
+    }
+
+    async fn look_for_stuck_schedules(&self, partition: u16) -> Result<(), StoreError> {
+        for key in self.parts.store.stuck_schedules(partition).await? {
+            self.parts.metrics.stuck_schedules.add(1);
+            tracing::warn!(
+                schedule = %key,
+                "nothing would have woken a schedule; its owner is asked to look at it. This is a defect of the server, please report it"
+            );
+            let owner = self.parts.cluster.owner_of_schedule(&key);
+            nudge(owner, Command::WakeState { key: StateKey::Schedule(key.clone()) }).await;
         }
         Ok(())
     }

@@ -76,6 +76,54 @@ pub const RESIDENT_STATE_BYTES_MAX: usize = 32 << 20;
 /// Triggers that one function may declare.
 pub const TRIGGERS_MAX: usize = 10;
 
+/// Shortest interval of a schedule, in milliseconds: what a cron line can say, too.
+pub const EVERY_MS_MIN: u64 = 1_000;
+
+/// A cron line, in bytes.
+pub const CRON_BYTES_MAX: usize = 512;
+
+/// The name of a time zone, in bytes: the longest of the IANA database has 32.
+pub const TIME_ZONE_BYTES_MAX: usize = 64;
+
+/// Longest jitter of a schedule, in milliseconds: what is put off further is another time.
+pub const JITTER_MS_MAX: u64 = 86_400_000;
+
+/// How late a tick of a schedule may have its run if nobody says otherwise: a night's outage, not a week of old runs.
+pub const CATCH_UP_MS_DEFAULT: u64 = 86_400_000;
+
+/// Ticks of one schedule that one decision looks at: 5 ms of a partition at most.
+pub const SCHEDULE_TICKS_MAX: usize = 100;
+
+/// Ticks of one schedule that wait for a run to end.
+pub const SCHEDULE_WAITING_MAX: u64 = 1_000;
+
+/// Stretches of ticks that wait, with others between them that do not: the row of a schedule stays small.
+pub const SCHEDULE_GAPS_MAX: usize = 16;
+
+/// Schedules that are made by the API: each of them is a row, and a timer.
+pub const SCHEDULES_MAX: usize = 10_000;
+
+/// Input of a schedule, in bytes of JSON: it is kept in a row that changes with every tick.
+pub const SCHEDULE_INPUT_BYTES_MAX: usize = 64 << 10;
+
+/// Coming times of a schedule that are shown.
+pub const NEXT_TICKS_SHOWN: usize = 10;
+
+/// Last runs of a schedule that are shown with it.
+pub const SCHEDULE_RUNS_SHOWN: usize = 10;
+
+/// Times in one backfill.
+pub const BACKFILL_TICKS_MAX: usize = 100_000;
+
+/// Runs of one backfill at a time.
+pub const BACKFILL_CONCURRENCY_MAX: u32 = 100;
+
+/// Times of a backfill that a dry run lists.
+pub const BACKFILL_TICKS_SHOWN: usize = 20;
+
+/// Pause after which the runs of a backfill are looked at although nothing was heard of them, in milliseconds.
+pub const BACKFILL_LOOK_MS: u64 = 5_000;
+
 /// Early signals that one run keeps unconsumed.
 pub const EARLY_SIGNALS_MAX: usize = 1_000;
 

@@ -52,6 +52,10 @@ pub enum Code {
     UnknownEntry,
     /// 404: there is no such event.
     UnknownEvent,
+    /// 404: there is no such schedule.
+    UnknownSchedule,
+    /// 404: the schedule has no run for that time.
+    UnknownTick,
     /// 404: there is no such job.
     UnknownJob,
     /// 404: there is no such app.
@@ -84,6 +88,8 @@ pub enum Code {
     DeploymentInUse,
     /// 409: the run cannot be moved there.
     CannotMove,
+    /// 409: the schedule is what its app declares.
+    DeclaredSchedule,
     /// 409: the invocation is not the run's current one.
     Stale,
     /// 413: the body, or one value in it, is too large.
@@ -124,6 +130,8 @@ impl Code {
             | Code::UnknownUpdate
             | Code::UnknownEntry
             | Code::UnknownEvent
+            | Code::UnknownSchedule
+            | Code::UnknownTick
             | Code::UnknownJob
             | Code::UnknownApp
             | Code::UnknownDeployment => StatusCode::NOT_FOUND,
@@ -140,6 +148,7 @@ impl Code {
             | Code::CurrentDeployment
             | Code::DeploymentInUse
             | Code::CannotMove
+            | Code::DeclaredSchedule
             | Code::Stale => StatusCode::CONFLICT,
             Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -301,6 +310,12 @@ impl From<Refusal> for Problem {
             Refusal::CannotMove(_, NoTarget::Unknown(..)) => Problem::new(Code::UnknownDeployment, detail),
             Refusal::CannotMove(..) => Problem::new(Code::CannotMove, detail),
             Refusal::NotHeld(..) => Problem::new(Code::NotHeld, detail),
+            Refusal::UnknownSchedule(_) => Problem::new(Code::UnknownSchedule, detail),
+            Refusal::DeclaredSchedule(_) => Problem::new(Code::DeclaredSchedule, detail),
+            Refusal::Timing(_, problem) => {
+                let pointer = format!("/{}", problem.field);
+                Problem { detail: detail.clone(), ..Problem::field(FieldError::at(pointer, problem.message)) }
+            }
             Refusal::Internal(cause) => Problem::internal(cause),
         }
     }

@@ -79,6 +79,10 @@ fn check(action: JobAction, options: &JobOptions) -> Result<(), Problem> {
     if options.at.is_some() && action != JobAction::Fork {
         return wrong("/options/at", format!("is for forks; the action is `{word}`"));
     }
+    if action == JobAction::Backfill || options.backfill.is_some() {
+        let detail = "is made with `POST /v1/schedules/{app}/{schedule}/backfill`";
+        return wrong("/action", format!("a backfill {detail}"));
+    }
     match (action, options.to) {
         (JobAction::Move, None) => wrong("/options/to", "is missing: `current`, or the id of a deployment".to_owned()),
         (JobAction::Move, Some(_)) | (_, None) => Ok(()),

@@ -24,6 +24,7 @@ mod objects;
 mod openapi;
 mod request;
 mod runs;
+mod schedules;
 mod server;
 mod signals;
 mod updates;
@@ -49,6 +50,7 @@ pub use health::HealthJson;
 pub use jobs::JobCountJson;
 pub use objects::{ObjectKeyJson, ObjectStateJson};
 pub use runs::{ExplanationJson, ForkPlanJson, ForkedJson, ResultJson, ShownJson, StatusJson};
+pub use schedules::{BackfillPlanJson, TickJson};
 pub use server::serve;
 pub use signals::SignalledJson;
 pub use updates::UpdateJson;
@@ -97,6 +99,7 @@ fn described() -> OpenApiRouter<Doors> {
         .merge(deployments::routes())
         .merge(invocations::routes())
         .merge(jobs::routes())
+        .merge(schedules::routes())
         .merge(health::routes())
 }
 

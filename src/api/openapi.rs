@@ -19,6 +19,7 @@ use super::error::{Code, FieldError, ProblemBody};
         (name = "functions", description = "What apps serve, and starting it"),
         (name = "runs", description = "Durable executions"),
         (name = "signals", description = "Messages to one run"),
+        (name = "schedules", description = "What starts runs at times"),
         (name = "jobs", description = "One action on many runs"),
         (name = "apps", description = "Who serves functions, and where"),
         (name = "invocations", description = "What SDKs say and ask while a handler is at work"),

@@ -58,6 +58,7 @@ impl Keeper {
         let mut ticks = tokio::time::interval(self.parts.every.std());
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stop = self.parts.stop.clone();
+        self.keep_schedules().await;
         loop {
             while self.asking.len() < SYNC_PARALLEL_MAX
                 && let Some(question) = self.waiting.pop_front()
@@ -72,6 +73,7 @@ impl Keeper {
                 _ = ticks.tick() => {
                     self.ask_all();
                     self.tidy().await;
+                    self.keep_schedules().await;
                 }
                 () = self.healer.work() => {}
             }
@@ -204,6 +206,7 @@ impl Keeper {
         self.healer.heal(name.clone(), news, deployment.clone());
         if !same {
             log_change(&deployment, &found.warnings);
+            self.keep_schedules().await;
             self.tidy().await;
         }
         Ok(Synced { app, deployment, warnings: found.warnings, changed: !same })
@@ -265,6 +268,7 @@ impl Keeper {
         let existed = self.parts.store.delete_app(app.clone()).await?;
         self.publish(self.registry().without(&app));
         if existed {
+            self.keep_schedules().await;
             tracing::info!(app = &*app, "an app was forgotten");
         }
         Ok(existed)

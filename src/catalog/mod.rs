@@ -8,6 +8,7 @@ mod deployments;
 mod error;
 mod healing;
 mod keeper;
+mod schedules;
 
 use std::sync::Arc;
 

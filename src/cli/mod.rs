@@ -33,6 +33,7 @@ mod resume;
 mod run;
 mod runs;
 mod sample;
+mod schedules;
 mod screen;
 mod send;
 mod serve;
@@ -91,6 +92,7 @@ enum Command {
     Fork(fork::Fork),
     Settle(settle::Settle),
     Jobs(jobs::Jobs),
+    Schedules(schedules::Schedules),
     Apps(apps::Apps),
     Functions(functions::Functions),
     Objects(objects::Objects),
@@ -143,6 +145,7 @@ fn execute(command: Command) -> anyhow::Result<Exit> {
             Command::Retry(command) => command.execute().await,
             Command::Fork(command) => command.execute().await,
             Command::Settle(command) => command.execute().await,
+            Command::Schedules(command) => command.execute().await,
             Command::Jobs(command) => command.execute().await,
             Command::Apps(command) => command.execute().await,
             Command::Functions(command) => command.execute().await,

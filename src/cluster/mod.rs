@@ -1,7 +1,7 @@
 //! Who owns what. On one node with one partition every id leads to the one processor; callers ask all the same, so
 //! that nothing else changes when there are more.
 
-use crate::model::{FunctionId, RunId, Text};
+use crate::model::{FunctionId, RunId, ScheduleKey, Text};
 use crate::processor::Processor;
 
 /// The partitions that this node owns, and the way to them.
@@ -23,6 +23,11 @@ impl Cluster {
 
     /// The partition in which a start creates its run: by the client's name or key when there is one.
     pub fn home_of_start(&self, _function: &FunctionId, _client_key: Option<&Text>) -> &Processor {
+        &self.only
+    }
+
+    /// The owner of a schedule.
+    pub fn owner_of_schedule(&self, _schedule: &ScheduleKey) -> &Processor {
         &self.only
     }
 

@@ -41,6 +41,7 @@ fn handle(draft: &mut Draft<'_>, id: RunId, error: &Payload) -> Part<()> {
         input: report(draft, id, error, Some(&input))?,
         delay: None,
         key: None,
+        tick: None,
     };
     create(draft, birth).map(drop)
 }

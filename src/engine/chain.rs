@@ -97,6 +97,7 @@ fn go_on(draft: &mut Draft<'_>, id: RunId, input: &Payload) -> Part<()> {
             // A loop that does nothing is slowed down, and not a busy server.
             delay: idle.then_some(Span(CONTINUE_PAUSE_MS)),
             key: head.key,
+            tick: head.tick,
         },
     )?;
     if let Some(link) = head.parent

@@ -2,7 +2,8 @@
 
 use crate::model::{
     Answer, Change, Checkpoint, DeploymentId, EntryId, EventDraft, EventId, FunctionId, Hold, Key, MoveTo, News,
-    NoTarget, ObjectKey, Payload, RunId, RunStatus, Settle, Span, StateKey, Text, Timestamp, Token,
+    NoTarget, ObjectKey, Payload, RunId, RunStatus, ScheduleKey, ScheduleSource, ScheduleSpec, Settle, Span, StateKey,
+    Text, Timestamp, TimingProblem, Token,
 };
 
 /// What someone wants of a partition.
@@ -131,6 +132,29 @@ pub enum Command {
         /// The position of the last child that was looked at.
         after: u32,
     },
+    /// Make a schedule, or change what it is to do.
+    PutSchedule(Box<PutSchedule>),
+    /// Remove a schedule that came from there.
+    EndSchedule {
+        /// The schedule.
+        key: ScheduleKey,
+        /// Who says so: an app's manifest removes only what it declared, and the API only what it made.
+        source: ScheduleSource,
+    },
+    /// Hold a schedule until somebody resumes it.
+    PauseSchedule {
+        /// The schedule.
+        key: ScheduleKey,
+        /// Why, for whoever looks at it.
+        note: Option<Text>,
+    },
+    /// Lift a schedule's hold.
+    ResumeSchedule {
+        /// The schedule.
+        key: ScheduleKey,
+    },
+    /// Start the run of one time of a schedule.
+    RunTick(RunTick),
     /// Hold a run because deciding about it failed inside the server.
     Quarantine {
         /// The run.
@@ -145,6 +169,11 @@ impl Command {
     pub fn run(&self) -> Option<RunId> {
         match self {
             Command::Ingest(_) | Command::Start(_) | Command::WakeState { .. } | Command::Fanout { .. } => None,
+            Command::PutSchedule(_)
+            | Command::EndSchedule { .. }
+            | Command::PauseSchedule { .. }
+            | Command::ResumeSchedule { .. }
+            | Command::RunTick(_) => None,
             Command::Returned { token, .. } | Command::Checkpoint { token, .. } | Command::Note { token } => {
                 Some(token.run)
             }
@@ -181,6 +210,30 @@ pub struct Start {
     pub delay: Option<Span>,
     /// The key, for a handler of an object.
     pub key: Option<Text>,
+}
+
+/// What a schedule is to do.
+#[derive(Clone, Debug)]
+pub struct PutSchedule {
+    /// The schedule.
+    pub key: ScheduleKey,
+    /// What it is to do.
+    pub spec: ScheduleSpec,
+    /// Who says so.
+    pub source: ScheduleSource,
+}
+
+/// The run of one time of a schedule, outside of its course.
+#[derive(Clone, Debug)]
+pub struct RunTick {
+    /// The schedule.
+    pub key: ScheduleKey,
+    /// The logical time; now if left out.
+    pub at: Option<Timestamp>,
+    /// The logical time before it, of a backfill.
+    pub previous: Option<Timestamp>,
+    /// The backfill that it is for.
+    pub job: Option<Text>,
 }
 
 /// A new run that begins with settled entries of another one.
@@ -281,6 +334,13 @@ pub enum Reply {
         id: Text,
         /// Whether it was new.
         fresh: bool,
+    },
+    /// The schedule is as it was asked for.
+    Scheduled {
+        /// Whether this command made it.
+        created: bool,
+        /// Whether this command changed anything.
+        changed: bool,
     },
     /// Where the run stands after the command.
     Status(RunStatus),
@@ -400,6 +460,15 @@ pub enum Refusal {
     /// The run cannot be there.
     #[error("failed to move run {0}: {1}")]
     CannotMove(RunId, NoTarget),
+    /// There is no such schedule.
+    #[error("failed to find the schedule {0}: `backstitch schedules` shows what there is")]
+    UnknownSchedule(ScheduleKey),
+    /// The app's code says what the schedule is to do.
+    #[error("failed to change the schedule {0}: its app declares it; change its trigger in the code, or pause it")]
+    DeclaredSchedule(ScheduleKey),
+    /// It says no times.
+    #[error("failed to put the schedule {0}: {1}")]
+    Timing(ScheduleKey, TimingProblem),
     /// The server failed inside.
     #[error("failed to decide: {0}; this is a defect of the server, please report it")]
     Internal(String),

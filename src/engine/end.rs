@@ -5,8 +5,8 @@ use super::aftermath;
 use super::cancel::closed_with;
 use super::command::Command;
 use super::draft::{Draft, Part};
-use super::object;
 use super::run::fresh_entry;
+use super::{object, schedule};
 use crate::model::{
     EntryKind, EntryStatus, Failure, Key, Outcome, ParentLink, Payload, RunId, RunStatus, Timestamp, names,
 };
@@ -49,6 +49,11 @@ pub(super) fn end(draft: &mut Draft<'_>, id: RunId, status: RunStatus, outcome: 
         draft.follow_up(Command::Close { run: id, after: 0 });
     }
     object::leave(draft, id)?;
+    let head = &draft.run(id)?.head;
+    if let Some(tick) = head.tick.clone().filter(|_| status != RunStatus::Continued) {
+        let first = head.chain.unwrap_or(id);
+        schedule::run_ended(draft, &tick.schedule, first)?;
+    }
     aftermath::follow(draft, id, status, &outcome)?;
     match parent.filter(|_| status != RunStatus::Continued) {
         Some(link) => tell_parent(draft, id, link, status, outcome),

@@ -41,9 +41,13 @@ fn found(draft: &mut Draft<'_>, fork: &Fork) -> Part<Option<RunId>> {
 }
 
 fn derived(fork: &Fork) -> Option<RunId> {
-    let cause = fork.cause.as_ref()?;
-    let from = [b"fork".as_slice(), &fork.run.to_bytes()].concat();
-    Some(caused_id(fork.run.at(), fork.run.partition_key(), &from, cause))
+    fork.cause.as_ref().map(|cause| fork_id(fork.run, cause))
+}
+
+/// The id of the fork that a cause makes of a run.
+pub fn fork_id(run: RunId, cause: &str) -> RunId {
+    let from = [b"fork".as_slice(), &run.to_bytes()].concat();
+    caused_id(run.at(), run.partition_key(), &from, cause)
 }
 
 /// The least `seq` that is not copied.
@@ -143,6 +147,7 @@ fn begin(draft: &mut Draft<'_>, fork: &Fork, copied: Vec<Entry>, edits: &BTreeMa
             input: fork.input.clone().or(input).unwrap_or_else(Payload::null),
             delay: None,
             key: head.key.clone(),
+            tick: head.tick.clone(),
         },
     )?;
     let run = draft.run(id)?;

@@ -132,6 +132,7 @@ fn start_by_event(draft: &mut Draft<'_>, function: &FunctionId, event: &Event) -
             input: event.data.clone(),
             delay: None,
             key: None,
+            tick: None,
         },
     )
 }

@@ -41,6 +41,7 @@ pub(super) fn invoke(draft: &mut Draft<'_>, turn: &Turn, op: &InvokeOp) -> Part<
             input: op.input.clone(),
             delay: None,
             key: op.key.clone(),
+            tick: None,
         },
     )?;
     if op.detached {

@@ -25,6 +25,7 @@ mod residence;
 mod returned;
 mod run;
 mod saga;
+mod schedule;
 mod signal;
 mod start;
 mod state;
@@ -38,10 +39,13 @@ mod wake;
 use std::sync::Arc;
 
 pub use command::{
-    AcceptedEvent, Command, Decision, Explanation, Fork, ForkFrom, ForkPlan, Refusal, Reply, Start, Transition,
+    AcceptedEvent, Command, Decision, Explanation, Fork, ForkFrom, ForkPlan, PutSchedule, Refusal, Reply, RunTick,
+    Start, Transition,
 };
 pub use filter::{Filter, FilterError, Variables, event_view};
+pub use fork::fork_id;
 pub use run::awakeable_signal;
+pub use schedule::tick_id;
 pub use turns::CallEnd;
 
 use draft::{Draft, Part};
@@ -115,6 +119,11 @@ impl Partition {
             Command::Fanout { event, after } => ingest::fanout(draft, *event, *after),
             Command::Scan { run, idx, page } => wait::scan(draft, *run, *idx, page),
             Command::Close { run, after } => cancel::close(draft, *run, *after),
+            Command::PutSchedule(put) => schedule::put(draft, put),
+            Command::EndSchedule { key, source } => schedule::end(draft, key, *source),
+            Command::PauseSchedule { key, note } => schedule::pause(draft, key, note.as_ref()),
+            Command::ResumeSchedule { key } => schedule::resume(draft, key),
+            Command::RunTick(ask) => schedule::run_tick(draft, ask),
             Command::Quarantine { run, detail } => returned::quarantine(draft, *run, detail),
         }
     }

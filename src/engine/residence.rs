@@ -116,6 +116,7 @@ impl Residence {
         match key {
             StateKey::Mark(mark) => self.touch(Key::Mark(mark.clone())),
             StateKey::Object(object) => self.touch(Key::Object(object.clone())),
+            StateKey::Schedule(schedule) => self.touch(Key::Schedule(schedule.clone())),
             StateKey::Fanout(_) => {}
         }
     }
@@ -337,6 +338,9 @@ impl Tables {
             }
             Key::Events { .. } => {
                 self.pages.remove(key);
+            }
+            Key::Schedule(schedule) => {
+                self.states.remove(&StateKey::Schedule(schedule.clone()));
             }
             Key::Object(object) => {
                 self.states.remove(&StateKey::Object(object.clone()));

@@ -8,7 +8,7 @@ use super::{cancel, object};
 use crate::limits::MARK_MS;
 use crate::model::{
     EntryKind, EntryStatus, EventId, FunctionId, Key, MarkKey, MarkScope, ObjectKey, Outcome, ParentLink, Payload,
-    RunHead, RunId, RunStatus, Span, StateKey, StateRow, Text, Timestamp, TriggerKind, derive, digest_of,
+    RunHead, RunId, RunStatus, Span, StateKey, StateRow, Text, Tick, Timestamp, TriggerKind, derive, digest_of,
     partition_key,
 };
 
@@ -28,6 +28,7 @@ pub(super) struct Birth {
     pub(super) input: Payload,
     pub(super) delay: Option<Span>,
     pub(super) key: Option<Text>,
+    pub(super) tick: Option<Tick>,
 }
 
 /// Starts a run by REST, or finds the one that the same start made before: the run of the client's name, else that of
@@ -98,6 +99,7 @@ pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Part<Reply> {
             input: start.input.clone(),
             delay: start.delay,
             key: start.key.clone(),
+            tick: None,
         },
     )?;
     if let Some(mark) = mark {
@@ -187,6 +189,7 @@ pub(super) fn create(draft: &mut Draft<'_>, birth: Birth) -> Part<RunId> {
         chain: None,
         seed: None,
         value: None,
+        tick: birth.tick,
     };
     let mut input = fresh_entry(INPUT_ID.into(), EntryKind::Input, birth.facts, now, None);
     input.status = EntryStatus::Settled;

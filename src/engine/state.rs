@@ -61,6 +61,7 @@ impl Tables {
             Key::Object(object) => self.lines.contains_key(&object.line()),
             Key::Line(object) => self.lines.get(&object.line()).is_some_and(Line::is_known),
             Key::Values(object) => self.values.contains_key(object),
+            Key::Schedule(schedule) => self.states.contains_key(&StateKey::Schedule(schedule.clone())),
         }
     }
 
@@ -85,6 +86,9 @@ impl Tables {
             }
             (Key::Mark(mark), Loaded::State(row)) => {
                 self.states.insert(StateKey::Mark(mark), row);
+            }
+            (Key::Schedule(schedule), Loaded::State(row)) => {
+                self.states.insert(StateKey::Schedule(schedule), row);
             }
             (Key::EventName(name), Loaded::EventName { last_seq, paths }) => {
                 self.event_names.insert(name, NameFacts { last_seq, paths: paths.into_iter().collect() });
@@ -253,6 +257,7 @@ impl Tables {
         let chains = self.chains.iter().map(|(first, newest)| (Key::Chain(*first), Loaded::Chain(*newest)));
         let marks = self.states.iter().filter_map(|(key, row)| match key {
             StateKey::Mark(mark) => Some((Key::Mark(mark.clone()), Loaded::State(row.clone()))),
+            StateKey::Schedule(schedule) => Some((Key::Schedule(schedule.clone()), Loaded::State(row.clone()))),
             StateKey::Fanout(_) | StateKey::Object(_) => None,
         });
         let event_names = self.event_names.iter().map(|(name, facts)| {

@@ -1,9 +1,12 @@
 //! Jobs: one action on every run that a filter matches. A loop goes through the runs page by page, gives their owners
 //! single commands, a bounded number at a time, and writes how far it has come. After a restart it goes on from there.
 //!
+//! A backfill is a job, too: it goes through the times of a schedule, and waits for its runs.
+//!
 //! It decides nothing about runs: what an action does to one of them is the engine's business. It does not promise that a
 //! run is acted upon once: a page that was under way when the server died is done again, and every action may be.
 
+mod backfill;
 mod error;
 mod runner;
 
@@ -17,7 +20,7 @@ pub use error::JobError;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::limits::JOBS_RUNNING_MAX;
-use crate::model::{Job, JobAction, JobFilter, JobId, JobOptions};
+use crate::model::{Backfill, Job, JobAction, JobFilter, JobId, JobOptions};
 use crate::store::{RunFilter, Store};
 
 /// Everything that the loop works with.
@@ -61,6 +64,11 @@ impl Jobs {
         self.ask(|reply| Request::Create(Box::new(new), reply)).await
     }
 
+    /// Makes a backfill of so many times. It is durable when this returns, and begins by itself.
+    pub async fn backfill(&self, ask: Backfill, total: u64) -> Result<Job, JobError> {
+        self.ask(|reply| Request::Backfill(Box::new(ask), total, reply)).await
+    }
+
     /// Stops a job where it is; one that has ended stays as it is.
     pub async fn stop(&self, id: JobId) -> Result<Job, JobError> {
         self.ask(|reply| Request::Stop(id, reply)).await
@@ -98,5 +106,6 @@ type Reply = oneshot::Sender<Result<Job, JobError>>;
 /// What someone wants of the loop.
 enum Request {
     Create(Box<NewJob>, Reply),
+    Backfill(Box<Backfill>, u64, Reply),
     Stop(JobId, Reply),
 }

@@ -8,10 +8,11 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use tokio::sync::{mpsc, watch};
 
+use super::backfill::Backfills;
 use super::{JobError, NewJob, Parts, Reply, Request, matching};
 use crate::engine::{Command, Fork, ForkFrom, Refusal};
 use crate::limits::{JOB_PAGE, JOB_PARALLEL_MAX, JOB_PAUSE_MS, JOBS_RUNNING_MAX};
-use crate::model::{Job, JobAction, JobId, JobStatus, MoveTo, Origin, RunHead, RunId};
+use crate::model::{Backfill, Job, JobAction, JobFilter, JobId, JobOptions, JobStatus, MoveTo, Origin, RunHead, RunId};
 use crate::processor::Declined;
 use crate::store::{RunFilter, StoreError};
 
@@ -19,6 +20,7 @@ pub(super) struct Runner {
     parts: Parts,
     requests: mpsc::Receiver<Request>,
     running: VecDeque<Job>,
+    backfills: Backfills,
 }
 
 /// What became of an action on one run.
@@ -31,7 +33,7 @@ enum Acted {
 
 impl Runner {
     pub(super) fn new(parts: Parts, requests: mpsc::Receiver<Request>) -> Runner {
-        Runner { parts, requests, running: VecDeque::new() }
+        Runner { parts, requests, running: VecDeque::new(), backfills: Backfills::default() }
     }
 
     pub(super) async fn run(mut self) {
@@ -45,9 +47,19 @@ impl Runner {
         loop {
             let idle = self.running.is_empty();
             tokio::select! {
-                biased;
                 () = stopped(&mut stop) => return,
                 Some(request) = self.requests.recv() => self.take(request).await,
+                heard = self.backfills.wait() => {
+                    match self.backfills.work(&self.parts, heard).await {
+                        Ok(done) => done.iter().for_each(told),
+                        Err(error) => {
+                            tracing::warn!(%error, "a backfill cannot go on; it is tried again");
+                            if pause(&self.parts.stop).await {
+                                return;
+                            }
+                        }
+                    }
+                }
                 () = std::future::ready(()), if !idle => {
                     if let Err(error) = self.page().await {
                         tracing::warn!(%error, "a job cannot go on; it is tried again");
@@ -63,13 +75,23 @@ impl Runner {
     /// What an earlier server left.
     async fn take_up(&mut self) -> Result<(), StoreError> {
         let jobs = self.parts.store.jobs().await?;
-        self.running = jobs.into_iter().rev().filter(|job| job.status == JobStatus::Running).collect();
+        let running = jobs.into_iter().rev().filter(|job| job.status == JobStatus::Running);
+        let (backfills, running): (Vec<Job>, Vec<Job>) = running.partition(|job| job.action == JobAction::Backfill);
+        (self.running, self.backfills) = (running.into(), Backfills::default());
+        for job in backfills {
+            if let Err(job) = self.backfills.take_up(&self.parts, job).await? {
+                let last_error = Some("its schedule is gone".to_owned());
+                let ended_at = Some(self.parts.clock.wall());
+                self.parts.store.put_job(Job { status: JobStatus::Stopped, last_error, ended_at, ..job }).await?;
+            }
+        }
         Ok(())
     }
 
     async fn take(&mut self, request: Request) {
         let (answer, reply): (Result<Job, JobError>, Reply) = match request {
             Request::Create(new, reply) => (self.create(*new).await, reply),
+            Request::Backfill(ask, total, reply) => (self.backfill(*ask, total).await, reply),
             Request::Stop(id, reply) => (self.stop(id).await, reply),
         };
         // Whoever asked may be gone.
@@ -77,9 +99,7 @@ impl Runner {
     }
 
     async fn create(&mut self, new: NewJob) -> Result<Job, JobError> {
-        if self.running.len() >= JOBS_RUNNING_MAX {
-            return Err(JobError::TooMany);
-        }
+        self.check_room()?;
         let store = &self.parts.store;
         let newest = store.runs(RunFilter { limit: 1, ..RunFilter::default() }).await?;
         let position = newest.first().map_or(0, |head| head.run_no + 1);
@@ -107,14 +127,58 @@ impl Runner {
         Ok(job)
     }
 
+    fn check_room(&self) -> Result<(), JobError> {
+        let running = self.running.len() + self.backfills.courses.len();
+        if running >= JOBS_RUNNING_MAX { Err(JobError::TooMany) } else { Ok(()) }
+    }
+
+    async fn backfill(&mut self, ask: Backfill, total: u64) -> Result<Job, JobError> {
+        self.check_room()?;
+        let now = self.parts.clock.wall();
+        let chance = self.parts.clock.entropy();
+        let job = Job {
+            id: JobId::new(now, (chance >> 64) as u64, 0),
+            action: JobAction::Backfill,
+            filter: JobFilter { app: Some(ask.schedule.app.clone()), ..JobFilter::default() },
+            // The position is a time that all is done up to.
+            position: ask.from.0 - 1,
+            options: JobOptions { backfill: Some(ask), ..JobOptions::default() },
+            status: JobStatus::Running,
+            total,
+            done: 0,
+            failed: 0,
+            last_error: None,
+            created_at: now,
+            ended_at: None,
+        };
+        self.parts.store.put_job(job.clone()).await?;
+        tracing::info!(job.id = %job.id, job.action = job.action.as_str(), job.total = total, "a job begins");
+        // A schedule that was removed this moment is found missing at the next start, too.
+        if self.backfills.take_up(&self.parts, job.clone()).await?.is_err() {
+            return self.stopped(job).await;
+        }
+        Ok(job)
+    }
+
+    async fn stopped(&mut self, job: Job) -> Result<Job, JobError> {
+        let job = Job { status: JobStatus::Stopped, ended_at: Some(self.parts.clock.wall()), ..job };
+        self.parts.store.put_job(job.clone()).await?;
+        Ok(job)
+    }
+
     async fn stop(&mut self, id: JobId) -> Result<Job, JobError> {
+        if let Some(at) = self.backfills.courses.iter().position(|course| course.job.id == id) {
+            let job = self.backfills.courses[at].job.clone();
+            let job = self.stopped(job).await?;
+            self.backfills.courses.remove(at);
+            return Ok(job);
+        }
         let Some(at) = self.running.iter().position(|job| job.id == id) else {
             let jobs = self.parts.store.jobs().await?;
             return jobs.into_iter().find(|job| job.id == id).ok_or(JobError::Unknown(id));
         };
-        let ended_at = Some(self.parts.clock.wall());
-        let job = Job { status: JobStatus::Stopped, ended_at, ..self.running[at].clone() };
-        self.parts.store.put_job(job.clone()).await?;
+        let job = self.running[at].clone();
+        let job = self.stopped(job).await?;
         self.running.remove(at);
         Ok(job)
     }
@@ -149,10 +213,14 @@ impl Runner {
         if job.status == JobStatus::Running {
             self.running.push_back(job);
         } else {
-            tracing::info!(job.id = %job.id, job.done = job.done, job.failed = job.failed, "a job is done");
+            told(&job);
         }
         Ok(())
     }
+}
+
+fn told(job: &Job) {
+    tracing::info!(job.id = %job.id, job.done = job.done, job.failed = job.failed, "a job is done");
 }
 
 /// One action on one run, as often as it takes to be heard.
@@ -198,6 +266,8 @@ async fn act_once(parts: &Parts, job: &Job, run: RunId) -> Result<(), Declined> 
             fork(ForkFrom::Failure)
         }
         JobAction::Move => Command::Move { run, to: job.options.to.unwrap_or(MoveTo::Current) },
+        // It has a course of its own.
+        JobAction::Backfill => return Ok(()),
         JobAction::Fork => fork(job.options.at.clone().map_or(ForkFrom::Edits, ForkFrom::Entry)),
     };
     parts.cluster.owner_of(run).submit(command).await.map(drop)

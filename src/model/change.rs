@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Attempt, Entry, EntryKind, Event, EventId, FunctionId, ObjectKey, ObjectValue, Outcome, RunHead, RunId, Signal,
-    Text, Timestamp, Verdict, Wait, WaitIndex,
+    Attempt, Entry, EntryKind, Event, EventId, FunctionId, ObjectKey, ObjectValue, Outcome, RunHead, RunId,
+    ScheduleKey, Signal, Text, Timestamp, Verdict, Wait, WaitIndex,
 };
 
 /// One appended row or one after-image.
@@ -93,6 +93,8 @@ pub enum Key {
     Line(ObjectKey),
     /// The state under a key of an object.
     Values(ObjectKey),
+    /// A schedule.
+    Schedule(ScheduleKey),
 }
 
 /// A run with everything that the engine decides on.
@@ -142,7 +144,7 @@ pub enum Loaded {
     RunName(Option<RunId>),
     /// The id of the newest run of a chain; nothing when there is no such chain.
     Chain(Option<RunId>),
-    /// A mark; or nothing.
+    /// A mark or a schedule; or nothing.
     State(Option<StateRow>),
     /// An event name's greatest number (0 = no event) and how many open waits each path has.
     EventName {
@@ -195,6 +197,8 @@ pub enum StateKey {
     Mark(MarkKey),
     /// Who holds a key of an object: an [`super::ObjectLock`].
     Object(ObjectKey),
+    /// What starts runs at times, and how far it has come: a [`super::Schedule`].
+    Schedule(ScheduleKey),
 }
 
 impl StateKey {
@@ -210,6 +214,7 @@ impl StateKey {
             }
             StateKey::Fanout(event) => ("fanout", event.to_string()),
             StateKey::Object(object) => ("object", object.line().to_string()),
+            StateKey::Schedule(ScheduleKey { app, schedule }) => ("schedule", format!("{app}\u{1f}{schedule}")),
         }
     }
 
@@ -227,6 +232,10 @@ impl StateKey {
                 Some(StateKey::Mark(MarkKey { scope: MarkScope::Start(function), key: parts.next()?.into() }))
             }
             "object" => Some(StateKey::Object(ObjectKey::parse(key)?)),
+            "schedule" => {
+                let (app, schedule) = key.split_once('\u{1f}')?;
+                Some(StateKey::Schedule(ScheduleKey::new(app, schedule)))
+            }
             "fanout" => Some(StateKey::Fanout(key.parse().ok()?)),
             _ => None,
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ObjectMode, Span};
+use super::{ObjectMode, ScheduleSpec, Span};
 
 /// A short shared text, such as a name.
 pub type Text = Arc<str>;
@@ -135,6 +135,9 @@ pub struct FunctionConfig {
     /// What starts it by itself.
     #[serde(default)]
     pub triggers: Vec<Trigger>,
+    /// The times at which it is started.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schedules: Vec<DeclaredSchedule>,
     /// The policy of its invocations, and of its steps where they have none.
     #[serde(default)]
     pub retry: RetryPolicy,
@@ -159,6 +162,15 @@ pub struct FunctionConfig {
     /// JSON Schema of its input, for people and tools.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<serde_json::Value>,
+}
+
+/// A schedule that an app declares.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeclaredSchedule {
+    /// Its id, unique in the app.
+    pub id: Text,
+    /// What it is to do.
+    pub spec: ScheduleSpec,
 }
 
 /// An event that cancels runs.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DeploymentId, EntryId, JobId, MoveTo, RunId, RunStatus, Text, Timestamp};
+use super::{Backfill, DeploymentId, EntryId, JobId, MoveTo, RunId, RunStatus, Text, Timestamp};
 
 /// What a job does with each run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,11 +22,13 @@ pub enum JobAction {
     Fork,
     /// Moves it to another deployment of its app.
     Move,
+    /// Starts the runs of a schedule's times in a range.
+    Backfill,
 }
 
 impl JobAction {
     /// Every action.
-    pub const ALL: [JobAction; 7] = [
+    pub const ALL: [JobAction; 8] = [
         JobAction::Cancel,
         JobAction::Kill,
         JobAction::Pause,
@@ -34,6 +36,7 @@ impl JobAction {
         JobAction::Retry,
         JobAction::Fork,
         JobAction::Move,
+        JobAction::Backfill,
     ];
 
     /// The word on the wire and in SQL.
@@ -46,6 +49,7 @@ impl JobAction {
             JobAction::Retry => "retry",
             JobAction::Fork => "fork",
             JobAction::Move => "move",
+            JobAction::Backfill => "backfill",
         }
     }
 
@@ -66,7 +70,7 @@ impl JobAction {
             }
             JobAction::Resume => vec![RunStatus::Paused],
             JobAction::Retry => vec![RunStatus::Failed, RunStatus::Cancelled],
-            JobAction::Fork => Vec::new(),
+            JobAction::Fork | JobAction::Backfill => Vec::new(),
         }
     }
 }
@@ -108,6 +112,9 @@ pub struct JobOptions {
     /// Of a move: where to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<MoveTo>,
+    /// Of a backfill: which times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backfill: Option<Backfill>,
 }
 
 /// Where a job stands.
@@ -159,7 +166,8 @@ pub struct Job {
     pub failed: u64,
     /// Why the last of those could not be.
     pub last_error: Option<String>,
-    /// The number below which runs are still to come: it goes from the newest to the oldest, and leaves later ones alone.
+    /// The number below which runs are still to come: it goes from the newest to the oldest, and leaves later ones alone. Of
+    /// a backfill the time up to which all is done.
     pub position: i64,
     /// When it was made.
     pub created_at: Timestamp,

@@ -18,9 +18,11 @@ mod object;
 mod payload;
 mod registry;
 mod run;
+mod schedule;
 mod signal;
 mod snapshot;
 mod time;
+mod timetable;
 mod wait;
 
 pub use answer::{
@@ -34,7 +36,9 @@ pub use duration::{DurationError, Span};
 pub use entry::{Attempt, Entry, EntryId, EntryKind, EntryStatus, Outcome, digest_of};
 pub use event::{Event, OWN_EVENTS, Verdict};
 pub use failure::{Failure, names};
-pub use function::{CancelOn, FunctionConfig, FunctionId, RetryPolicy, Text, Trigger, policy_defaults};
+pub use function::{
+    CancelOn, DeclaredSchedule, FunctionConfig, FunctionId, RetryPolicy, Text, Trigger, policy_defaults,
+};
 pub use hex::hex;
 pub use ids::{DeploymentId, EventId, IdError, JobId, RunId, Token, derive, partition_key};
 pub use job::{Job, JobAction, JobFilter, JobOptions, JobStatus};
@@ -42,7 +46,12 @@ pub use object::{Before, ObjectKey, ObjectLock, ObjectMode, ObjectValue, state_j
 pub use payload::{Payload, PayloadError};
 pub use registry::{Home, NoTarget, Registry};
 pub use run::{Hold, HoldKind, Origin, ParentLink, Previous, QueuePlace, RunHead, RunStatus, TriggerKind};
+pub use schedule::{
+    Backfill, Overlap, Reprocess, Schedule, ScheduleKey, ScheduleKeyError, SchedulePause, ScheduleSource, ScheduleSpec,
+    Tally, Tick, Waiting,
+};
 pub use signal::{Settle, Signal, UPDATE, update_outcome};
 pub use snapshot::Snapshot;
 pub use time::{Moment, TimeError, Timestamp};
+pub use timetable::{Timetable, Timing, TimingProblem, jitter_of};
 pub use wait::{Wait, WaitIndex};

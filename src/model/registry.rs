@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{App, Deployment, DeploymentId, DeploymentState, FunctionConfig, FunctionId, MoveTo, Text, Trigger};
+use super::{
+    App, DeclaredSchedule, Deployment, DeploymentId, DeploymentState, FunctionConfig, FunctionId, MoveTo, Text, Trigger,
+};
 
 /// A snapshot of everything that is registered. Replaced as a whole.
 #[derive(Clone, Debug, Default)]
@@ -138,6 +140,14 @@ impl Registry {
         let functions = &self.current(&id.app)?.manifest.functions;
         let handler = functions.iter().find(|config| config.failure_of.as_ref() == Some(&id.function))?;
         Some(FunctionId::new(id.app.clone(), handler.id.clone()))
+    }
+
+    /// The schedules that an app declares, with the functions that they start.
+    pub fn schedules(&self, app: &str) -> impl Iterator<Item = &DeclaredSchedule> {
+        self.current(app)
+            .into_iter()
+            .flat_map(|current| &current.manifest.functions)
+            .flat_map(|config| &config.schedules)
     }
 
     /// The deployment that unpinned runs of an app go to.

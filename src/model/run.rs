@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Awaiting, DeploymentId, EventId, FunctionId, Mismatch, RunId, Text, Timestamp, Token};
+use super::{Awaiting, DeploymentId, EventId, FunctionId, Mismatch, RunId, Text, Tick, Timestamp, Token};
 
 /// Where a run stands. While a handler is executing, the run is still `Ready`: nothing about the start of an
 /// invocation is written.
@@ -139,12 +139,14 @@ pub enum TriggerKind {
     Invoke,
     /// The final failure of another run.
     Failure,
+    /// A time of a schedule.
+    Schedule,
 }
 
 impl TriggerKind {
     /// Every kind.
-    pub const ALL: [TriggerKind; 4] =
-        [TriggerKind::Event, TriggerKind::Call, TriggerKind::Invoke, TriggerKind::Failure];
+    pub const ALL: [TriggerKind; 5] =
+        [TriggerKind::Event, TriggerKind::Call, TriggerKind::Invoke, TriggerKind::Failure, TriggerKind::Schedule];
 
     /// The word on the wire and in SQL.
     pub fn as_str(self) -> &'static str {
@@ -153,6 +155,7 @@ impl TriggerKind {
             TriggerKind::Call => "call",
             TriggerKind::Invoke => "invoke",
             TriggerKind::Failure => "failure",
+            TriggerKind::Schedule => "schedule",
         }
     }
 
@@ -229,6 +232,8 @@ pub struct RunHead {
     pub seed: Option<RunId>,
     /// What the handler shows of the run to whoever asks, without being invoked.
     pub value: Option<super::Payload>,
+    /// The time of a schedule that it is for.
+    pub tick: Option<Tick>,
 }
 
 /// A place in a line of runs. Lines are rows: whoever waits costs disk, not memory.

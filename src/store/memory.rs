@@ -12,11 +12,12 @@ use futures_util::future::BoxFuture;
 use self::tables::Tables;
 use super::{
     Commit, Dump, EventFilter, EventView, HeldKey, Journal, ObjectView, ObjectsPage, Ownership, RegistryRows,
-    RunFilter, RunView, SettledPage, Store, StoreError, Timer, UpdateView,
+    RunFilter, RunView, ScheduleRow, SchedulesPage, SettledPage, Store, StoreError, TickRun, TicksPage, Timer,
+    UpdateView,
 };
 use crate::model::{
     App, Batch, Deployment, DeploymentId, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded, ObjectKey,
-    RunHead, RunId, Text, Timestamp, Wait,
+    RunHead, RunId, ScheduleKey, Text, Timestamp, Wait,
 };
 
 /// A store in memory. A clone shares the tables, as a second connection would.
@@ -177,6 +178,26 @@ impl Store for MemoryStore {
 
     fn objects(&self, page: ObjectsPage) -> BoxFuture<'_, Result<Vec<HeldKey>, StoreError>> {
         self.ask(move |tables| Ok(tables.objects(&page)))
+    }
+
+    fn schedules(&self, page: SchedulesPage) -> BoxFuture<'_, Result<Vec<ScheduleRow>, StoreError>> {
+        self.ask(move |tables| tables.schedules(&page))
+    }
+
+    fn schedule(&self, key: ScheduleKey) -> BoxFuture<'_, Result<Option<ScheduleRow>, StoreError>> {
+        self.ask(move |tables| Ok(tables.all_schedules()?.into_iter().find(|row| row.key == key)))
+    }
+
+    fn count_schedules(&self) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.ask(|tables| Ok(tables.all_schedules()?.len() as u64))
+    }
+
+    fn ticks(&self, page: TicksPage) -> BoxFuture<'_, Result<Vec<TickRun>, StoreError>> {
+        self.ask(move |tables| Ok(tables.ticks(&page)))
+    }
+
+    fn stuck_schedules(&self, _partition: u16) -> BoxFuture<'_, Result<Vec<ScheduleKey>, StoreError>> {
+        self.ask(|tables| tables.stuck_schedules())
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {

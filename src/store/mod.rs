@@ -12,8 +12,8 @@ use futures_util::future::BoxFuture;
 
 use crate::model::{
     App, Attempt, Batch, Deployment, DeploymentId, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded,
-    ObjectKey, ObjectLock, ObjectValue, RunHead, RunId, RunStatus, Settle, Signal, StateKey, StateRow, Text, Timestamp,
-    Verdict, Wait,
+    ObjectKey, ObjectLock, ObjectValue, RunHead, RunId, RunStatus, Schedule, ScheduleKey, Settle, Signal, StateKey,
+    StateRow, Text, Timestamp, Verdict, Wait,
 };
 
 /// A database that keeps the tables. All methods may be called at once from many tasks; `commit` is called by the one
@@ -122,6 +122,21 @@ pub trait Store: Send + Sync + 'static {
 
     /// Keys of an object that have state or are held, in order, one page.
     fn objects(&self, page: ObjectsPage) -> BoxFuture<'_, Result<Vec<HeldKey>, StoreError>>;
+
+    /// Schedules in the order of their keys, one page.
+    fn schedules(&self, page: SchedulesPage) -> BoxFuture<'_, Result<Vec<ScheduleRow>, StoreError>>;
+
+    /// One schedule.
+    fn schedule(&self, key: ScheduleKey) -> BoxFuture<'_, Result<Option<ScheduleRow>, StoreError>>;
+
+    /// How many schedules there are.
+    fn count_schedules(&self) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// Times of a schedule that have a run, in order, one page; each with its newest run.
+    fn ticks(&self, page: TicksPage) -> BoxFuture<'_, Result<Vec<TickRun>, StoreError>>;
+
+    /// Schedules that have a tick to come, or ticks that wait, and that nothing will wake. There should be none.
+    fn stuck_schedules(&self, partition: u16) -> BoxFuture<'_, Result<Vec<ScheduleKey>, StoreError>>;
 
     /// A cheap read that proves that the database answers.
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>>;
@@ -292,6 +307,8 @@ pub struct RunFilter {
     pub deployment: Option<DeploymentId>,
     /// That go on from this run.
     pub previous: Option<RunId>,
+    /// That are for a time of this schedule.
+    pub schedule: Option<ScheduleKey>,
     /// Created at or after.
     pub since: Option<Timestamp>,
     /// Created before.
@@ -311,6 +328,64 @@ pub struct EventFilter {
     pub before_seq: Option<i64>,
     /// At most this many.
     pub limit: usize,
+}
+
+/// Which schedules are asked for.
+#[derive(Clone, Debug, Default)]
+pub struct SchedulesPage {
+    /// Of this app.
+    pub app: Option<Text>,
+    /// Only those behind this one.
+    pub after: Option<ScheduleKey>,
+    /// At most this many.
+    pub limit: usize,
+}
+
+impl SchedulesPage {
+    /// Between which texts the keys of these schedules lie, without both ends.
+    fn keys(&self) -> (String, String) {
+        let key = |key: &ScheduleKey| StateKey::Schedule(key.clone()).columns().1;
+        let first = self.app.as_ref().map_or_else(String::new, |app| key(&ScheduleKey::new(app.clone(), "")));
+        let after = self.after.as_ref().map_or_else(|| first.clone(), |after| key(after).max(first.clone()));
+        // What follows the separator in the order of texts; no key begins with the last of all characters.
+        let end = self.app.as_ref().map_or_else(|| char::MAX.to_string(), |app| format!("{app} "));
+        (after, end)
+    }
+}
+
+/// A schedule as its row has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScheduleRow {
+    /// Its key.
+    pub key: ScheduleKey,
+    /// What it is, and how far it has come.
+    pub schedule: Schedule,
+    /// When it moves by itself.
+    pub wake_at: Option<Timestamp>,
+}
+
+/// Which times of a schedule are asked for.
+#[derive(Clone, Debug)]
+pub struct TicksPage {
+    /// The schedule.
+    pub schedule: ScheduleKey,
+    /// At or after this time.
+    pub from: Timestamp,
+    /// Before this time.
+    pub until: Timestamp,
+    /// At most this many.
+    pub limit: usize,
+}
+
+/// A time of a schedule with its newest run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TickRun {
+    /// The logical time.
+    pub at: Timestamp,
+    /// The run.
+    pub run: RunId,
+    /// Where it stands.
+    pub status: RunStatus,
 }
 
 /// A key of an object as people ask for it.

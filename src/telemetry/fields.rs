@@ -45,6 +45,7 @@ pub const FIELDS: &[LogField] = &[
     field("reason", "Why something had no result, in a few words."),
     field("run.id", "A run's id."),
     field("runs", "How many runs it is about."),
+    field("schedule", "A schedule, as app/schedule."),
     field("state", "What somebody wants to become of a deployment."),
     field("variable", "The name of an environment variable; never its value."),
     field("version", "What a deployment calls itself."),

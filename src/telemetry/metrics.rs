@@ -35,6 +35,8 @@ pub struct Metrics {
     pub audited_runs: Counter,
     /// Runs that nothing would have woken.
     pub stuck_runs: Counter,
+    /// Schedules that nothing would have woken.
+    pub stuck_schedules: Counter,
     /// Timers that did not fire in time.
     pub late_timers: Counter,
 }
@@ -46,6 +48,10 @@ impl Default for Metrics {
             stuck_runs: Counter::new(
                 "backstitch_audit_stuck_runs_total",
                 "Runs that the auditor found with nothing that would wake them, and nudged. There should be none.",
+            ),
+            stuck_schedules: Counter::new(
+                "backstitch_audit_stuck_schedules_total",
+                "Schedules that the auditor found with nothing that would wake them, and nudged. There should be none.",
             ),
             late_timers: Counter::new(
                 "backstitch_audit_late_timers_total",
@@ -62,7 +68,7 @@ impl Metrics {
         let mut add = |name: &str, what: &str, kind: &str, value: u64| {
             let _ = write!(page, "# HELP {name} {what}\n# TYPE {name} {kind}\n{name} {value}\n");
         };
-        for counter in [&self.audited_runs, &self.stuck_runs, &self.late_timers] {
+        for counter in [&self.audited_runs, &self.stuck_runs, &self.stuck_schedules, &self.late_timers] {
             add(counter.name, counter.what, "counter", counter.value());
         }
         gauges.iter().for_each(|(name, what, value)| add(name, what, "gauge", *value));

@@ -11,7 +11,7 @@ use crate::api::doors::Doors;
 use crate::api::error::{FieldError, Problem};
 use crate::api::view::{PageJson, RunJson};
 use crate::limits::{PAGE_DEFAULT, PAGE_MAX};
-use crate::model::{DeploymentId, RunId, RunStatus, Timestamp};
+use crate::model::{DeploymentId, RunId, RunStatus, ScheduleKey, ScheduleKeyError, Timestamp};
 use crate::store::RunFilter;
 
 /// Which runs.
@@ -30,6 +30,9 @@ pub(super) struct ListQuery {
     deployment: Option<String>,
     /// That go on from this run: its forks.
     previous: Option<String>,
+    /// For a time of this schedule, `app/schedule`.
+    #[param(example = "shop/nightly")]
+    schedule: Option<String>,
     /// Created at or after this time.
     #[param(value_type = Option<String>, format = DateTime)]
     since: Option<Timestamp>,
@@ -61,9 +64,16 @@ impl ListQuery {
     fn filters(&self) -> String {
         format!(
             "{:?}",
-            (&self.status, &self.app, &self.function, &self.deployment, &self.previous, self.since, self.until)
+            (
+                (&self.status, &self.app, &self.function, &self.deployment, &self.previous, &self.schedule),
+                (self.since, self.until)
+            )
         )
     }
+}
+
+fn schedule_key(text: &str) -> Result<ScheduleKey, Problem> {
+    text.parse().map_err(|error: ScheduleKeyError| Problem::field(FieldError::of("schedule", error.to_string())))
 }
 
 /// Checks the size of a page.
@@ -92,6 +102,7 @@ pub(super) async fn list(
         app: query.app.map(Into::into),
         deployment: query.deployment.as_deref().map(|id| body::id::<DeploymentId>("deployment", id)).transpose()?,
         previous: query.previous.as_deref().map(|run| body::id::<RunId>("previous", run)).transpose()?,
+        schedule: query.schedule.as_deref().map(schedule_key).transpose()?,
         function: query.function.map(Into::into),
         since: query.since,
         until: query.until,

@@ -13,7 +13,7 @@ pub struct JobJson {
     /// Its id, `job_…`.
     #[schema(value_type = String)]
     pub id: JobId,
-    /// What it does: `cancel`, `kill`, `pause`, `resume`, `retry`, `fork` or `move`.
+    /// What it does: `cancel`, `kill`, `pause`, `resume`, `retry`, `fork`, `move` or `backfill`.
     #[schema(value_type = String)]
     pub action: JobAction,
     /// With which runs.

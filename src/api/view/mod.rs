@@ -6,6 +6,7 @@ mod event;
 mod job;
 mod journal;
 mod run;
+mod schedule;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -15,6 +16,7 @@ pub use event::{EventJson, VerdictJson};
 pub use job::JobJson;
 pub use journal::{AttemptJson, EntryJson, JournalJson, SignalJson};
 pub use run::{HoldJson, ParentJson, RunJson};
+pub use schedule::{ScheduleJson, TallyJson, WaitingJson};
 
 pub(super) use run::continued_as;
 

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::there;
 use crate::model::{
     DeploymentId, EventId, Hold, HoldKind, Mismatch, Origin, Outcome, Payload, Previous, RunHead, RunId, RunStatus,
-    Text, Timestamp, TriggerKind,
+    ScheduleKey, Text, Timestamp, TriggerKind,
 };
 use crate::store::RunView;
 
@@ -30,12 +30,18 @@ pub struct RunJson {
     /// Where it stands: `queued`, `ready`, `suspended`, `backoff`, `paused`, `completed`, `failed`, `cancelled` or `continued`.
     #[schema(value_type = String)]
     pub status: RunStatus,
-    /// What started it: `event`, `call`, `invoke` or `failure`.
+    /// What started it: `event`, `call`, `invoke`, `failure` or `schedule`.
     #[schema(value_type = String)]
     pub trigger: TriggerKind,
     /// The event that started it.
     #[schema(value_type = Option<String>)]
     pub event: Option<EventId>,
+    /// The schedule that it is for, as `app/schedule`.
+    #[schema(value_type = Option<String>)]
+    pub schedule: Option<ScheduleKey>,
+    /// Which of the schedule's times it is for.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub scheduled_at: Option<Timestamp>,
     /// The run that waits for it, and the position of its entry there.
     pub parent: Option<ParentJson>,
     /// The first run of its family.
@@ -178,6 +184,8 @@ impl From<&RunHead> for RunJson {
             status: head.status,
             trigger: head.trigger,
             event: head.event,
+            schedule: head.tick.as_ref().map(|tick| tick.schedule.clone()),
+            scheduled_at: head.tick.as_ref().map(|tick| tick.at),
             parent: head.parent.map(|parent| ParentJson { run: parent.run, idx: parent.idx }),
             root: head.root,
             deployment: head.deployment,

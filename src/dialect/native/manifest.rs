@@ -10,6 +10,7 @@ use super::VERSION;
 use super::op::policy_problem;
 use super::problem::DeploymentHeader;
 use super::reader::{read, shown, source_problem, text_problem};
+use super::schedules::is_schedule;
 use crate::limits::{
     FILTER_BYTES_MAX, FUNCTIONS_MAX, INPUT_SCHEMA_BYTES_MAX, MANIFEST_PROBLEMS_MAX, NAME_BYTES_MAX,
     REQUEST_BYTES_DEFAULT, TRIGGERS_MAX,
@@ -81,7 +82,7 @@ pub fn decode_manifest(
         return Err(ManifestError::NotJson("it is JSON, but not an object".to_owned()));
     };
     version(fields)?;
-    let mut reader = Reader { errors: Vec::new(), warnings: Vec::new(), check_filter };
+    let mut reader = Reader { errors: Vec::new(), warnings: Vec::new(), schedule_ids: BTreeSet::new(), check_filter };
     let reading = reader.manifest(fields, header);
     match (reading, reader.errors) {
         (Some((manifest, url)), errors) if errors.is_empty() => {
@@ -105,16 +106,18 @@ fn version(fields: &Map<String, Value>) -> Result<(), ManifestError> {
 }
 
 /// Reads fields and collects what is wrong with them.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     errors: Vec<FieldError>,
     warnings: Vec<String>,
+    /// The ids of schedules so far.
+    pub(super) schedule_ids: BTreeSet<Text>,
     check_filter: &'a dyn Fn(&str, FilterUse) -> Result<(), String>,
 }
 
-type Fields = Map<String, Value>;
+pub(super) type Fields = Map<String, Value>;
 
 impl Reader<'_> {
-    fn error(&mut self, pointer: impl Into<String>, message: impl fmt::Display) {
+    pub(super) fn error(&mut self, pointer: impl Into<String>, message: impl fmt::Display) {
         self.errors.push(FieldError { pointer: pointer.into(), message: message.to_string() });
     }
 
@@ -261,6 +264,7 @@ impl Reader<'_> {
         let id = self.segment(function, at, "id");
         let name = self.optional_text(function, at, "name");
         let triggers = self.triggers(function, at);
+        let schedules = self.schedules(function, id.as_ref(), at);
         let retry = self.retry(function, at);
         let (start_timeout, run_timeout, invocation_timeout) = self.timeouts(function, at);
         let cancel_on = self.cancel_on(function, at);
@@ -278,6 +282,7 @@ impl Reader<'_> {
             id: id?,
             name,
             triggers,
+            schedules,
             retry,
             invocation_timeout,
             start_timeout,
@@ -327,14 +332,11 @@ impl Reader<'_> {
 
     fn trigger(&mut self, item: &Value, at: &str) -> Option<Trigger> {
         let Value::Object(trigger) = item else {
-            self.error(at, "must be an object with `event` or `cron`");
+            self.error(at, "must be an object with `event`, `cron` or `every`");
             return None;
         };
-        if trigger.contains_key("failureOf") {
-            return None;
-        }
-        if let Some(cron) = trigger.get("cron") {
-            self.cron(cron, at);
+        // Those are read on their own.
+        if trigger.contains_key("failureOf") || is_schedule(trigger) {
             return None;
         }
         let event = self.name(trigger, at, "event");
@@ -419,21 +421,6 @@ impl Reader<'_> {
         }
     }
 
-    /// Schedules come with a later version. A line that is wrong is told now all the same.
-    fn cron(&mut self, cron: &Value, at: &str) {
-        let Value::String(line) = cron else {
-            self.error(format!("{at}/cron"), "must be a text such as \"0 9 * * MON\"");
-            return;
-        };
-        match croner::parser::CronParser::new().parse(line) {
-            Err(error) => self.error(format!("{at}/cron"), format_args!("`{}` is not a cron line: {error}", shown(line, 100))),
-            Ok(_) => self.error(
-                format!("{at}/cron"),
-                "schedules are not supported by this version of the server: remove the trigger, and start the function by an event",
-            ),
-        }
-    }
-
     fn retry(&mut self, function: &Fields, at: &str) -> RetryPolicy {
         let Some(value) = function.get("retry").filter(|value| !value.is_null()) else { return RetryPolicy::default() };
         let text = value.to_string();
@@ -469,7 +456,7 @@ impl Reader<'_> {
         (positive("start"), positive("run"), positive("invocation"))
     }
 
-    fn duration(&mut self, fields: &Fields, at: &str, field: &str) -> Option<Span> {
+    pub(super) fn duration(&mut self, fields: &Fields, at: &str, field: &str) -> Option<Span> {
         let value = fields.get(field).filter(|value| !value.is_null())?;
         let span = match value {
             Value::String(text) => text.parse::<Span>().map_err(|error| error.to_string()),
@@ -504,7 +491,7 @@ impl Reader<'_> {
     }
 
     /// A name that is one segment of `{app}/{function}`.
-    fn segment(&mut self, fields: &Fields, at: &str, field: &str) -> Option<Text> {
+    pub(super) fn segment(&mut self, fields: &Fields, at: &str, field: &str) -> Option<Text> {
         let name = self.name(fields, at, field)?;
         if name.contains('/') {
             self.error(format!("{at}/{field}"), "may not contain `/`: functions are called {app}/{function}");

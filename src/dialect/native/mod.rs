@@ -10,6 +10,7 @@ mod problem;
 mod reader;
 mod reply;
 mod report;
+mod schedules;
 mod writer;
 
 pub use answer::{AnswerError, decode_answer};

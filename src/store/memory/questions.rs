@@ -4,12 +4,12 @@ use super::tables::Tables;
 use crate::limits;
 use crate::model::{
     Entry, EntryId, EntryKind, EntryStatus, Event, EventId, FunctionId, Key, Loaded, ObjectKey, ObjectLock,
-    ObjectValue, Outcome, Payload, RunHead, RunId, RunStatus, Signal, StateKey, StateRow, StoredRun, Text, Timestamp,
-    Wait,
+    ObjectValue, Outcome, Payload, RunHead, RunId, RunStatus, ScheduleKey, Signal, StateKey, StateRow, StoredRun, Text,
+    Timestamp, Wait,
 };
 use crate::store::{
-    Dump, EventFilter, EventView, HeldKey, Journal, ObjectView, ObjectsPage, RunFilter, RunView, SettledPage,
-    StoreError, Timer, TimerKey, UpdateView,
+    Dump, EventFilter, EventView, HeldKey, Journal, ObjectView, ObjectsPage, RunFilter, RunView, ScheduleRow,
+    SchedulesPage, SettledPage, StoreError, TickRun, TicksPage, Timer, TimerKey, UpdateView,
 };
 
 impl Tables {
@@ -79,6 +79,7 @@ impl Tables {
                 Loaded::Events(self.events_where(wanted).take(limits::EVENT_PAGE).collect())
             }
             Key::Object(object) => Loaded::Object(self.lock(object), self.line(object)),
+            Key::Schedule(key) => Loaded::State(self.state.get(&StateKey::Schedule(key.clone())).cloned()),
             Key::Line(object) => Loaded::Line(self.line(object)),
             Key::Values(object) => Loaded::Values(self.values_of(object)),
         }
@@ -221,11 +222,63 @@ impl Tables {
                 && filter.function.as_ref().is_none_or(|function| run.function.function == *function)
                 && filter.deployment.is_none_or(|deployment| run.deployment == Some(deployment))
                 && filter.previous.is_none_or(|previous| run.previous.is_some_and(|link| link.run == previous))
+                && filter
+                    .schedule
+                    .as_ref()
+                    .is_none_or(|key| run.tick.as_ref().is_some_and(|tick| tick.schedule == *key))
                 && filter.since.is_none_or(|since| run.created_at >= since)
                 && filter.until.is_none_or(|until| run.created_at < until)
                 && filter.before_run_no.is_none_or(|before| run.run_no < before)
         };
         self.runs_where(wanted).rev().take(filter.limit).collect()
+    }
+
+    /// Every schedule.
+    pub(super) fn all_schedules(&self) -> Result<Vec<ScheduleRow>, StoreError> {
+        let schedules = self.state.values().filter_map(|row| match &row.key {
+            StateKey::Schedule(key) => Some((key.clone(), row)),
+            _ => None,
+        });
+        let read = |(key, row): (ScheduleKey, &StateRow)| {
+            let schedule = row.value.read().map_err(|error| StoreError::Corrupt(error.to_string()))?;
+            Ok(ScheduleRow { key, schedule, wake_at: row.wake_at })
+        };
+        schedules.map(read).collect()
+    }
+
+    /// Schedules in order.
+    pub(super) fn schedules(&self, page: &SchedulesPage) -> Result<Vec<ScheduleRow>, StoreError> {
+        let wanted = |key: &ScheduleKey| {
+            page.app.as_ref().is_none_or(|app| key.app == *app) && page.after.as_ref().is_none_or(|after| key > after)
+        };
+        Ok(self.all_schedules()?.into_iter().filter(|row| wanted(&row.key)).take(page.limit).collect())
+    }
+
+    /// Times of a schedule that have a run, each with its newest.
+    pub(super) fn ticks(&self, page: &TicksPage) -> Vec<TickRun> {
+        let mut ticks = std::collections::BTreeMap::new();
+        for run in self.runs.values() {
+            let tick = run.tick.as_ref().filter(|tick| tick.schedule == page.schedule);
+            if let Some(at) = tick.map(|tick| tick.at).filter(|at| (page.from..page.until).contains(at)) {
+                ticks.insert(at, TickRun { at, run: run.id, status: run.status });
+            }
+        }
+        ticks.into_values().take(page.limit).collect()
+    }
+
+    /// Schedules that nothing will wake.
+    pub(super) fn stuck_schedules(&self) -> Result<Vec<ScheduleKey>, StoreError> {
+        let lives = |first: RunId| {
+            let of_chain = |run: &RunHead| (run.id == first || run.chain == Some(first)) && run.ended_at.is_none();
+            self.runs_where(of_chain).next().is_some()
+        };
+        let stuck = |row: &ScheduleRow| {
+            let schedule = &row.schedule;
+            let waits = !schedule.waiting.is_empty() && row.wake_at != Some(Timestamp::ZERO);
+            let forgotten = schedule.next.is_some() && row.wake_at.is_none();
+            schedule.paused.is_none() && (forgotten || waits && !schedule.running.is_some_and(lives))
+        };
+        Ok(self.all_schedules()?.into_iter().filter(stuck).map(|row| row.key).collect())
     }
 
     /// Everything about a run.

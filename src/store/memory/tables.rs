@@ -198,7 +198,14 @@ impl Tables {
         }
         let identity = |run: &RunHead| {
             let born = (run.id, run.function.clone(), run.name.clone(), run.trigger, run.event, run.born_seq);
-            (born, run.parent, run.root, run.created_at, run.key.clone(), (run.previous, run.chain, run.seed))
+            (
+                born,
+                run.parent,
+                run.root,
+                run.created_at,
+                run.key.clone(),
+                (run.previous, run.chain, run.seed, run.tick.clone()),
+            )
         };
         if identity(old) != identity(head) {
             return refused(format!("the run {} cannot become another one", old.id));

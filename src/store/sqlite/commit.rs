@@ -187,7 +187,9 @@ impl<'c> Committer<'c> {
             run.previous.map(|previous| previous.origin.as_str()),
             run.chain.map(|first| first.to_string()),
             run.seed.map(|run| run.to_string()),
-            value
+            value,
+            run.tick.as_ref().map(|tick| tick.schedule.to_string()),
+            run.tick.as_ref().map(|tick| tick.at.0)
         ]);
         inserted.map(drop).map_err(sorted)
     }

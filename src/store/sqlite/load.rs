@@ -43,6 +43,7 @@ fn loaded(connection: &Connection, key: &Key) -> Read<Loaded> {
             Loaded::Events(all(connection, sql::EVENTS_PAGE, row, rows::event)?)
         }
         Key::Object(object) => Loaded::Object(lock(connection, object)?, line(connection, object)?),
+        Key::Schedule(schedule) => Loaded::State(of_state(connection, &StateKey::Schedule(schedule.clone()))?),
         Key::Line(object) => Loaded::Line(line(connection, object)?),
         Key::Values(object) => Loaded::Values(values(connection, object)?),
     })
@@ -50,7 +51,11 @@ fn loaded(connection: &Connection, key: &Key) -> Read<Loaded> {
 
 /// Who holds a key of an object.
 pub(super) fn lock(connection: &Connection, object: &ObjectKey) -> Read<Option<StateRow>> {
-    let (kind, key) = StateKey::Object(object.clone()).columns();
+    of_state(connection, &StateKey::Object(object.clone()))
+}
+
+fn of_state(connection: &Connection, key: &StateKey) -> Read<Option<StateRow>> {
+    let (kind, key) = key.columns();
     first(connection, sql::STATE_BY_KEY, params![kind, key], rows::state)
 }
 

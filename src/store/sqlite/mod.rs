@@ -29,11 +29,12 @@ use self::readers::Lane;
 use self::writer::{Opening, Writer};
 use super::{
     Commit, Dump, EventFilter, EventView, HeldKey, Journal, ObjectView, ObjectsPage, Ownership, RegistryRows,
-    RunFilter, RunView, SettledPage, Store, StoreError, Timer, UpdateView,
+    RunFilter, RunView, ScheduleRow, SchedulesPage, SettledPage, Store, StoreError, TickRun, TicksPage, Timer,
+    UpdateView,
 };
 use crate::model::{
     App, Batch, Deployment, DeploymentId, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded, ObjectKey,
-    RunHead, RunId, Text, Timestamp, Wait,
+    RunHead, RunId, ScheduleKey, Text, Timestamp, Wait,
 };
 
 /// The file in a data directory that a running server holds a lock on.
@@ -245,6 +246,26 @@ impl Store for SqliteStore {
 
     fn objects(&self, page: ObjectsPage) -> BoxFuture<'_, Result<Vec<HeldKey>, StoreError>> {
         self.people.read(move |db| query::objects(db, &page)).boxed()
+    }
+
+    fn schedules(&self, page: SchedulesPage) -> BoxFuture<'_, Result<Vec<ScheduleRow>, StoreError>> {
+        self.people.read(move |db| query::schedules(db, &page)).boxed()
+    }
+
+    fn schedule(&self, key: ScheduleKey) -> BoxFuture<'_, Result<Option<ScheduleRow>, StoreError>> {
+        self.people.read(move |db| query::schedule(db, &key)).boxed()
+    }
+
+    fn count_schedules(&self) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.people.read(query::count_schedules).boxed()
+    }
+
+    fn ticks(&self, page: TicksPage) -> BoxFuture<'_, Result<Vec<TickRun>, StoreError>> {
+        self.people.read(move |db| query::ticks(db, &page)).boxed()
+    }
+
+    fn stuck_schedules(&self, _partition: u16) -> BoxFuture<'_, Result<Vec<ScheduleKey>, StoreError>> {
+        self.people.read(verify::stuck_schedules).boxed()
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {

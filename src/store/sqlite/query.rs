@@ -9,12 +9,12 @@ use super::load::{self, count};
 use super::rows::{self, Read, all, first};
 use super::sql;
 use crate::model::{
-    Entry, EntryId, EntryKind, Event, EventId, FunctionId, ObjectKey, ObjectLock, RunHead, RunId, RunStatus, StateKey,
-    StateRow, Text, Timestamp,
+    Entry, EntryId, EntryKind, Event, EventId, FunctionId, ObjectKey, ObjectLock, RunHead, RunId, RunStatus,
+    ScheduleKey, StateKey, StateRow, Text, Timestamp,
 };
 use crate::store::{
-    Dump, EventFilter, EventView, HeldKey, Journal, ObjectView, ObjectsPage, RunFilter, RunView, SettledPage,
-    StoreError, UpdateView,
+    Dump, EventFilter, EventView, HeldKey, Journal, ObjectView, ObjectsPage, RunFilter, RunView, ScheduleRow,
+    SchedulesPage, SettledPage, StoreError, TickRun, TicksPage, UpdateView,
 };
 
 fn head(connection: &Connection, id: RunId) -> Read<Option<RunHead>> {
@@ -49,6 +49,15 @@ pub(super) fn runs(connection: &Connection, filter: &RunFilter) -> Read<Vec<RunH
     let (from, before) = bounds(connection, filter)?;
     let (app, function, limit) = (&filter.app, &filter.function, count(filter.limit));
     let previous = filter.previous.map(|id| id.to_string());
+    if let Some(schedule) = filter.schedule.as_ref().map(ToString::to_string) {
+        let mut found = Vec::new();
+        for status in statuses_or_any(filter) {
+            let deployment = filter.deployment.map(|id| id.to_string());
+            let row = params![before, app, function, from, limit, schedule, status, previous, deployment];
+            found.extend(all(connection, sql::RUNS_NEWEST_OF_SCHEDULE, row, rows::run)?);
+        }
+        return Ok(newest(found, filter.limit));
+    }
     if let Some(deployment) = filter.deployment.map(|id| id.to_string()) {
         let mut found = Vec::new();
         for status in statuses(filter) {
@@ -101,6 +110,14 @@ pub(super) fn count_runs(connection: &Connection, filter: &RunFilter) -> Read<u6
         };
         Ok(counted.unwrap_or(0))
     };
+    if let Some(schedule) = filter.schedule.as_ref().map(ToString::to_string) {
+        let deployment = filter.deployment.map(|id| id.to_string());
+        let of = |status: Option<&str>| -> Read<u64> {
+            let row = params![before, app, function, from, previous, schedule, status, deployment];
+            Ok(first(connection, sql::RUNS_COUNT_OF_SCHEDULE, row, |row| row.next())?.unwrap_or(0))
+        };
+        return statuses_or_any(filter).into_iter().map(of).sum();
+    }
     if let Some(deployment) = filter.deployment.map(|id| id.to_string()) {
         let of = |status: RunStatus| -> Read<u64> {
             let row = params![before, app, function, from, previous, deployment, status.as_str()];
@@ -125,6 +142,38 @@ fn bounds(connection: &Connection, filter: &RunFilter) -> Read<(i64, i64)> {
 /// The statuses that a filter names, or all.
 fn statuses(filter: &RunFilter) -> Vec<RunStatus> {
     if filter.statuses.is_empty() { RunStatus::ALL.to_vec() } else { distinct(&filter.statuses) }
+}
+
+/// The statuses that a filter names, for statements that take none as all.
+fn statuses_or_any(filter: &RunFilter) -> Vec<Option<&'static str>> {
+    if filter.statuses.is_empty() {
+        vec![None]
+    } else {
+        distinct(&filter.statuses).iter().map(|it| Some(it.as_str())).collect()
+    }
+}
+
+/// A page of schedules.
+pub(super) fn schedules(connection: &Connection, page: &SchedulesPage) -> Read<Vec<ScheduleRow>> {
+    let (after, before) = page.keys();
+    all(connection, sql::SCHEDULES_PAGE, params![after, before, count(page.limit)], rows::schedule)
+}
+
+/// One schedule.
+pub(super) fn schedule(connection: &Connection, key: &ScheduleKey) -> Read<Option<ScheduleRow>> {
+    let (kind, key) = StateKey::Schedule(key.clone()).columns();
+    first(connection, sql::STATE_BY_KEY, params![kind, key], rows::schedule)
+}
+
+/// How many schedules there are.
+pub(super) fn count_schedules(connection: &Connection) -> Read<u64> {
+    Ok(first(connection, sql::SCHEDULES_COUNT, [], |row| row.next())?.unwrap_or(0))
+}
+
+/// Times of a schedule that have a run.
+pub(super) fn ticks(connection: &Connection, page: &TicksPage) -> Read<Vec<TickRun>> {
+    let row = params![page.schedule.to_string(), page.from.0, page.until.0, count(page.limit)];
+    all(connection, sql::RUNS_OF_TICKS, row, rows::tick)
 }
 
 fn distinct(statuses: &[RunStatus]) -> Vec<RunStatus> {

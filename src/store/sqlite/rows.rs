@@ -9,10 +9,10 @@ use super::error::sorted;
 use crate::model::{
     Attempt, Before, DeploymentId, DeploymentState, Entry, EntryKind, EntryStatus, Event, EventId, FunctionId,
     JobAction, JobId, JobStatus, ObjectKey, ObjectValue, Origin, Outcome, ParentLink, Payload, Previous, QueuePlace,
-    RunHead, RunId, RunStatus, Signal, StateKey, StateRow, Text, Timestamp, Token, TriggerKind, Verdict, Wait,
-    WaitIndex,
+    RunHead, RunId, RunStatus, ScheduleKey, Signal, StateKey, StateRow, Text, Tick, Timestamp, Token, TriggerKind,
+    Verdict, Wait, WaitIndex,
 };
-use crate::store::{StoreError, UpdateView};
+use crate::store::{ScheduleRow, StoreError, TickRun, UpdateView};
 
 /// What a read answers.
 pub(super) type Read<T> = Result<T, StoreError>;
@@ -141,6 +141,7 @@ columns! {
     RunStatus: value => RunStatus::parse(value.as_str().ok()?),
     JobId: value => value.as_str().ok()?.parse().ok(),
     JobAction: value => JobAction::parse(value.as_str().ok()?),
+    ScheduleKey: value => value.as_str().ok()?.parse().ok(),
     JobStatus: value => JobStatus::parse(value.as_str().ok()?),
     Token: value => value.as_str().ok()?.parse().ok(),
     Origin: value => Origin::parse(value.as_str().ok()?),
@@ -200,6 +201,11 @@ pub(super) fn run(row: &mut Columns<'_>) -> Read<RunHead> {
         chain: row.next()?,
         seed: row.next()?,
         value: row.next()?,
+        tick: match (row.next()?, row.next()?) {
+            (Some(schedule), Some(at)) => Some(Tick { schedule, at }),
+            (None, None) => None,
+            _ => return Err(row.strange("half a time of a schedule")),
+        },
     })
 }
 
@@ -308,6 +314,21 @@ pub(super) fn value(row: &mut Columns<'_>) -> Read<ObjectValue> {
         (false, Some(_)) => return Err(row.strange("what a run found that wrote nothing")),
     };
     Ok(ObjectValue { object, name, value, before })
+}
+
+/// A row of `state` that is a schedule.
+pub(super) fn schedule(row: &mut Columns<'_>) -> Read<ScheduleRow> {
+    let StateRow { key, wake_at, value } = state(row)?;
+    match (key, value.read()) {
+        (StateKey::Schedule(key), Ok(schedule)) => Ok(ScheduleRow { key, schedule, wake_at }),
+        (_, Err(error)) => Err(row.strange(&error.to_string())),
+        (key, Ok(_)) => Err(row.strange(&format!("{key:?}"))),
+    }
+}
+
+/// A time of a schedule with its run.
+pub(super) fn tick(row: &mut Columns<'_>) -> Read<TickRun> {
+    Ok(TickRun { at: row.next()?, run: row.next()?, status: row.next()? })
 }
 
 /// A place in line.

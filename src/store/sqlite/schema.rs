@@ -25,6 +25,7 @@ const APPLICATION_ID_AT: usize = 68;
 const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/sqlite/0001_first.sql"),
     include_str!("../../../migrations/sqlite/0002_primitives.sql"),
+    include_str!("../../../migrations/sqlite/0003_schedules.sql"),
 ];
 
 fn refused(error: &rusqlite::Error) -> StoreError {

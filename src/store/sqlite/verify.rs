@@ -10,7 +10,7 @@ use super::error::sorted;
 use super::rows::{Read, all, first};
 use super::{files, schema, sql};
 use crate::limits::{VERIFY_EXAMPLES, VERIFY_RUNS};
-use crate::model::RunId;
+use crate::model::{RunId, ScheduleKey, StateKey};
 use crate::store::StoreError;
 
 /// What one check found.
@@ -70,6 +70,9 @@ const REPORT: &str = "this is a defect of the server: please report it, with `ba
 const STUCK: &str = "a running server finds such runs and looks at them again; one that stays is made again with `backstitch fork RUN` \
     and ended with `backstitch kill RUN`. It is a defect of the server: please report it";
 
+const STUCK_SCHEDULE: &str = "a running server finds such schedules and looks at them again; one that stays is mended by `backstitch schedules pause` \
+    and `resume`. It is a defect of the server: please report it";
+
 const fn of_runs(name: &'static str, promise: &'static str, remedy: &'static str, statement: &'static str) -> Check {
     Check { name, promise, remedy, over: Over::Runs, statement }
 }
@@ -110,6 +113,12 @@ const CHECKS: &[Check] = &[
         sql::VERIFY_APPS,
     ),
     of_all("locks", "every key of an object is held by a run that lives, or passed on", STUCK, sql::VERIFY_LOCKS),
+    of_all(
+        "schedules",
+        "every schedule that goes on has a time at which it wakes, or a run that it waits for",
+        STUCK_SCHEDULE,
+        sql::VERIFY_SCHEDULES,
+    ),
     of_all("payloads", "every large payload is used as often as it says", REPORT, sql::VERIFY_PAYLOADS),
     of_all("numbers", "no number of a run or an event is given twice", REPORT, sql::VERIFY_NUMBERS),
 ];
@@ -141,6 +150,19 @@ pub fn verify(dir: &Path) -> Result<Option<Verified>, StoreError> {
 /// Runs between two numbers that nothing will wake.
 pub(super) fn stuck(connection: &Connection, from: i64, to: i64) -> Read<Vec<RunId>> {
     all(connection, sql::RUNS_STUCK, [from, to], |row| row.next())
+}
+
+/// Schedules that nothing will wake.
+pub(super) fn stuck_schedules(connection: &Connection) -> Read<Vec<ScheduleKey>> {
+    let keys = all(connection, sql::VERIFY_SCHEDULES, [], |row| {
+        let _: (Option<RunId>, String) = (row.next()?, row.next()?);
+        row.next::<String>()
+    })?;
+    let read = |key: &String| match StateKey::parse("schedule", key) {
+        Some(StateKey::Schedule(key)) => Some(key),
+        _ => None,
+    };
+    Ok(keys.iter().filter_map(read).collect())
 }
 
 fn newest(connection: &Connection) -> Read<i64> {

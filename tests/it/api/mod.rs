@@ -16,6 +16,7 @@ mod jobs;
 mod objects;
 mod runs;
 mod sagas;
+mod schedules;
 mod signals;
 mod updates;
 mod watch;

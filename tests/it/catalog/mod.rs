@@ -1,6 +1,7 @@
 //! Registering apps, keeping in step with them, and lifting holds when they are mended; with a real partition, real
 //! sockets and an app that changes while it is watched.
 
+mod schedules;
 mod world;
 
 use std::time::Duration;

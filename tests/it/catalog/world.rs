@@ -30,11 +30,13 @@ pub(super) struct Behaviour {
     pub(super) refuses: Option<(u16, &'static str)>,
     /// Something before it says that it is away, for a minute.
     pub(super) away: bool,
+    /// A trigger of its function.
+    pub(super) trigger: Option<&'static str>,
 }
 
 impl Default for Behaviour {
     fn default() -> Behaviour {
-        Behaviour { version: "v1", broken: false, refuses: None, away: false }
+        Behaviour { version: "v1", broken: false, refuses: None, away: false, trigger: None }
     }
 }
 
@@ -79,9 +81,11 @@ fn shop(request: &Received, behaviour: Behaviour) -> Vec<Say> {
         return response(200, &[("content-type", "text/html")], "<html><title>Deploying</title>");
     }
     if request.method == "GET" {
+        let trigger: Vec<serde_json::Value> =
+            behaviour.trigger.iter().map(|text| serde_json::from_str(text).expect("is JSON")).collect();
         let manifest = json!({
             "protocol": {"min": 1, "max": 1}, "sdk": "test/1.0", "app": "shop",
-            "deployment": {"id": behaviour.version, "immutable": false}, "functions": [{"id": "order", "triggers": []}],
+            "deployment": {"id": behaviour.version, "immutable": false}, "functions": [{"id": "order", "triggers": trigger}],
         });
         return response(200, &headers, &manifest.to_string());
     }
@@ -99,7 +103,7 @@ pub(super) struct World {
     pub(super) app: Shop,
     pub(super) store: Arc<MemoryStore>,
     pub(super) catalog: Catalog,
-    processor: Processor,
+    pub(super) processor: Processor,
     stop: watch::Sender<bool>,
     tasks: (JoinHandle<Result<(), Halted>>, JoinHandle<()>),
 }

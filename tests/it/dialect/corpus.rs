@@ -288,6 +288,7 @@ fn snapshot_of(invocation: &Value, params: &BTreeMap<String, Payload>) -> Snapsh
             (TriggerKind::Event, event)
         }
         "invoke" => (TriggerKind::Invoke, trigger.clone()),
+        "schedule" => (TriggerKind::Schedule, trigger.clone()),
         _ => (TriggerKind::Call, trigger.clone()),
     };
     start.params = Payload::trusted(facts.to_string());

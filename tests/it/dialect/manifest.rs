@@ -2,7 +2,7 @@
 
 use backstitch_server::dialect::native::{DeploymentHeader, FilterUse, ManifestError, Reading, decode_manifest};
 use backstitch_server::engine::Filter;
-use backstitch_server::model::Span;
+use backstitch_server::model::{Overlap, Span, Timing};
 use serde_json::{Value, json};
 
 fn decode(manifest: &Value) -> Result<Reading, ManifestError> {
@@ -109,7 +109,7 @@ fn faults_name_their_fields() {
         ("/functions/0/id", json!("a\u{1f}b"), "/functions/0/id", "control characters"),
         ("/functions/0/triggers", json!({}), "/functions/0/triggers", "must be a list"),
         ("/functions/0/triggers", json!(vec![json!({"event": "e"}); 11]), "/functions/0/triggers", "at most 10"),
-        ("/functions/0/triggers/0", json!(1), "/functions/0/triggers/0", "`event` or `cron`"),
+        ("/functions/0/triggers/0", json!(1), "/functions/0/triggers/0", "`cron` or `every`"),
         ("/functions/0/triggers/0/event", json!(null), "/functions/0/triggers/0/event", "must be a text"),
         ("/functions/0/triggers/0/if", json!(7), "/functions/0/triggers/0/if", "CEL"),
         (
@@ -119,25 +119,35 @@ fn faults_name_their_fields() {
             "`event.data.total >` is not a filter",
         ),
         ("/functions/0/triggers/0/if", json!("x".repeat(5_000)), "/functions/0/triggers/0/if", "at most 4096"),
-        (
-            "/functions/0/triggers/0",
-            json!({"cron": "every day"}),
-            "/functions/0/triggers/0/cron",
-            "`every day` is not a cron line",
-        ),
-        (
-            "/functions/0/triggers/0",
-            json!({"cron": "61 9 * * MON"}),
-            "/functions/0/triggers/0/cron",
-            "is not a cron line",
-        ),
+        ("/functions/0/triggers/0", json!({"cron": "every day"}), "/functions/0/triggers/0/cron", "is no cron line"),
+        ("/functions/0/triggers/0", json!({"cron": "61 9 * * MON"}), "/functions/0/triggers/0/cron", "is no cron line"),
         ("/functions/0/triggers/0", json!({"cron": 5}), "/functions/0/triggers/0/cron", "must be a text"),
         (
             "/functions/0/triggers/0",
-            json!({"cron": "0 9 * * MON"}),
-            "/functions/0/triggers/0/cron",
-            "schedules are not supported",
+            json!({"cron": "0 9 * * *", "tz": "Mars/Base"}),
+            "/functions/0/triggers/0/tz",
+            "no time zone",
         ),
+        (
+            "/functions/0/triggers/0",
+            json!({"cron": "0 9 * * *", "every": "1m"}),
+            "/functions/0/triggers/0/every",
+            "left out",
+        ),
+        ("/functions/0/triggers/0", json!({"every": "1ms"}), "/functions/0/triggers/0/every", "at least 1s"),
+        (
+            "/functions/0/triggers/0",
+            json!({"every": "1m", "overlap": "queue"}),
+            "/functions/0/triggers/0/overlap",
+            "bufferOne",
+        ),
+        (
+            "/functions/0/triggers/0",
+            json!({"every": "1m", "jitter": "9d"}),
+            "/functions/0/triggers/0/jitter",
+            "at most 1d",
+        ),
+        ("/functions/0/triggers/0", json!({"every": "1m", "id": "a/b"}), "/functions/0/triggers/0/id", "`/`"),
         ("/functions/0/retry/attempts", json!(0), "/functions/0/retry/attempts", "between 1 and"),
         ("/functions/0/retry/attempts", json!("five"), "/functions/0/retry/attempts", "expected u32"),
         ("/functions/0/retry/initialInterval", json!("1.5s"), "/functions/0/retry/initialInterval", "1.5s"),
@@ -226,4 +236,22 @@ fn handlers_of_objects_are_functions_with_a_mode() {
     let twice = json!([{"id": "cart", "handlers": [{"id": "a", "mode": "shared"}, {"id": "a", "mode": "shared"}]}, {"id": "cart", "handlers": [{"id": "b", "mode": "shared"}]}]);
     let error = decode(&with("/objects", twice)).unwrap_err().to_string();
     assert!(error.contains("/objects/0/handlers/1/id") && error.contains("/objects/1/id"), "{error}");
+}
+
+#[test]
+fn schedules_are_read_with_what_they_leave_open() {
+    let triggers = json!([
+        {"cron": "0 9 * * MON", "tz": "Europe/Berlin"},
+        {"id": "often", "every": "15m", "offset": "1m", "jitter": "30s", "overlap": "allow", "catchUp": 5_000, "input": {"a": 1}},
+    ]);
+    let reading = decode(&with("/functions/0/triggers", triggers)).expect("it is valid");
+    let [daily, often] = &reading.manifest.functions[0].schedules[..] else { panic!("two schedules") };
+    assert_eq!((&*daily.id, &*daily.spec.function, daily.spec.overlap), ("order", "order", Overlap::Skip));
+    assert_eq!((daily.spec.catch_up, daily.spec.input.bytes().as_ref()), (Span(86_400_000), b"null".as_slice()));
+    assert_eq!((&*often.id, often.spec.overlap, often.spec.jitter), ("often", Overlap::Allow, Span(30_000)));
+    assert_eq!(often.spec.timing, Timing::Every { every: Span(900_000), offset: Span(60_000) });
+    assert_eq!((often.spec.catch_up, often.spec.input.bytes().as_ref()), (Span(5_000), br#"{"a":1}"#.as_slice()));
+    let twice =
+        decode(&with("/functions/0/triggers", json!([{"every": "1m"}, {"every": "2m"}]))).expect_err("one id for two");
+    assert!(twice.to_string().contains("/functions/0/triggers/1/id: `order` is the id of another schedule"), "{twice}");
 }

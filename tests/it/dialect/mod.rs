@@ -5,3 +5,4 @@ mod corpus;
 mod fuzz;
 mod invocation;
 mod manifest;
+mod schedules;

@@ -5,6 +5,7 @@ mod checkpoints;
 mod handlers;
 mod kill;
 mod primitives;
+mod schedules;
 mod server;
 mod versions;
 mod whole;

@@ -9,6 +9,7 @@ use backstitch_server::model::{
 };
 use proptest::prelude::*;
 
+use super::acts::{From, Scheduling, end_schedules, fork, schedule, scheduling};
 use super::book::Book;
 use super::harness::{Fate, World};
 use super::program::{Node, OnCancel, Program, WaitFilter, params_of, runner, step_report};
@@ -32,6 +33,7 @@ pub(super) enum Act {
     Move { run: u8, to: Option<u8> },
     Explain(u8),
     Quarantine(u8),
+    Schedule(Scheduling),
     Fork { run: u8, from: From, edit: Option<(u8, bool)>, cause: Option<u8>, dry_run: bool },
     Advance(u64),
     Work(u8),
@@ -48,14 +50,6 @@ pub(super) enum Act {
     Withdraw,
     Hint(u8),
     Flow(u8),
-}
-
-/// From where a run is forked.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum From {
-    Entry(u8),
-    Edits,
-    Failure,
 }
 
 /// How a handler answers.
@@ -203,6 +197,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => any::<u8>().prop_map(Act::Explain),
         1 => any::<u8>().prop_map(Act::Quarantine),
         3 => fork(),
+        6 => scheduling().prop_map(Act::Schedule),
         6 => length.prop_map(Act::Advance),
         8 => (1u8..5).prop_map(Act::Work),
         8 => (1u8..4).prop_map(Act::Poll),
@@ -219,13 +214,6 @@ fn act() -> impl Strategy<Value = Act> {
         2 => any::<u8>().prop_map(Act::Hint),
         10 => (1u8..8).prop_map(Act::Flow),
     ]
-}
-
-fn fork() -> impl Strategy<Value = Act> {
-    let from = prop_oneof![3 => any::<u8>().prop_map(From::Entry), 1 => Just(From::Edits), 2 => Just(From::Failure)];
-    let edit = proptest::option::weighted(0.3, (any::<u8>(), any::<bool>()));
-    let parts = (any::<u8>(), from, edit, proptest::option::weighted(0.3, 0u8..2), proptest::bool::weighted(0.1));
-    parts.prop_map(|(run, from, edit, cause, dry_run)| Act::Fork { run, from, edit, cause, dry_run })
 }
 
 pub(super) fn case() -> impl Strategy<Value = Case> {
@@ -347,6 +335,7 @@ impl Chaos {
             Act::Quarantine(run) => {
                 self.world.submit(Command::Quarantine { run: self.run_at(run), detail: "planted".to_owned() });
             }
+            Act::Schedule(act) => schedule(&mut self.world, &act),
             Act::Fork { run, from, edit, cause, dry_run } => self.fork(run, from, edit, cause, dry_run),
             Act::Advance(ms) => self.world.advance(ms),
             Act::Work(n) => drop(self.world.work(n.into())),
@@ -504,6 +493,7 @@ impl Chaos {
             self.redeploy(false);
         }
         self.world.register(held(&self.world.registry, 0, false));
+        end_schedules(&mut self.world);
         let mut spins = 0;
         for _ in 0..3_000 {
             let moved = self.world.flow(10_000);

@@ -494,6 +494,8 @@ impl World {
         let stuck = now_or_never(self.store.stuck_runs(0, 0, i64::MAX)).expect("reads");
         let stuck: Vec<_> = stuck.into_iter().map(|run| self.safe.head(run)).collect();
         assert!(stuck.is_empty(), "nothing will wake {stuck:#?}");
+        let stuck = now_or_never(self.store.stuck_schedules(0)).expect("reads");
+        assert!(stuck.is_empty(), "nothing will wake {stuck:?}");
         for (key, resident) in self.partition.resident() {
             let loaded = now_or_never(self.store.load(0, vec![key.clone()])).expect("loads");
             if let Loaded::Run(Some(run)) = &resident {

@@ -1,6 +1,7 @@
 //! The engine over the store in memory, driven by hand: every order of events, every fault, every invariant.
 
 mod acks;
+mod acts;
 mod adoption;
 mod book;
 mod chains;
@@ -20,6 +21,7 @@ mod program;
 mod registry;
 mod regressions;
 mod residence;
+mod schedules;
 mod starts;
 mod steps;
 mod table;

@@ -143,6 +143,7 @@ fn config(index: u8) -> FunctionConfig {
         id: format!("f{index}").into(),
         name: None,
         triggers,
+        schedules: Vec::new(),
         mode: None,
         retry: retry(),
         invocation_timeout: None,

@@ -109,6 +109,12 @@ impl Pair {
         both!(self, children(run, 3)).unwrap();
         let (from, to) = (dice.below(4) as i64, dice.below(99) as i64);
         both!(self, stuck_runs(0, from, to)).unwrap();
+        let (page, ticks) = super::schedules::pages(dice);
+        both!(self, schedule(ticks.schedule.clone())).unwrap();
+        both!(self, schedules(page)).unwrap();
+        both!(self, ticks(ticks)).unwrap();
+        both!(self, count_schedules()).unwrap();
+        both!(self, stuck_schedules(0)).unwrap();
     }
 
     async fn one(&mut self, dice: &mut Dice) {

@@ -5,6 +5,7 @@ mod faults;
 mod file;
 mod kill;
 mod refusals;
+mod schedules;
 mod world;
 
 use std::path::Path;

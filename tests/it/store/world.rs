@@ -11,6 +11,8 @@ use backstitch_server::model::{
 };
 use backstitch_server::store::{EventFilter, RunFilter, Timer, TimerKey};
 
+use super::schedules;
+
 const APPS: [&str; 3] = ["shop", "billing", "größe/ß"];
 const FUNCTIONS: [&str; 3] = ["order", "bill", "refund %27; drop table runs"];
 const NAMES: [&str; 3] = ["order/created", "order/paid", "тест"];
@@ -30,15 +32,15 @@ impl Dice {
         usize::try_from((z ^ (z >> 31)) % (n as u64)).unwrap()
     }
 
-    fn coin(&mut self) -> bool {
+    pub(super) fn coin(&mut self) -> bool {
         self.below(2) == 0
     }
 
-    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+    pub(super) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         &from[self.below(from.len())]
     }
 
-    fn some<T>(&mut self, make: impl FnOnce(&mut Dice) -> T) -> Option<T> {
+    pub(super) fn some<T>(&mut self, make: impl FnOnce(&mut Dice) -> T) -> Option<T> {
         self.coin().then(|| make(self))
     }
 
@@ -179,6 +181,7 @@ impl World {
                 origin: *dice.pick(&[Origin::Continue, Origin::Fork]),
             }),
             value: None,
+            tick: dice.some(schedules::tick),
         };
         // As the engine does, a run takes over the very bytes of its event.
         let data = of_event.map_or_else(|| dice.payload(), |event| event.data);
@@ -435,29 +438,25 @@ impl World {
                 let (holder, waiting) = (dice.some(|_| RunId(7)), dice.below(3) as u64);
                 Payload::of(&ObjectLock { format: 1, holder, waiting, next: 9 }).unwrap()
             }
+            StateKey::Schedule(_) => schedules::row(dice, self.run_id(dice)),
             _ => Payload::trusted(r#"{"v":1}"#),
         };
         vec![Change::StatePut(StateRow { key, wake_at: self.wake(dice), value })]
     }
 
     fn state_key(&mut self, dice: &mut Dice) -> StateKey {
-        match dice.below(5) {
+        match dice.below(6) {
             3 => StateKey::Object(World::object(dice)),
+            4 => StateKey::Schedule(schedules::key(dice)),
             0 => StateKey::Fanout(EventId::new(Timestamp(5), dice.below(9) as u64, 0)),
-            1 => StateKey::Mark(World::mark(dice, MarkScope::Event)),
-            2 => {
-                let run = RunId::new(Timestamp(7), dice.below(3) as u64, 0);
-                StateKey::Mark(World::mark(dice, MarkScope::Signal(run)))
-            }
-            _ => {
-                let scope = MarkScope::Start(dice.function());
-                StateKey::Mark(World::mark(dice, scope))
-            }
+            1 => StateKey::Mark(World::mark(dice, |_| MarkScope::Event)),
+            2 => StateKey::Mark(World::mark(dice, |_| MarkScope::Signal(RunId(7)))),
+            _ => StateKey::Mark(World::mark(dice, |dice| MarkScope::Start(dice.function()))),
         }
     }
 
-    fn mark(dice: &mut Dice, scope: MarkScope) -> MarkKey {
-        MarkKey { scope, key: Text::from(format!("key {}", dice.below(4))) }
+    fn mark(dice: &mut Dice, scope: impl FnOnce(&mut Dice) -> MarkScope) -> MarkKey {
+        MarkKey { scope: scope(dice), key: Text::from(format!("key {}", dice.below(4))) }
     }
 
     /// A key to ask for: mostly one that is there.
@@ -475,7 +474,8 @@ impl World {
             3 => match self.state_key(dice) {
                 StateKey::Mark(mark) => Key::Mark(mark),
                 StateKey::Object(object) => Key::Object(object),
-                StateKey::Fanout(_) => Key::Mark(World::mark(dice, MarkScope::Event)),
+                StateKey::Schedule(schedule) => Key::Schedule(schedule),
+                StateKey::Fanout(_) => Key::Mark(World::mark(dice, |_| MarkScope::Event)),
             },
             4 => Key::EventName(dice.text(&NAMES)),
             5 => Key::Waits(World::index(dice)),
@@ -511,6 +511,7 @@ impl World {
             function: dice.some(|dice| dice.text(&FUNCTIONS)),
             deployment: dice.some(World::deployment).filter(|_| dice.coin()),
             previous: dice.some(|dice| self.run_id(dice)).filter(|_| dice.coin()),
+            schedule: World::scheduled(dice),
             since: dice.some(some_time).filter(|_| dice.coin()),
             until: dice.some(some_time).filter(|_| dice.coin()),
             before_run_no: dice.some(|dice| dice.below(self.runs.len() + 2) as i64),
@@ -558,7 +559,7 @@ impl World {
             id: JobId::new(Timestamp(5), dice.below(4) as u64, 0),
             action: JobAction::Retry,
             filter: JobFilter { app: Some("shop".into()), status: vec![RunStatus::Failed], ..JobFilter::default() },
-            options: JobOptions { at: Some("a".into()), to: Some(MoveTo::Current) },
+            options: JobOptions { at: Some("a".into()), to: Some(MoveTo::Current), backfill: None },
             status: *dice.pick(&[JobStatus::Running, JobStatus::Done, JobStatus::Stopped]),
             total: 9,
             done: dice.below(5) as u64,

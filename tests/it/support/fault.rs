@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use backstitch_server::model::{
     App, Batch, Deployment, DeploymentId, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded, ObjectKey,
-    RunHead, RunId, Text, Timestamp, Wait,
+    RunHead, RunId, ScheduleKey, Text, Timestamp, Wait,
 };
 use backstitch_server::store::{
     Commit, Dump, EventFilter, EventView, HeldKey, Journal, ObjectView, ObjectsPage, Ownership, RegistryRows,
-    RunFilter, RunView, SettledPage, Store, StoreError, Timer, UpdateView,
+    RunFilter, RunView, ScheduleRow, SchedulesPage, SettledPage, Store, StoreError, TickRun, TicksPage, Timer,
+    UpdateView,
 };
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
@@ -233,6 +234,26 @@ impl<S: Store> Store for FaultStore<S> {
 
     fn events(&self, filter: EventFilter) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
         self.inner.events(filter)
+    }
+
+    fn schedules(&self, page: SchedulesPage) -> BoxFuture<'_, Result<Vec<ScheduleRow>, StoreError>> {
+        self.inner.schedules(page)
+    }
+
+    fn schedule(&self, key: ScheduleKey) -> BoxFuture<'_, Result<Option<ScheduleRow>, StoreError>> {
+        self.inner.schedule(key)
+    }
+
+    fn count_schedules(&self) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.inner.count_schedules()
+    }
+
+    fn ticks(&self, page: TicksPage) -> BoxFuture<'_, Result<Vec<TickRun>, StoreError>> {
+        self.inner.ticks(page)
+    }
+
+    fn stuck_schedules(&self, partition: u16) -> BoxFuture<'_, Result<Vec<ScheduleKey>, StoreError>> {
+        self.inner.stuck_schedules(partition)
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -58,6 +58,7 @@ pub(crate) fn head() -> RunHead {
         chain: None,
         seed: None,
         value: None,
+        tick: None,
     }
 }
 

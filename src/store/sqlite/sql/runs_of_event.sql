@@ -4,7 +4,8 @@ select
     runs.parent, runs.parent_idx, runs.root, runs.deployment, runs.created_at, runs.started_at, runs.ended_at,
     runs.failures, runs.losses, runs.last_error, runs.awaiting, runs.hold, runs.wake_at, runs.cancel_by,
     runs.mismatch_since, runs.seen, runs.open_token, runs.object_key, runs.queue_key, runs.queue_order,
-    runs.start_by, runs.deadline, runs.previous, runs.origin, runs.chain, runs.seed, runs.value
+    runs.start_by, runs.deadline, runs.previous, runs.origin, runs.chain, runs.seed, runs.value,
+    runs.schedule, runs.scheduled_at
 from runs
 where runs.event = ?1 and runs.previous is null
 order by runs.run_no;

@@ -1,0 +1,14 @@
+-- Runs of one schedule between two numbers, newest first: of one status or of all.
+select
+    runs.run_no, runs.id, runs.app, runs.function, runs.name, runs.status, runs.trigger, runs.event, runs.born_seq,
+    runs.parent, runs.parent_idx, runs.root, runs.deployment, runs.created_at, runs.started_at, runs.ended_at,
+    runs.failures, runs.losses, runs.last_error, runs.awaiting, runs.hold, runs.wake_at, runs.cancel_by,
+    runs.mismatch_since, runs.seen, runs.open_token, runs.object_key, runs.queue_key, runs.queue_order,
+    runs.start_by, runs.deadline, runs.previous, runs.origin, runs.chain, runs.seed, runs.value,
+    runs.schedule, runs.scheduled_at
+from runs
+where runs.schedule = ?6 and runs.run_no >= ?4 and runs.run_no < ?1 and (?2 is null or runs.app = ?2)
+    and (?3 is null or runs.function = ?3) and (?7 is null or runs.status = ?7) and (?8 is null or runs.previous = ?8)
+    and (?9 is null or runs.deployment = ?9)
+order by runs.run_no desc
+limit ?5;
