@@ -24,6 +24,9 @@ struct PaymentSaga;
 #[doc = include_str!("../../docs/guides/repairing.md")]
 struct Repairing;
 
+#[doc = include_str!("../../docs/guides/schedules.md")]
+struct Schedules;
+
 #[doc = include_str!("../../docs/guides/shopping-cart.md")]
 struct ShoppingCart;
 

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, test } from "node:test";
 import { testRun, type TestRunError, type TestRunOptions } from "backstitch/testing";
-import { file, night } from "./import.js";
+import { file, night, totals } from "./import.js";
 import { history } from "./warehouse.js";
 
 beforeEach(() => Object.assign(process.env, { LEDGER: join(mkdtempSync(join(tmpdir(), "import-")), "ledger.jsonl"), BATCH_MS: "0" }));
@@ -24,4 +24,11 @@ test("a file that is torn fails at once, and says why", async () => {
   await assert.rejects(run.result(), (error: TestRunError) => error.error?.name === "BadFile");
   assert.equal(run.executions("read"), 1);
   assert.deepEqual(history(), []);
+});
+
+test("the totals are those of the day before the tick", async () => {
+  const run = testRun(totals, { tick: { at: "2026-03-02T04:00:00Z" }, crash: "everywhere" });
+  assert.deepEqual(await run.result(), { day: "2026-03-01", sold: 101 });
+  const called = testRun(totals, { input: null });
+  await assert.rejects(called.result(), (error: TestRunError) => error.error?.message.includes("fill a range up") === true);
 });

@@ -3,7 +3,7 @@
  * goes on from there; then the new table takes the old one's place, in a section that no cancellation tears apart.
  */
 import { Backstitch, type Context, type Failure, NonRetriableError } from "backstitch";
-import { BadFile, readRows, rename, tell } from "./warehouse.js";
+import { BadFile, countSales, keepTotals, readRows, rename, tell } from "./warehouse.js";
 
 export const app = new Backstitch({ id: "imports" });
 
@@ -52,5 +52,20 @@ export const night = app.function(
     // Runs that were on their way when this line came do without it.
     if (run.patched("index")) void step.invoke("index", index, { table: input.table }, { parentClose: "abandon" });
     return { rows: rows.reduce((sum, count) => sum + count, 0) };
+  },
+);
+
+/**
+ * The totals of the day before, every morning at five. A day's totals are a matter of its time alone, so that days that were missed, or that are
+ * older than the schedule, are made up for with a backfill; one that comes while an earlier one is still counted waits for it.
+ */
+export const totals = app.function(
+  { id: "totals", on: [{ cron: "0 5 * * *", tz: "Europe/Berlin", overlap: "bufferAll", catchUp: "3d", jitter: "1m" }] },
+  async ({ tick, step }: Context<[], null>) => {
+    if (tick === undefined) throw new NonRetriableError("totals belong to a time: trigger the schedule imports/totals, or fill a range up");
+    const day = new Date(tick.at.getTime() - 86_400_000).toISOString().slice(0, 10);
+    const sold = await step.run("count", () => countSales(day), { retry: { attempts: 1 } });
+    await step.run("keep", () => keepTotals(day, sold));
+    return { day, sold };
   },
 );

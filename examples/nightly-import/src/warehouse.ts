@@ -45,3 +45,15 @@ export function tell(text: string): string {
   note({ told: text });
   return text;
 }
+
+/** What was sold on a day. That of 2026-02-14 cannot be counted until somebody has mended it. */
+export function countSales(day: string): number {
+  if (day === "2026-02-14" && !history().some((line) => line.mended === day)) throw new BadFile(`the sales of ${day} have a torn line`);
+  return 100 + Number(day.slice(-2));
+}
+
+/** Keeps the totals of a day, in the place of those that it had. */
+export function keepTotals(day: string, sold: number): number {
+  note({ totals: day, sold });
+  return sold;
+}

@@ -27,3 +27,22 @@ async fn in_typescript() {
     let index = indexes["items"][0]["id"].as_str().unwrap().to_owned();
     assert_eq!(world.result(&index).await["ok"], "index of orders");
 }
+
+#[tokio::test]
+async fn the_totals_of_a_range_of_days_are_filled_up() {
+    let world = World::start(Kind::Node, "nightly-import", "imports").await;
+    let schedule = world.get("/v1/schedules/imports/totals").await;
+    assert_eq!((&schedule["source"], &schedule["tz"]), (&json!("manifest"), &json!("Europe/Berlin")), "{schedule}");
+    let (well, said) = world.run("backfill", &["2026-02-10", "2026-02-20"]).end().await;
+    assert!(well && said.contains("10 of 10 days to do") && said.contains("9 done, 1 failed"), "{said}");
+    let (well, said) = world.run("backfill", &["2026-02-10", "2026-02-20", "failed"]).end().await;
+    assert!(well && said.contains("1 of 10 days to do") && said.contains("10 done, 0 failed"), "{said}");
+    let ledger = std::fs::read_to_string(world.folder.path().join("ledger.jsonl")).unwrap();
+    let lines: Vec<Value> = ledger.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut days: Vec<&str> = lines.iter().filter_map(|line| line["totals"].as_str()).collect();
+    days.sort_unstable();
+    let expected: Vec<String> = (10..20).map(|day| format!("2026-02-{day}")).collect();
+    assert_eq!(days, expected, "{ledger}");
+    let run = world.get("/v1/schedules/imports/totals/runs/2026-02-15T04:00:00Z").await;
+    assert_eq!((&run["ok"]["day"], &run["previous"]["origin"]), (&json!("2026-02-14"), &json!("fork")), "{run}");
+}
