@@ -3,7 +3,8 @@
 use backstitch_server::model::{EntryKind, Failure, Outcome, RunStatus};
 
 use super::book::Book;
-use super::chaos::{Act, Case, From, How, execute};
+use super::acts::From;
+use super::chaos::{Act, Case, How, execute};
 use super::harness::Fate;
 use super::program::{Node, OnCancel, Program};
 
