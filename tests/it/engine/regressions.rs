@@ -2,8 +2,8 @@
 
 use backstitch_server::model::{EntryKind, EntryStatus, Event, Failure, HoldKind, Outcome, Payload, RunStatus};
 
-use super::book::Book;
 use super::acts::From;
+use super::book::Book;
 use super::chaos::{Act, Case, How, execute};
 use super::harness::Fate;
 use super::program::{Node, OnCancel, Program, WaitFilter};

@@ -133,6 +133,7 @@ fn result(world: &mut World, run: RunId, command: &Command) -> String {
         Reply::Forked { copied, .. } => format!("forked({copied})"),
         Reply::ForkPlan(plan) => format!("plan({}, {})", plan.copied.len(), plan.again.len()),
         Reply::Done => "done".to_owned(),
+        Reply::Scheduled { created, .. } => if created { "scheduled" } else { "known" }.to_owned(),
         Reply::Accepted(events) => format!("accepted {}", events.len()),
         Reply::Run { created, .. } => if created { "created" } else { "known" }.to_owned(),
         Reply::Signalled { fresh } => if fresh { "signalled" } else { "repeated" }.to_owned(),

@@ -438,7 +438,7 @@ impl World {
                 let (holder, waiting) = (dice.some(|_| RunId(7)), dice.below(3) as u64);
                 Payload::of(&ObjectLock { format: 1, holder, waiting, next: 9 }).unwrap()
             }
-            StateKey::Schedule(_) => schedules::row(dice, self.run_id(dice)),
+            StateKey::Schedule(_) => schedules::row(dice, self.runs.last().map_or(RunId(7), |run| run.id)),
             _ => Payload::trusted(r#"{"v":1}"#),
         };
         vec![Change::StatePut(StateRow { key, wake_at: self.wake(dice), value })]
