@@ -407,8 +407,9 @@ impl Partition {
         // The tables are asked for the others: of what is resident, memory knows better.
         let runs: Vec<RunId> = self.tables.runs.keys().copied().collect();
         runs.into_iter().for_each(|id| self.index(id));
-        for row in self.tables.states.values().flatten() {
-            self.residence.set_state_timer(&row.key, row.wake_at.filter(|at| *at > Timestamp::ZERO));
+        // What has work left has a follow-up under way, or the timer that recovery gave it: that one stays.
+        for row in self.tables.states.values().flatten().filter(|row| row.wake_at != Some(Timestamp::ZERO)) {
+            self.residence.set_state_timer(&row.key, row.wake_at);
         }
     }
 
