@@ -4,8 +4,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use backstitch_server::engine::{Command, Start};
-use backstitch_server::model::{DeploymentId, Outcome, Payload, RunId, RunStatus};
+use backstitch_server::engine::{Command, PutSchedule, Start};
+use backstitch_server::model::{
+    DeploymentId, Outcome, Overlap, Payload, RunId, RunStatus, ScheduleKey, ScheduleSource, ScheduleSpec, Span, Timing,
+};
 use backstitch_server::store::sqlite;
 
 use super::harness::{Fate, World};
@@ -52,6 +54,7 @@ fn world() -> World {
         let key = Some("k".into());
         world.submit(Command::Start(Start { function, input, name: None, idempotency_key: None, delay: None, key }));
     }
+    world.submit(Command::PutSchedule(Box::new(hourly())));
     world.flow(99);
     let ids: Vec<_> = world.book.runs.values().map(|head| head.id).collect();
     let signal = |run: RunId, name: &str| {
@@ -80,6 +83,19 @@ fn world() -> World {
         [RunStatus::Queued, RunStatus::Ready, RunStatus::Suspended, RunStatus::Paused, RunStatus::Cancelled]
     );
     world
+}
+
+/// A schedule that has no tick while these tests last.
+fn hourly() -> PutSchedule {
+    let spec = ScheduleSpec {
+        function: function(0).function,
+        timing: Timing::Every { every: Span(3_600_000), offset: Span(0) },
+        jitter: Span(0),
+        overlap: Overlap::BufferAll,
+        catch_up: Span(0),
+        input: Payload::null(),
+    };
+    PutSchedule { key: ScheduleKey::new("shop", "hourly"), spec, source: ScheduleSource::Api }
 }
 
 /// Faults, with the check that must find each of them.
@@ -156,6 +172,13 @@ fn faults() -> Vec<(&'static str, String)> {
         ),
         ("locks", all("update runs set queue_key = null, queue_order = null, wake_at = 0 where object_key = 'k'")),
         ("locks", all("delete from state where kind = 'object'")),
+        ("schedules", all("update state set wake_at = null where kind = 'schedule'")),
+        (
+            "schedules",
+            all(
+                "update state set value = cast(replace(cast(value as text), '\"running\":null', '\"running\":null,\"waiting\":[{\"after\":1,\"until\":2,\"count\":1}]') as blob) where kind = 'schedule'",
+            ),
+        ),
         ("payloads", all("update payloads set uses = uses + 1")),
         ("payloads", all("delete from payloads")),
         ("numbers", all("update partitions set run_no = 1")),
