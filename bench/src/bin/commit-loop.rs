@@ -118,6 +118,7 @@ fn run(run_no: i64) -> RunHead {
         chain: None,
         seed: None,
         value: None,
+        tick: None,
     }
 }
 
