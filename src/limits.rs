@@ -283,6 +283,35 @@ pub const POOL_IDLE_MS: u64 = 4_000;
 /// Headers of a handler's response, in bytes together.
 pub const RESPONSE_HEAD_BYTES_MAX: usize = 64 << 10;
 
+/// Calls that the server makes for runs at once: a bound of their own, so that slow services hold up no handler.
+pub const FETCHES_MAX: usize = 512;
+
+/// Calls of that kind at once to one host: no service, however slow, holds up the others.
+pub const FETCHES_PER_HOST_MAX: usize = 128;
+const _: () = assert!(FETCHES_PER_HOST_MAX < FETCHES_MAX);
+
+/// Time for one attempt of such a call, in milliseconds, when its author does not say: models think for minutes.
+pub const FETCH_MS: u64 = 300_000;
+
+/// Longest time that one attempt may be given, in milliseconds.
+pub const FETCH_MS_MAX: u64 = 3_600_000;
+
+/// URL of such a call, in bytes.
+pub const FETCH_URL_BYTES_MAX: usize = 8_192;
+
+/// Headers of such a call.
+pub const FETCH_HEADERS_MAX: usize = 64;
+
+/// Name and value of a header of such a call, in bytes.
+pub const FETCH_HEADER_BYTES_MAX: usize = 8_192;
+
+/// Statuses that such a call may name as no answer yet.
+pub const FETCH_STATUSES_MAX: usize = 100;
+
+/// How long a stop waits for such calls beyond what it waits for handlers, in milliseconds: what is given up is called again
+/// after the start, and may cost.
+pub const FETCH_DRAIN_MS: u64 = 3_000;
+
 /// URL of an app, in bytes.
 pub const URL_BYTES_MAX: usize = 2_048;
 
@@ -547,3 +576,4 @@ const _: () = assert!(WATCH_PAUSE_MS < WATCH_POLL_MS && HEARTBEAT_MS < KEEP_ALIV
 const _: () = assert!(WATCH_PAUSE_MS <= WATCH_ALL_PAUSE_MS && WATCH_ALL_RUNS_MAX <= PAGE_MAX);
 const _: () = assert!(SYNC_DEV_MS <= SYNC_MS && UNREACHED_PAUSE_MS_MAX <= RETRY_AFTER_MS_MAX);
 const _: () = assert!(CANCEL_GRACE_MS < DURATION_MS_MAX && MARK_MS < DURATION_MS_MAX);
+const _: () = assert!(FETCH_MS <= FETCH_MS_MAX && FETCH_DRAIN_MS < DRAIN_MS);

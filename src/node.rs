@@ -16,7 +16,7 @@ use crate::catalog::{self, Catalog};
 use crate::clock::{Clock, SystemClock};
 use crate::cluster::Cluster;
 use crate::dashboard;
-use crate::dispatch::{ClientError, Discovery, Drift, Egress, HttpClient, HttpInvoker, Wire};
+use crate::dispatch::{ClientError, Discovery, Drift, Egress, HttpClient, HttpFetcher, HttpInvoker, Wire};
 use crate::jobs;
 use crate::limits::{AUDIT_MS, POLLS_MAX, SYNC_DEV_MS, SYNC_MS, WATCHES_MAX};
 use crate::model::{Home, Span, Text};
@@ -123,6 +123,7 @@ impl Node {
             store: store.clone(),
             clock: clock.clone(),
             invoker: Arc::new(invoker),
+            fetcher: Arc::new(HttpFetcher::new(client.clone(), clock.clone())),
             registry: registry.subscribe(),
             stop: loops_stop.clone(),
         })

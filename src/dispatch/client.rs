@@ -73,6 +73,8 @@ pub(super) enum CallError {
     NotReached(String),
     /// It may have.
     Lost(String),
+    /// The egress policy does not allow it.
+    Forbidden(String),
 }
 
 impl HttpClient {
@@ -162,7 +164,9 @@ async fn excerpt(mut body: Incoming) -> Bytes {
 
 fn call_error(error: Error) -> CallError {
     if error.is_connect() {
-        return CallError::NotReached(connect_reason(&error));
+        let forbidden = connect_error(&error).is_some_and(|cause| matches!(cause, ConnectError::Forbidden { .. }));
+        let reason = connect_reason(&error);
+        return if forbidden { CallError::Forbidden(reason) } else { CallError::NotReached(reason) };
     }
     let hyper = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<hyper::Error>());
     match hyper {
@@ -179,13 +183,20 @@ fn call_error(error: Error) -> CallError {
     }
 }
 
-fn connect_reason(error: &Error) -> String {
+fn connect_error(error: &Error) -> Option<&ConnectError> {
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         if let Some(reason) = cause.downcast_ref::<ConnectError>() {
-            return reason.to_string();
+            return Some(reason);
         }
         source = cause.source();
+    }
+    None
+}
+
+fn connect_reason(error: &Error) -> String {
+    if let Some(reason) = connect_error(error) {
+        return reason.to_string();
     }
     format!(
         "no secure connection ({}); does the URL begin with the right scheme, and is the certificate valid?",

@@ -240,7 +240,7 @@ fn foreign(response: &Response, url: &str) -> DiscoveryError {
 fn failed(url: &str, error: CallError) -> DiscoveryError {
     let url = address_shown(url).to_owned();
     match error {
-        CallError::NotReached(reason) => DiscoveryError::NotReached { url, reason },
+        CallError::NotReached(reason) | CallError::Forbidden(reason) => DiscoveryError::NotReached { url, reason },
         CallError::Lost(reason) => DiscoveryError::Lost { url, reason },
     }
 }

@@ -97,7 +97,7 @@ impl Shared {
         if let Ok(response) = &called {
             self.watch_for_drift(&response.headers, deployment);
         }
-        if let Err(CallError::NotReached(reason) | CallError::Lost(reason)) = &called {
+        if let Err(CallError::NotReached(reason) | CallError::Lost(reason) | CallError::Forbidden(reason)) = &called {
             tracing::debug!(run.id = %snapshot.head.id, deployment = %deployment.id, reason, "an invocation had no answer");
         }
         let asked = Asked { token: &token, seen, url: &deployment.url, bytes_max, now: self.clock.wall() };

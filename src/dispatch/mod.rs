@@ -9,6 +9,7 @@ mod connect;
 mod discovery;
 mod drift;
 mod egress;
+mod fetcher;
 mod invoker;
 mod response;
 mod target;
@@ -18,12 +19,13 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::model::{Answer, Deployment, Snapshot};
+use crate::model::{Answer, Deployment, FetchCall, FetchEnd, Snapshot};
 
 pub use client::{ClientError, HttpClient};
 pub use discovery::{Discovered, Discovery, DiscoveryError};
 pub use drift::Drift;
 pub use egress::{Egress, EgressError};
+pub use fetcher::HttpFetcher;
 pub use invoker::HttpInvoker;
 pub use target::{HeadersError, TargetError, check_headers, target_url};
 pub use wire::{Exchange, Half, Wire};
@@ -33,4 +35,10 @@ pub use wire::{Exchange, Half, Wire};
 pub trait Invoker: Send + Sync + 'static {
     /// Calls the handler of a deployment on behalf of a run. Dropping the future ends the call.
     fn invoke(&self, snapshot: Snapshot, deployment: Arc<Deployment>) -> BoxFuture<'static, Answer>;
+}
+
+/// Makes HTTP calls that runs asked for. Whatever comes of one is a result: the processor gets one, always.
+pub trait Fetcher: Send + Sync + 'static {
+    /// Makes one call. Dropping the future ends it.
+    fn fetch(&self, call: FetchCall) -> BoxFuture<'static, FetchEnd>;
 }

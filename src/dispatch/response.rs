@@ -35,7 +35,9 @@ pub(super) fn answer(called: Result<Response, CallError>, asked: &Asked<'_>) -> 
         Ok(response) if is_answer(response.status, &response.headers) => ours(&response.body, asked),
         Ok(response) if is_ours(&response.headers) => refused(&response, asked),
         Ok(response) => foreign(&response, asked),
-        Err(CallError::NotReached(reason)) => not_reached(format!("{url}: {reason}"), None),
+        Err(CallError::NotReached(reason) | CallError::Forbidden(reason)) => {
+            not_reached(format!("{url}: {reason}"), None)
+        }
         Err(CallError::Lost(reason)) => lost(format!("{url}: {reason}")),
     }
 }
@@ -134,7 +136,7 @@ pub(super) fn line(text: &str, chars: usize) -> String {
 }
 
 /// When the other side wants to be asked again: seconds, or a date.
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Span> {
+pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Span> {
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     let ms = match value.parse::<u64>() {
         Ok(seconds) => seconds.saturating_mul(1_000),

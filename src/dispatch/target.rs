@@ -10,8 +10,8 @@ use crate::limits::{APP_HEADER_BYTES_MAX, APP_HEADERS_MAX, URL_BYTES_MAX};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
     /// It is too long.
-    #[error("failed to read the URL: it has {0} bytes, at most {URL_BYTES_MAX} are allowed")]
-    TooLong(usize),
+    #[error("failed to read the URL: it has {0} bytes, at most {1} are allowed")]
+    TooLong(usize, usize),
     /// It is not a URL.
     #[error("failed to read the URL `{url}`: {reason}; write it in full, such as https://shop.example/api/backstitch")]
     Malformed {
@@ -30,8 +30,13 @@ pub enum TargetError {
 
 /// Reads a URL as people write it, and prints it as it will be called: host in its canonical form, no fragment.
 pub fn target_url(text: &str) -> Result<String, TargetError> {
-    if text.len() > URL_BYTES_MAX {
-        return Err(TargetError::TooLong(text.len()));
+    url_of_at_most(URL_BYTES_MAX, text)
+}
+
+/// The same for a URL with a bound of its own.
+pub(super) fn url_of_at_most(bytes_max: usize, text: &str) -> Result<String, TargetError> {
+    if text.len() > bytes_max {
+        return Err(TargetError::TooLong(text.len(), bytes_max));
     }
     let malformed = |reason: String| TargetError::Malformed { url: text.chars().take(200).collect(), reason };
     if text.chars().any(|c| c.is_control() || c == ' ') {
@@ -160,7 +165,7 @@ mod tests {
         for text in ["http://a@b/", "http://a:b@c/", "http://good.example%40@evil.example/"] {
             assert_eq!(target_url(text), Err(TargetError::Credentials), "{text}");
         }
-        assert!(matches!(target_url(&format!("http://a/{}", "x".repeat(3_000))), Err(TargetError::TooLong(_))));
+        assert!(matches!(target_url(&format!("http://a/{}", "x".repeat(3_000))), Err(TargetError::TooLong(..))));
     }
 
     #[test]

@@ -107,7 +107,9 @@ impl Wire {
                     Body::Whole(_) | Body::Excerpt(_) => None,
                 };
             }
-            Err(CallError::NotReached(reason) | CallError::Lost(reason)) => exchange.trouble = Some(reason.clone()),
+            Err(CallError::NotReached(reason) | CallError::Lost(reason) | CallError::Forbidden(reason)) => {
+                exchange.trouble = Some(reason.clone());
+            }
         }
     }
 

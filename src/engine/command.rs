@@ -1,9 +1,9 @@
 //! What goes into the engine and what comes out: commands, transitions, replies, refusals. All of it plain data.
 
 use crate::model::{
-    Answer, Change, Checkpoint, DeploymentId, EntryId, EventDraft, EventId, FunctionId, Hold, Key, MoveTo, News,
-    NoTarget, ObjectKey, Payload, RunId, RunStatus, ScheduleKey, ScheduleSource, ScheduleSpec, Settle, Span, StateKey,
-    Text, Timestamp, TimingProblem, Token,
+    Answer, Change, Checkpoint, DeploymentId, EntryId, EventDraft, EventId, FetchEnd, FetchToken, FunctionId, Hold,
+    Key, MoveTo, News, NoTarget, ObjectKey, Payload, RunId, RunStatus, ScheduleKey, ScheduleSource, ScheduleSpec,
+    Settle, Span, StateKey, Text, Timestamp, TimingProblem, Token,
 };
 
 /// What someone wants of a partition.
@@ -21,6 +21,15 @@ pub enum Command {
         token: Token,
         /// What came of it.
         answer: Answer,
+        /// When it began, by the partition's clock.
+        started_at: Timestamp,
+    },
+    /// An HTTP call of the server ended.
+    Fetched {
+        /// The call.
+        token: FetchToken,
+        /// What came of it.
+        end: FetchEnd,
         /// When it began, by the partition's clock.
         started_at: Timestamp,
     },
@@ -177,6 +186,7 @@ impl Command {
             Command::Returned { token, .. } | Command::Checkpoint { token, .. } | Command::Note { token } => {
                 Some(token.run)
             }
+            Command::Fetched { token, .. } => Some(token.run),
             Command::Fork(fork) => Some(fork.run),
             Command::Signal { run, .. }
             | Command::Update { run, .. }

@@ -7,14 +7,15 @@ use std::sync::Arc;
 
 use super::checkpoint::shared;
 use super::command::{Command, Decision, Refusal, Reply, Transition};
+use super::fetch::is_called;
 use super::filter::Filters;
 use super::run::{Run, awaited_signal};
 use super::state::NameFacts;
 use super::{Partition, turns::Turn};
 use crate::model::{
-    Attempt, Change, Entry, EntryId, EntryStatus, Event, FunctionConfig, Key, Moment, ObjectKey, ObjectValue, Outcome,
-    Registry, RetryPolicy, RunHead, RunId, RunStatus, Signal, StateKey, StateRow, Text, Timestamp, Verdict, Wait,
-    WaitIndex, derive,
+    Attempt, Change, DeploymentId, Entry, EntryId, EntryStatus, Event, FunctionConfig, Key, Moment, ObjectKey,
+    ObjectValue, Outcome, Registry, RetryPolicy, RunHead, RunId, RunStatus, Signal, StateKey, StateRow, Text,
+    Timestamp, Verdict, Wait, WaitIndex, derive,
 };
 
 /// Why a decision stops before its end.
@@ -288,7 +289,12 @@ impl<'a> Draft<'a> {
     /// The retry policy of a run's invocations: the newest, or that of the deployment which was asked when its app is
     /// gone meanwhile.
     pub(super) fn policy(&self, head: &RunHead, turn: &Turn) -> RetryPolicy {
-        let asked = || self.registry.deployments.get(&turn.deployment?)?.function(&head.function.function);
+        self.policy_at(head, turn.deployment)
+    }
+
+    /// The same, for what a deployment's handler asked for.
+    pub(super) fn policy_at(&self, head: &RunHead, deployment: Option<DeploymentId>) -> RetryPolicy {
+        let asked = || self.registry.deployments.get(&deployment?)?.function(&head.function.function);
         self.function_config(head).or_else(asked).map(|config| config.retry.clone()).unwrap_or_default()
     }
 
@@ -471,6 +477,12 @@ impl<'a> RunDraft<'a> {
         [base, changed].into_iter().flatten().min()
     }
 
+    /// Whether the call of any entry is to be made now, or is being made.
+    fn has_calls(&self) -> bool {
+        let base = self.base.into_iter().flat_map(Run::calls).any(|idx| !self.changed.contains_key(&idx));
+        base || self.changed.values().chain(&self.added).any(is_called)
+    }
+
     /// The first open wait for this signal.
     pub(super) fn wait_for(&self, name: &Text) -> Option<u32> {
         let base = self.base.and_then(|run| run.waits_for(name).find(|idx| !self.entry(*idx).is_settled()));
@@ -545,11 +557,12 @@ impl<'a> RunDraft<'a> {
         self.head.awaiting = Vec::new();
     }
 
-    /// The run waits until something wakes it, or until its earliest timer.
+    /// The run waits until something wakes it, or until its earliest timer. While a call is made for it, it is worked on.
     pub(super) fn rest(&mut self, status: RunStatus) {
+        let called = (status == RunStatus::Suspended && self.has_calls()).then_some(Timestamp::ZERO);
         let timer = self.first_due().map(|(due, _)| due);
         self.head.status = status;
-        self.head.wake_at = [timer, self.own_timer()].into_iter().flatten().min();
+        self.head.wake_at = [called, timer, self.own_timer()].into_iter().flatten().min();
     }
 
     /// The earliest time at which the run itself is over, whatever its entries do.

@@ -3,13 +3,13 @@
 use super::command::{Explanation, Reply};
 use super::draft::{Draft, Part};
 use super::wait::until;
-use super::{Partition, object, run::awaited_signal};
-use crate::model::{Entry, EntryKind, EntryStatus, RunId, RunStatus, UPDATE};
+use super::{Partition, fetch, object, run::awaited_signal};
+use crate::model::{Entry, EntryKind, EntryStatus, RunId, RunStatus, Timestamp, UPDATE};
 
 /// The one reason why a run stands where it stands.
 pub(super) fn explain(draft: &mut Draft<'_>, partition: &Partition, id: RunId) -> Part<Reply> {
     let turn = draft.turn(id).map(|turn| turn.started_at);
-    let registry = draft.registry;
+    let (registry, now) = (draft.registry, draft.now());
     if let Some((object, holder, place)) = object::place(draft, id)? {
         return Ok(Reply::Explanation(Explanation::InLine { object, holder, place }));
     }
@@ -29,7 +29,8 @@ pub(super) fn explain(draft: &mut Draft<'_>, partition: &Partition, id: RunId) -
             error: head.last_error.clone(),
         },
         (RunStatus::Suspended, _) => {
-            Explanation::Waiting(run.open().into_iter().map(|idx| describe(run.entry(idx))).collect())
+            let open = run.open().into_iter().map(|idx| run.entry(idx));
+            Explanation::Waiting(open.map(|entry| describe(partition, id, entry, now)).collect())
         }
         _ if registry.is_paused(&head.function) => Explanation::FunctionPaused(head.function.clone()),
         _ => match registry.deployment_of(&head.function, head.deployment) {
@@ -43,7 +44,7 @@ pub(super) fn explain(draft: &mut Draft<'_>, partition: &Partition, id: RunId) -
     Ok(Reply::Explanation(explanation))
 }
 
-fn describe(entry: &Entry) -> String {
+fn describe(partition: &Partition, run: RunId, entry: &Entry, now: Timestamp) -> String {
     let id = &entry.id;
     let time = until(entry.due_at);
     let param = |name: &str| {
@@ -54,6 +55,7 @@ fn describe(entry: &Entry) -> String {
         EntryKind::Step if entry.status == EntryStatus::Backoff => {
             format!("step `{id}`: attempt {} is due at {}", entry.failures + 1, entry.due_at.unwrap_or_default())
         }
+        EntryKind::Fetch => fetch::describe(partition, run, entry, now),
         EntryKind::Sleep => format!("sleep `{id}`{time}"),
         EntryKind::WaitSignal => match awaited_signal(entry) {
             Some(name) if name.starts_with(UPDATE) => format!("update `{}` for `{id}`{time}", &name[UPDATE.len()..]),

@@ -89,7 +89,7 @@ fn check_edit(original: &RunDraft<'_>, run: RunId, id: &Text, end: u32) -> Part<
     let Some(entry) = original.find(id).map(|idx| original.entry(idx)) else {
         return Err(Refusal::UnknownEntry { run, entry: id.clone() }.into());
     };
-    let answers = [EntryKind::Step, EntryKind::WaitSignal, EntryKind::WaitEvent, EntryKind::Invoke];
+    let answers = [EntryKind::Step, EntryKind::WaitSignal, EntryKind::WaitEvent, EntryKind::Invoke, EntryKind::Fetch];
     match entry.seq {
         _ if !answers.contains(&entry.kind) => refuse("only steps, waits and calls have an outcome to edit"),
         None => refuse("it has no outcome yet"),

@@ -13,6 +13,8 @@ mod command;
 mod draft;
 mod end;
 mod explain;
+mod fetch;
+mod fetches;
 mod filter;
 mod fork;
 mod hold;
@@ -49,6 +51,7 @@ pub use schedule::tick_id;
 pub use turns::CallEnd;
 
 use draft::{Draft, Part};
+use fetches::Fetches;
 use filter::Filters;
 use residence::Residence;
 use state::Tables;
@@ -56,14 +59,15 @@ use turns::Turns;
 
 use crate::limits::{ADOPTION_MS, COALESCE_MS, LINE_PAGE, TIMER_PAGE};
 use crate::model::{
-    Answer, Change, Deployment, EntryKind, EntryStatus, Key, Loaded, Moment, ObjectKey, Outcome, Registry, RunId,
-    RunStatus, Snapshot, Span, StateKey, StoredRun, Timestamp, Token, Undelivered,
+    Answer, Change, Deployment, EntryKind, EntryStatus, FetchCall, FetchTarget, FetchToken, Key, Loaded, Moment,
+    ObjectKey, Outcome, Registry, RunId, RunStatus, Snapshot, Span, StateKey, StoredRun, Timestamp, Token, Undelivered,
 };
 
 /// The state of one partition in memory.
 pub struct Partition {
     tables: Tables,
     turns: Turns,
+    fetches: Fetches,
     residence: Residence,
     filters: Filters,
 }
@@ -73,6 +77,10 @@ pub struct Partition {
 pub enum Poll {
     /// Call this handler, once what the snapshot shows is durable.
     Invoke(Box<Snapshot>, Arc<Deployment>),
+    /// Make this HTTP call, once the entry that it is for is durable.
+    Fetch(FetchCall),
+    /// Give up this HTTP call: nobody waits for it any more.
+    Abandon(FetchToken),
     /// Load these runs, which are ready, and ask again.
     Load(Vec<Key>),
     /// Nothing for now.
@@ -85,6 +93,7 @@ impl Partition {
         Partition {
             tables: Tables::new(last_run_no, last_event_seq),
             turns: Turns::new(epoch),
+            fetches: Fetches::default(),
             residence: Residence::default(),
             filters: Filters::default(),
         }
@@ -103,6 +112,7 @@ impl Partition {
             Command::Start(start) => start::start(draft, start),
             Command::Fork(fork) => fork::fork(draft, fork),
             Command::Returned { token, answer, started_at } => returned::returned(draft, *token, answer, *started_at),
+            Command::Fetched { token, end, started_at } => fetch::fetched(draft, *token, end, *started_at),
             Command::Checkpoint { token, checkpoint } => checkpoint::checkpoint(draft, *token, checkpoint),
             Command::Note { token } => checkpoint::note(draft, *token),
             Command::Signal { run, name, id, settle } => signal::signal(draft, *run, name, id.as_ref(), settle),
@@ -144,12 +154,18 @@ impl Partition {
                 if head.status != RunStatus::Ready {
                     self.turns.revoke(head.id);
                 }
+                if head.status.is_terminal() {
+                    self.fetches.leave_all(head.id);
+                }
                 self.touch_run(head.id);
             }
             Change::EntryAdded(entry) | Change::EntryChanged(entry) => {
                 if let Some(run) = self.tables.id_of(entry.run_no) {
                     if entry.status == EntryStatus::Runnable {
                         self.turns.stir(run);
+                    }
+                    if entry.kind == EntryKind::Fetch && entry.is_settled() {
+                        self.fetches.leave(run, entry.idx);
                     }
                     self.touch_run(run);
                 }
@@ -198,6 +214,15 @@ impl Partition {
         if run.head.status == RunStatus::Ready {
             self.turns.enqueue(id);
         }
+        if fetch::makes_calls(run.head.status) {
+            for idx in run.calls() {
+                if self.fetches.has(id, idx) {
+                    continue;
+                }
+                let target = FetchTarget::of(&run.entries[idx as usize].params);
+                self.fetches.ask(id, idx, target.host);
+            }
+        }
     }
 
     /// Makes resident what the store has under a key.
@@ -211,6 +236,7 @@ impl Partition {
         }
         if let Key::Run(id) = key {
             self.index(id);
+            self.fetches.arrived(id);
             if let Some(Some(run)) = self.tables.runs.get(&id)
                 && run.head.status.is_terminal()
                 && run.head.wake_at.is_some()
@@ -241,6 +267,12 @@ impl Partition {
 
     /// What to do next with runs that are ready. Gives out tokens.
     pub fn poll(&mut self, now: Timestamp, registry: &Registry) -> Poll {
+        if let Some(token) = self.fetches.pop_abandoned() {
+            return Poll::Abandon(token);
+        }
+        if let Some(poll) = self.next_fetch(now) {
+            return poll;
+        }
         let mut cold = Vec::new();
         while self.turns.has_room() && cold.len() < TIMER_PAGE / 64 {
             let Some(id) = self.turns.next_ready(now) else { break };
@@ -268,6 +300,27 @@ impl Partition {
         }
         let keys = self.want(&cold);
         if keys.is_empty() { Poll::Idle } else { Poll::Load(keys) }
+    }
+
+    /// The next call to make, or the run of it to load first.
+    fn next_fetch(&mut self, now: Timestamp) -> Option<Poll> {
+        while let Some((id, idx)) = self.fetches.next() {
+            match self.tables.runs.get(&id) {
+                Some(Some(run)) if fetch::makes_calls(run.head.status) && run.has_call(idx) => {
+                    let token = self.fetches.begin(id, idx, now);
+                    return Some(Poll::Fetch(fetch::call(run, token)));
+                }
+                // It is asked for again when it is to be made.
+                Some(_) => self.fetches.leave(id, idx),
+                None => {
+                    let keys = self.want(&[Key::Run(id)]);
+                    if !keys.is_empty() {
+                        return Some(Poll::Load(keys));
+                    }
+                }
+            }
+        }
+        None
     }
 
     /// Of these keys the ones to load now: they are neither resident nor being loaded already.
@@ -359,6 +412,18 @@ impl Partition {
     pub fn call_ended(&mut self, token: Token, end: CallEnd, now: Timestamp) {
         self.turns.end(token, end, now);
         self.residence.look_again(token.run);
+        self.index(token.run);
+    }
+
+    /// Whether an HTTP call is to be made: its entry waits for it, and for no later one.
+    pub fn is_fetching(&self, token: FetchToken) -> bool {
+        self.fetches.is_current(token)
+    }
+
+    /// An HTTP call ended, and what followed from it was decided and applied; or it was not made. One that its entry still
+    /// waits for is made again.
+    pub fn fetch_ended(&mut self, token: FetchToken) {
+        self.fetches.end(token);
         self.index(token.run);
     }
 

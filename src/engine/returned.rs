@@ -3,7 +3,7 @@
 use super::command::Reply;
 use super::draft::{Draft, Part, RunDraft};
 use super::turns::Turn;
-use super::{cancel, chain, checkpoint, end, hold, invoke, object, saga, step, update, wait};
+use super::{cancel, chain, checkpoint, end, fetch, hold, invoke, object, saga, step, update, wait};
 use crate::limits::{ENTRIES_MAX, JOURNAL_BYTES_MAX, LOSSES_MAX, RETRY_AFTER_MS_MAX};
 use crate::model::{
     Answer, Attempt, Awaiting, EntryKind, EntryStatus, Failure, HandlerOp, HoldKind, Mismatch, Note, Outcome, Payload,
@@ -155,6 +155,7 @@ fn apply_op(draft: &mut Draft<'_>, turn: &Turn, existing: Option<u32>, op: &Hand
         HandlerOp::WaitSignal(op) => wait::wait_signal(draft, turn, op),
         HandlerOp::WaitEvent(op) => wait::wait_event(draft, turn, op),
         HandlerOp::Invoke(op) => invoke::invoke(draft, turn, op),
+        HandlerOp::Fetch(op) => fetch::fetch(draft, turn, op),
         HandlerOp::Send { id, name, params, events } => invoke::send(draft, turn, id, name.clone(), params, events),
         HandlerOp::Marker { id, name, params } => {
             let idx = wait::add(draft, turn, EntryKind::Marker, id, name.clone(), params, None)?;

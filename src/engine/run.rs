@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::fetch::is_called;
 use crate::model::{
     DeploymentId, Entry, EntryId, EntryKind, EntryStatus, Outcome, Payload, RunHead, RunStatus, Signal, StoredRun,
     Text, Timestamp, UPDATE, Wait,
@@ -21,6 +22,8 @@ pub(super) struct Run {
     open: BTreeSet<u32>,
     due: BTreeSet<(Timestamp, u32)>,
     signal_waits: BTreeSet<(Text, u32)>,
+    /// Positions of open entries whose call is to be made now, or is being made.
+    calls: BTreeSet<u32>,
     /// Positions of settled entries by `seq`, which counts them from 1.
     settled: Vec<u32>,
     pub(super) last_seq: u32,
@@ -39,6 +42,7 @@ impl Run {
             open: BTreeSet::new(),
             due: BTreeSet::new(),
             signal_waits: BTreeSet::new(),
+            calls: BTreeSet::new(),
             settled: Vec::new(),
             last_seq: 0,
             bytes: 0,
@@ -98,6 +102,9 @@ impl Run {
         if let Some(due) = entry.due_at {
             self.due.insert((due, entry.idx));
         }
+        if is_called(entry) {
+            self.calls.insert(entry.idx);
+        }
         if let Some(name) = awaited_signal(entry) {
             self.signal_waits.insert((name, entry.idx));
         }
@@ -106,6 +113,7 @@ impl Run {
     fn unindex(&mut self, entry: &Entry) {
         self.bytes -= entry.payload_bytes();
         self.open.remove(&entry.idx);
+        self.calls.remove(&entry.idx);
         if let Some(due) = entry.due_at {
             self.due.remove(&(due, entry.idx));
         }
@@ -132,6 +140,16 @@ impl Run {
     /// Timers of entries, earliest first.
     pub(super) fn due(&self) -> impl Iterator<Item = (Timestamp, u32)> + '_ {
         self.due.iter().copied()
+    }
+
+    /// Positions of entries whose call is to be made now, or is being made.
+    pub(super) fn calls(&self) -> impl Iterator<Item = u32> + '_ {
+        self.calls.iter().copied()
+    }
+
+    /// Whether the call of an entry is to be made now, or is being made.
+    pub(super) fn has_call(&self, idx: u32) -> bool {
+        self.calls.contains(&idx)
     }
 
     /// Positions of open waits for a signal, in order.

@@ -5,8 +5,8 @@ use super::draft::{Draft, Part};
 use super::filter::{event_view, wait_index};
 use super::ingest::deliver;
 use super::run::fresh_entry;
-use super::step;
 use super::turns::Turn;
+use super::{fetch, step};
 use crate::limits::{EVENT_PAGE, UNINDEXED_WAITS_MAX};
 use crate::model::{
     EntryId, EntryKind, Failure, Key, Outcome, Payload, RunId, Span, Text, Timestamp, Wait, WaitEventOp, WaitSignalOp,
@@ -133,6 +133,7 @@ pub(super) fn fire(draft: &mut Draft<'_>, run: RunId, idx: u32) -> Part<()> {
     match draft.run(run)?.entry(idx).kind {
         EntryKind::Sleep => draft.settle(run, idx, Outcome::Ok(Payload::null())),
         EntryKind::Step => step::due(draft, run, idx),
+        EntryKind::Fetch => fetch::due(draft, run, idx),
         _ => draft.settle(run, idx, Outcome::Timeout),
     }
 }

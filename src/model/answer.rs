@@ -43,6 +43,8 @@ pub enum HandlerOp {
     WaitEvent(WaitEventOp),
     /// A child run.
     Invoke(InvokeOp),
+    /// An HTTP call that the server is to make.
+    Fetch(FetchOp),
     /// Events to send with the entry.
     Send { id: EntryId, name: Option<Text>, params: Payload, events: Vec<EventDraft> },
     /// A fact about the code path.
@@ -94,6 +96,7 @@ impl HandlerOp {
             | HandlerOp::WaitSignal(WaitSignalOp { id, .. })
             | HandlerOp::WaitEvent(WaitEventOp { id, .. })
             | HandlerOp::Invoke(InvokeOp { id, .. })
+            | HandlerOp::Fetch(FetchOp { id, .. })
             | HandlerOp::Send { id, .. }
             | HandlerOp::Marker { id, .. }
             | HandlerOp::State(StateOp { id, .. }) => id,
@@ -115,6 +118,7 @@ impl HandlerOp {
             HandlerOp::WaitSignal(_) => EntryKind::WaitSignal,
             HandlerOp::WaitEvent(_) => EntryKind::WaitEvent,
             HandlerOp::Invoke(_) => EntryKind::Invoke,
+            HandlerOp::Fetch(_) => EntryKind::Fetch,
             HandlerOp::Send { .. } => EntryKind::Send,
             HandlerOp::Marker { .. } => EntryKind::Marker,
             HandlerOp::State(_) => EntryKind::State,
@@ -218,6 +222,19 @@ pub struct InvokeOp {
     pub timeout: Option<Span>,
     /// Whether the parent goes on at once with the child's id.
     pub detached: bool,
+}
+
+/// An HTTP call that the server is to make.
+#[derive(Clone, Debug)]
+pub struct FetchOp {
+    /// The entry's id.
+    pub id: EntryId,
+    /// What people see.
+    pub name: Option<Text>,
+    /// The parameters as sent: the request, and how it is tried again.
+    pub params: Payload,
+    /// How long all attempts and pauses may take together.
+    pub schedule_to_close: Option<Span>,
 }
 
 /// A write to the state of an object: values that are set, or names that are taken away.

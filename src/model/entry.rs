@@ -28,6 +28,8 @@ pub enum EntryKind {
     WaitEvent,
     /// A child run: awaited, or detached and then settled at once.
     Invoke,
+    /// An HTTP call that the server makes.
+    Fetch,
     /// Events sent; settled at once.
     Send,
     /// A fact about the code path; settled at once.
@@ -44,13 +46,14 @@ pub enum EntryKind {
 
 impl EntryKind {
     /// Every kind.
-    pub const ALL: [EntryKind; 12] = [
+    pub const ALL: [EntryKind; 13] = [
         EntryKind::Input,
         EntryKind::Step,
         EntryKind::Sleep,
         EntryKind::WaitSignal,
         EntryKind::WaitEvent,
         EntryKind::Invoke,
+        EntryKind::Fetch,
         EntryKind::Send,
         EntryKind::Marker,
         EntryKind::State,
@@ -68,6 +71,7 @@ impl EntryKind {
             EntryKind::WaitSignal => "waitSignal",
             EntryKind::WaitEvent => "waitEvent",
             EntryKind::Invoke => "invoke",
+            EntryKind::Fetch => "fetch",
             EntryKind::Send => "send",
             EntryKind::Marker => "marker",
             EntryKind::State => "state",
@@ -93,9 +97,9 @@ impl fmt::Display for EntryKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum EntryStatus {
-    /// Waits for something outside the handler: a timer, a signal, an event, a child.
+    /// Waits for something outside the handler: a timer, a signal, an event, a child, the answer to a call.
     Waiting,
-    /// A step whose last attempt failed; its next one is due at `due_at`.
+    /// A step, or a call of the server, whose last attempt failed; its next one is due at `due_at`.
     Backoff,
     /// A step that the handler is to run now.
     Runnable,
@@ -177,11 +181,11 @@ pub struct Entry {
     pub outcome: Option<Outcome>,
     /// Ordinal of its settlement in the run, from 1; present exactly when settled, but for the input, which has none.
     pub seq: Option<u32>,
-    /// When its own timer fires: a sleep's end, a wait's time-out, a step's next attempt, or the end of a step's time.
+    /// When its own timer fires: a sleep's end, a wait's time-out, the next attempt or the end of the time of a step or a call.
     pub due_at: Option<Timestamp>,
-    /// Attempts of a step that have failed.
+    /// Attempts of a step or of a call that have failed.
     pub failures: u32,
-    /// The last failed attempt's [`super::Failure`] as JSON, while the step is to be tried again.
+    /// The last failed attempt's [`super::Failure`] as JSON, while it is to be tried again.
     pub last_error: Option<Payload>,
     /// The deployment whose code created it.
     pub deployment: Option<DeploymentId>,
@@ -222,12 +226,12 @@ pub fn digest_of(params: &Payload) -> String {
 
 const EMPTY_DIGEST: &str = "44136fa355b3678a";
 
-/// One failed attempt of a step or of an invocation, kept so that people can see it.
+/// One failed attempt of a step, a call of the server or an invocation, kept so that people can see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
     /// The run's integer key.
     pub run_no: i64,
-    /// The step's position, or nothing for an attempt to invoke the handler.
+    /// The step's or the call's position, or nothing for an attempt to invoke the handler.
     pub idx: Option<u32>,
     /// Which attempt failed, from 1.
     pub number: u32,

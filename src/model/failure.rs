@@ -39,6 +39,10 @@ pub mod names {
     pub const DEADLOCK: &str = "Deadlock";
     /// A value of an object's state has a name that cannot be used.
     pub const INVALID_NAME: &str = "InvalidName";
+    /// A call that the server made for a run had no answer.
+    pub const FETCH_FAILED: &str = "FetchFailed";
+    /// A call that the server made for a run was answered with a status that is tried again.
+    pub const HTTP_STATUS: &str = "HttpStatus";
     /// A value is greater than the server keeps.
     pub const TOO_LARGE: &str = "TooLarge";
 }

@@ -10,6 +10,7 @@ mod duration;
 mod entry;
 mod event;
 mod failure;
+mod fetch;
 mod function;
 mod hex;
 mod ids;
@@ -26,8 +27,8 @@ mod timetable;
 mod wait;
 
 pub use answer::{
-    Answer, Awaiting, EventDraft, HandlerOp, Heartbeat, InvokeOp, Mismatch, Note, Problem, ProblemCode, StateOp,
-    StepReport, StepResult, Terminal, Undelivered, WaitEventOp, WaitSignalOp,
+    Answer, Awaiting, EventDraft, FetchOp, HandlerOp, Heartbeat, InvokeOp, Mismatch, Note, Problem, ProblemCode,
+    StateOp, StepReport, StepResult, Terminal, Undelivered, WaitEventOp, WaitSignalOp,
 };
 pub use app::{App, Deployment, DeploymentLimits, DeploymentState, Manifest, MoveTo, MoveToError};
 pub use change::{Batch, Change, Key, Loaded, MarkKey, MarkScope, StateKey, StateRow, StoredRun};
@@ -36,6 +37,7 @@ pub use duration::{DurationError, Span};
 pub use entry::{Attempt, Entry, EntryId, EntryKind, EntryStatus, Outcome, digest_of};
 pub use event::{Event, OWN_EVENTS, Verdict};
 pub use failure::{Failure, names};
+pub use fetch::{BodyEncoding, FetchCall, FetchEnd, FetchOptions, FetchRequest, FetchTarget, FetchToken};
 pub use function::{
     CancelOn, DeclaredSchedule, FunctionConfig, FunctionId, RetryPolicy, Text, Trigger, policy_defaults,
 };

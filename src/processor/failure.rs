@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+use super::fetching::Fetching;
 use super::gate::Outgoing;
 use super::handle::Declined;
 use super::owner::{Filling, Halted, Owner};
@@ -91,6 +92,7 @@ impl Owner {
         self.loads = JoinSet::new();
         self.scans = JoinSet::new();
         self.calls = JoinSet::new();
+        self.fetching = Fetching::default();
         self.deferred_loads.clear();
         self.inner.clear();
         self.partition = taken.partition;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::ends::End;
 use super::handle::{Caller, Declined};
 use crate::engine::Reply;
-use crate::model::{Deployment, RunId, Snapshot};
+use crate::model::{Deployment, FetchCall, RunId, Snapshot};
 
 /// Something that wants to leave.
 pub(super) enum Outgoing {
@@ -15,6 +15,8 @@ pub(super) enum Outgoing {
     Reply(Caller, Result<Reply, Declined>),
     /// An invocation.
     Invoke(Box<Snapshot>, Arc<Deployment>),
+    /// An HTTP call for a run.
+    Fetch(FetchCall),
 }
 
 /// What waits for batches to become durable, in their order.

@@ -4,6 +4,7 @@
 mod drain;
 mod ends;
 mod failure;
+mod fetching;
 mod gate;
 mod handle;
 mod loading;

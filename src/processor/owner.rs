@@ -11,13 +11,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::ends::{End, Ends};
+use super::fetching::Fetching;
 use super::gate::{Gate, Outgoing};
 use super::handle::{Declined, Envelope};
 use super::loading::Load;
 use super::parking::Parking;
 use super::watch::Watchers;
 use crate::clock::{Clock, PartitionTime};
-use crate::dispatch::Invoker;
+use crate::dispatch::{Fetcher, Invoker};
 use crate::engine::{CallEnd, Command, Decision, Partition, Poll, Refusal, Reply, Transition};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, PARKED_MAX};
 use crate::model::{
@@ -35,6 +36,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Who calls handlers.
     pub invoker: Arc<dyn Invoker>,
+    /// Who makes HTTP calls for runs.
+    pub fetcher: Arc<dyn Fetcher>,
     /// What is registered, always the newest.
     pub registry: watch::Receiver<Arc<Registry>>,
     /// Turns true when the server stops.
@@ -75,6 +78,7 @@ pub(super) struct Owner {
     pub(super) deferred_loads: Vec<(u64, Vec<Key>)>,
     pub(super) loads: JoinSet<Load>,
     pub(super) calls: JoinSet<Ended>,
+    pub(super) fetching: Fetching,
     /// Commits that still hold one command each, after one was refused for its data.
     pub(super) single: usize,
     pub(super) lone: Option<crate::model::RunId>,
@@ -133,6 +137,7 @@ impl Owner {
             deferred_loads: Vec::new(),
             loads: JoinSet::new(),
             calls: JoinSet::new(),
+            fetching: Fetching::default(),
             single: 0,
             lone: None,
             panics: 0,
@@ -178,6 +183,10 @@ impl Owner {
             self.decide(ended.envelope())?;
         }
         while self.has_room() {
+            let Some(fetched) = self.fetching.try_next() else { break };
+            self.fetched(fetched)?;
+        }
+        while self.has_room() {
             let Ok(envelope) = self.reports.try_recv() else { break };
             self.decide(envelope)?;
         }
@@ -203,6 +212,9 @@ impl Owner {
             Some(done) = self.committing.join_next() => return self.committed(done).await,
             Some(loaded) = self.loads.join_next() => return self.loaded(loaded).await,
             Some(Ok(ended)) = self.calls.join_next(), if self.has_room() => return self.decide(ended.envelope()),
+            fetched = self.fetching.next(), if self.has_room() => {
+                return fetched.map_or(Ok(()), |fetched| self.fetched(fetched));
+            }
             Some(envelope) = self.reports.recv(), if self.has_room() => return self.decide(envelope),
             Some(scan) = self.scans.join_next() => return self.scanned(scan).await,
             Ok(()) = self.parts.registry.changed() => self.reread_registry(),
@@ -229,11 +241,19 @@ impl Owner {
     /// Decides one command. The lane of a call that ended learns of it whether the answer counts or not.
     pub(super) fn decide(&mut self, envelope: Envelope) -> Result<(), Halted> {
         let ended = call_end(&envelope.command);
-        if self.decide_or_park(envelope)?
-            && let Some((token, end)) = ended
-        {
+        let fetched = match &envelope.command {
+            Command::Fetched { token, .. } => Some(*token),
+            _ => None,
+        };
+        if !self.decide_or_park(envelope)? {
+            return Ok(());
+        }
+        if let Some((token, end)) = ended {
             let now = self.now();
             self.partition.call_ended(token, end, now);
+        }
+        if let Some(token) = fetched {
+            self.partition.fetch_ended(token);
         }
         Ok(())
     }
@@ -365,6 +385,15 @@ impl Owner {
                         self.gate.hold(batch, Outgoing::Invoke(snapshot, deployment));
                     }
                 }
+                Poll::Fetch(call) => {
+                    let batch = self.partition.batch_of(call.token.run).unwrap_or(self.durable);
+                    if batch <= self.durable {
+                        self.fetch(call);
+                    } else {
+                        self.gate.hold(batch, Outgoing::Fetch(call));
+                    }
+                }
+                Poll::Abandon(token) => self.fetching.abandon(token),
                 Poll::Load(keys) => self.start_load(keys),
                 Poll::Idle => break,
             }
@@ -436,6 +465,7 @@ impl Owner {
             match item {
                 Outgoing::Reply(caller, answer) => caller.tell(answer),
                 Outgoing::Invoke(snapshot, deployment) => self.call(snapshot, deployment),
+                Outgoing::Fetch(call) => self.fetch(call),
             }
         }
         if !self.watchers.is_empty() {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{RunJson, there};
+use super::{RunJson, redact, there};
 use crate::model::{
     Attempt, DeploymentId, Entry, EntryKind, EntryStatus, Outcome, Payload, RunId, Signal, Text, Timestamp, UPDATE,
 };
@@ -19,8 +19,8 @@ pub struct EntryJson {
     /// The id that the handler gave it.
     #[schema(value_type = String)]
     pub id: Text,
-    /// What it stands for: `input`, `step`, `sleep`, `waitSignal`, `waitEvent`, `invoke`, `send`, `marker`, `cancel`
-    /// or `outcome`.
+    /// What it stands for: `input`, `step`, `sleep`, `waitSignal`, `waitEvent`, `invoke`, `fetch`, `send`, `marker`, `state`,
+    /// `cancel`, `failure` or `outcome`.
     #[schema(value_type = String)]
     pub op: EntryKind,
     /// What people see.
@@ -31,7 +31,7 @@ pub struct EntryJson {
     pub status: EntryStatus,
     /// The ordinal of its settlement in the run, from 1.
     pub seq: Option<u32>,
-    /// The parameters as the handler sent them; for the input, what started the run.
+    /// The parameters as the handler sent them, but for the credentials of HTTP calls; for the input, what started the run.
     #[schema(value_type = Object)]
     pub params: Payload,
     /// It settled with this value.
@@ -45,12 +45,12 @@ pub struct EntryJson {
     /// Nothing came in time.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub timeout: bool,
-    /// When its own timer fires: a sleep's end, a wait's time-out, a step's next attempt.
+    /// When its own timer fires: a sleep's end, a wait's time-out, the next attempt of a step or a call.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub due_at: Option<Timestamp>,
-    /// Attempts of a step that have failed.
+    /// Attempts of a step, or of a call of the server, that have failed.
     pub failures: u32,
-    /// The last failed attempt's error, while the step is to be tried again.
+    /// The last failed attempt's error, while it is to be tried again.
     #[schema(value_type = Option<Object>)]
     pub last_error: Option<Payload>,
     /// What the last heartbeat of a step said, until it settles.
@@ -72,7 +72,7 @@ pub struct EntryJson {
     /// Whether it was copied from the run that this one was forked from: what it stands for was done there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub copied: bool,
-    /// The attempts of a step that failed, oldest first.
+    /// Its attempts that failed, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<AttemptJson>,
 }
@@ -80,9 +80,9 @@ pub struct EntryJson {
 impl EntryJson {
     /// An entry with the attempts that are its own.
     pub fn new(entry: &Entry, attempts: &[Attempt]) -> EntryJson {
-        let (ok, err, timeout) = match &entry.outcome {
-            Some(Outcome::Ok(value)) => (Some(value.clone()), None, false),
-            Some(Outcome::Err(error)) => (None, Some(error.clone()), false),
+        let (ok, err, timeout) = match redact::outcome(entry) {
+            Some(Outcome::Ok(value)) => (Some(value), None, false),
+            Some(Outcome::Err(error)) => (None, Some(error), false),
             Some(Outcome::Timeout) => (None, None, true),
             None => (None, None, false),
         };
@@ -93,7 +93,7 @@ impl EntryJson {
             name: entry.name.clone(),
             status: entry.status,
             seq: entry.seq,
-            params: entry.params.clone(),
+            params: redact::params(entry),
             ok,
             err,
             timeout,

@@ -5,6 +5,7 @@ mod app;
 mod event;
 mod job;
 mod journal;
+mod redact;
 mod run;
 mod schedule;
 

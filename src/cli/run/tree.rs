@@ -8,7 +8,7 @@ use crate::api::view::{EntryJson, JournalJson, RunJson};
 use crate::cli::runs::short;
 use crate::cli::screen::plain;
 use crate::cli::style::{BAD, BOLD, DIM, GOOD, MOVING, ODD, of_status, styled};
-use crate::model::{EntryKind, EntryStatus, Failure, Origin, Payload, RunStatus, Span, Timestamp, names};
+use crate::model::{EntryKind, EntryStatus, Failure, FetchTarget, Origin, Payload, RunStatus, Span, Timestamp, names};
 
 /// Characters of a value that are shown.
 const VALUE_CHARS: usize = 300;
@@ -175,6 +175,7 @@ fn waiting(entry: &EntryJson, now: Timestamp) -> String {
             None => "waits for whoever holds its token".to_owned(),
         },
         EntryKind::WaitEvent => format!("waits for the event {}", word("event").unwrap_or_default()),
+        EntryKind::Fetch => format!("fetching {}", plain(&FetchTarget::of(&entry.params).address, NAME_CHARS)),
         EntryKind::Invoke => match entry.child {
             Some(child) => format!("waits for {child}"),
             None => format!("waits for {}", word("function").unwrap_or_default()),

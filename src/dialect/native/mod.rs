@@ -2,6 +2,7 @@
 //! for authors of SDKs is `docs/reference/protocol.md`; this folder is the server's reading of it.
 
 mod answer;
+mod fetch;
 mod invocation;
 mod manifest;
 mod op;

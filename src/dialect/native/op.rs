@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::fetch::fetch;
 use super::reader::{Bounded, FieldProblem, named, present, read, shown, source_problem};
 use crate::limits::{
     ATTEMPTS_MAX, EVENT_BYTES_MAX, EVENTS_PER_SEND_MAX, FILTER_BYTES_MAX, NAME_BYTES_MAX, NON_RETRYABLE_MAX,
@@ -21,8 +22,8 @@ use crate::model::{
 pub enum OpError {
     /// The protocol has no such op.
     #[error(
-        "there is no op `{0}`; this server knows step, heartbeat, sleep, waitSignal, waitEvent, invoke, send, marker, state, status, reply, \
-         done, fail, yield, continueAsNew and mismatch. Is the SDK newer than the server?"
+        "there is no op `{0}`; this server knows step, heartbeat, sleep, waitSignal, waitEvent, invoke, fetch, send, marker, state, status, \
+         reply, done, fail, yield, continueAsNew and mismatch. Is the SDK newer than the server?"
     )]
     UnknownKind(String),
     /// An entry's id cannot be used.
@@ -43,8 +44,8 @@ impl From<FieldProblem> for OpError {
 }
 
 /// The ops that make entries.
-const ENTRY_OPS: [&str; 9] =
-    ["step", "heartbeat", "sleep", "waitSignal", "waitEvent", "invoke", "send", "marker", "state"];
+const ENTRY_OPS: [&str; 10] =
+    ["step", "heartbeat", "sleep", "waitSignal", "waitEvent", "invoke", "fetch", "send", "marker", "state"];
 
 /// What the ids of compensations begin with. They and the ids of writes of state are those of the ids with `$` that a
 /// handler sends.
@@ -158,6 +159,7 @@ impl WireOp<'_> {
             }
             "waitEvent" => HandlerOp::WaitEvent(wait_event(id, name, params, raw).map_err(within)?),
             "invoke" => HandlerOp::Invoke(invoke(id, name, params, raw, keep).map_err(within)?),
+            "fetch" => HandlerOp::Fetch(fetch(id, name, params, raw).map_err(within)?),
             "send" => {
                 let events = send(raw, keep).map_err(within)?;
                 HandlerOp::Send { id, name, params, events }

@@ -32,6 +32,7 @@ async fn apps_are_registered_shown_and_forgotten() {
             "work",
             "on-paid",
             "desk",
+            "ask",
             "trip",
             "ticker",
             "cart/add",

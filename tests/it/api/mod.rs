@@ -9,6 +9,7 @@ mod dashboard;
 mod deployments;
 mod description;
 mod events;
+mod fetches;
 mod forks;
 mod functions;
 mod invocations;

@@ -10,7 +10,7 @@ use backstitch_server::catalog;
 use backstitch_server::clock::{Clock, SystemClock};
 use backstitch_server::cluster::Cluster;
 use backstitch_server::dashboard;
-use backstitch_server::dispatch::{Discovery, Drift, Egress, HttpClient, HttpInvoker, Wire};
+use backstitch_server::dispatch::{Discovery, Drift, Egress, HttpClient, HttpFetcher, HttpInvoker, Wire};
 use backstitch_server::jobs;
 use backstitch_server::limits::{POLLS_MAX, WATCHES_MAX};
 use backstitch_server::model::{Home, RunId, Span};
@@ -74,6 +74,7 @@ impl World {
             store: store.clone(),
             clock: clock.clone(),
             invoker: Arc::new(invoker),
+            fetcher: Arc::new(HttpFetcher::new(client.clone(), clock.clone())),
             registry: known,
             stop: draining.clone(),
         })
@@ -241,6 +242,8 @@ pub(super) fn shop(received: &Received) -> Vec<Say> {
         }
         "approval" => wait("approval", wait_signal),
         "form" => wait("form", wait_form),
+        // The server makes the call that the input says.
+        "ask" => wait("ask", json!({"op": "fetch", "id": "ask", "params": invocation["input"]})),
         "desk" => desk(journal),
         "trip" => trip(journal),
         "cart/add" => match find("$state") {
@@ -340,6 +343,7 @@ pub(super) fn manifest(app: &str) -> Value {
     let mut functions: Vec<Value> = ["echo", "fail", "flaky", "approval", "form", "work"].map(function).into();
     functions.push(json!({"id": "on-paid", "triggers": [{"event": "order/paid", "if": "event.data.cents > 100"}]}));
     functions.push(function("desk"));
+    functions.push(function("ask"));
     functions.push(function("trip"));
     functions.push(function("ticker"));
     json!({

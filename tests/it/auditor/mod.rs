@@ -6,7 +6,7 @@ use std::sync::Arc;
 use backstitch_server::auditor;
 use backstitch_server::clock::{Clock, SystemClock};
 use backstitch_server::cluster::Cluster;
-use backstitch_server::dispatch::Invoker;
+use backstitch_server::dispatch::{Egress, HttpClient, HttpFetcher, Invoker};
 use backstitch_server::limits::AUDIT_RUNS;
 use backstitch_server::model::{
     Answer, Batch, Change, Deployment, Entry, EntryKind, Home, Payload, Registry, RunHead, RunId, RunStatus, Snapshot,
@@ -86,6 +86,7 @@ impl World {
             store: Arc::new(store.clone()),
             clock: clock.clone(),
             invoker: Arc::new(Done),
+            fetcher: Arc::new(HttpFetcher::new(HttpClient::new(Egress::Open).expect("a client"), clock.clone())),
             registry,
             stop: stopped.clone(),
         };

@@ -6,7 +6,7 @@ use backstitch_server::auth::{RunSecrets, Signer};
 use backstitch_server::catalog::{self, Catalog};
 use backstitch_server::clock::SystemClock;
 use backstitch_server::cluster::Cluster;
-use backstitch_server::dispatch::{Discovery, Drift, Egress, HttpClient, HttpInvoker};
+use backstitch_server::dispatch::{Discovery, Drift, Egress, HttpClient, HttpFetcher, HttpInvoker};
 use backstitch_server::engine::{Command, Reply, Start};
 use backstitch_server::model::{App, FunctionId, Home, Payload, RunHead, RunId, Span};
 use backstitch_server::processor::{self, Halted, Processor};
@@ -141,6 +141,7 @@ impl World {
             store: store.clone(),
             clock: clock.clone(),
             invoker: Arc::new(invoker),
+            fetcher: Arc::new(HttpFetcher::new(client.clone(), clock.clone())),
             registry: registry.subscribe(),
             stop: stopped.clone(),
         };

@@ -141,7 +141,7 @@ fn the_same_said_twice_counts_once() {
 fn what_is_wrong_is_named() {
     let long = "x".repeat(257);
     let cases = [
-        (json!([{"op": "fetch", "id": "f"}]), vec!["ops[0] (fetch \"f\")", "no op `fetch`"]),
+        (json!([{"op": "teleport", "id": "f"}]), vec!["ops[0] (teleport \"f\")", "no op `teleport`"]),
         (json!([{"id": "f"}]), vec!["ops[0]", "missing field `op`"]),
         (json!([{"op": "marker", "id": "ok"}, {"op": "marker"}]), vec!["ops[1] (marker)", "`id` is missing"]),
         (json!([{"op": "marker", "id": ""}]), vec!["`id` is empty"]),
@@ -363,4 +363,50 @@ fn errors_that_are_too_large_are_cut() {
     let HandlerOp::Step(step) = &ops[0] else { panic!("{:?}", ops[0]) };
     let StepResult::Err(failure, raw) = &step.result else { panic!("{step:?}") };
     assert_eq!((&*failure.name, failure.retryable, raw.len() < 2_000), ("Deep", Some(true), true));
+}
+
+/// What a call of the server may not be, and words that the error must have.
+#[test]
+fn what_is_wrong_with_a_call_is_named() {
+    let long = "x".repeat(9_000);
+    let many: serde_json::Map<String, serde_json::Value> = (0..65).map(|n| (format!("h{n}"), json!(""))).collect();
+    let url = "https://a.example/";
+    let cases = [
+        (json!({}), vec!["`params`", "missing field `request`"]),
+        (json!({"request": {}}), vec!["params.request", "missing field `url`"]),
+        (json!({"request": {"url": 7}}), vec!["params.request.url"]),
+        (json!({"request": {"url": long}}), vec!["`params.request.url`: has 9000 bytes, at most 8192"]),
+        (
+            json!({"request": {"url": url, "method": "get"}}),
+            vec!["`params.request.method`", "one of GET", "in capitals"],
+        ),
+        (json!({"request": {"url": url, "method": "CONNECT"}}), vec!["`params.request.method`"]),
+        (json!({"request": {"url": url, "headers": {"a": 1}}}), vec!["params.request.headers"]),
+        (json!({"request": {"url": url, "headers": many}}), vec!["`params.request.headers`: are 65, at most 64"]),
+        (
+            json!({"request": {"url": url, "headers": {"a": long}}}),
+            vec!["`params.request.headers`: has `a`", "8192 bytes"],
+        ),
+        (json!({"request": {"url": url, "headers": {"a\r\nb": ""}}}), vec!["a name that contains control characters"]),
+        (json!({"request": {"url": url, "encoding": "hex"}}), vec!["params.request.encoding"]),
+        (json!({"request": {"url": url}, "timeout": "2h"}), vec!["`params.timeout`: is 2h, at most 1h"]),
+        (json!({"request": {"url": url}, "timeout": 0}), vec!["`params.timeout`"]),
+        (json!({"request": {"url": url}, "timeout": "soon"}), vec!["params.timeout"]),
+        (json!({"request": {"url": url}, "retry": {"attempts": 0}}), vec!["`params.retry.attempts`: must be between"]),
+        (json!({"request": {"url": url}, "retryOn": [99]}), vec!["`params.retryOn`: must be at most 100 statuses"]),
+        (json!({"request": {"url": url}, "retryOn": ["503"]}), vec!["params.retryOn"]),
+    ];
+    for (params, words) in cases {
+        let error =
+            decode_ops(&json!([{"op": "fetch", "id": "f", "params": params}])).expect_err("is wrong").to_string();
+        for word in words {
+            assert!(error.contains(word), "`{word}` is not in: {error}");
+        }
+        assert!(!error.contains(&long), "values are not repeated: {error}");
+    }
+    let params =
+        json!({"request": {"url": url, "more": 1}, "timeout": "1h", "retryOn": [], "scheduleToClose": "2h", "more": 1});
+    let (ops, _) = ops(&json!([{"op": "fetch", "id": "f", "name": "n", "params": params}]));
+    let [HandlerOp::Fetch(op)] = &*ops else { panic!("{ops:?}") };
+    assert_eq!((&*op.id, op.schedule_to_close), ("f", Some(Span(7_200_000))));
 }

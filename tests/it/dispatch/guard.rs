@@ -9,7 +9,7 @@ use crate::support::peer::{Peer, response};
 use crate::support::runs::deployment;
 
 /// Ways to write an address that a server must not be talked into calling. `PORT` is a listening peer's.
-const FORBIDDEN: [&str; 33] = [
+pub(super) const FORBIDDEN: [&str; 33] = [
     "http://127.0.0.1:PORT/",
     "http://127.1:PORT/",
     "http://127.0.1:PORT/",

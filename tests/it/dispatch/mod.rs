@@ -2,6 +2,7 @@
 
 mod answers;
 mod discovery;
+mod fetches;
 mod guard;
 mod requests;
 mod world;

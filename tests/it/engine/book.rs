@@ -11,8 +11,10 @@ use backstitch_server::model::{
 };
 use backstitch_server::store::Dump;
 
+use super::calls;
+use super::forks::edited;
 use super::ledger::Objects;
-use super::program::{WaitFilter, params_of};
+use super::program::WaitFilter;
 use super::registry::ATTEMPTS;
 use super::steps::{awakeable_of, check_step, check_undo, check_undone, key_of, run_of, trigger_key};
 
@@ -259,6 +261,7 @@ impl Book {
         let outcome_comes = !entries.iter().any(|other| other.kind == EntryKind::Outcome);
         assert!(outcome_comes, "an entry of a run that has ended changed ({ended}): {entry:?}");
         assert_eq!((&old.id, old.kind, &old.params), (&entry.id, entry.kind, &entry.params));
+        calls::check_change(&old, entry, command, now);
         let due = old.due_at.is_some_and(|due| due <= now);
         match (entry.kind, &entry.outcome) {
             (EntryKind::Sleep, Some(_)) => assert!(due, "a sleep ended early: {old:?} at {now}"),
@@ -368,6 +371,9 @@ impl Book {
                 check_undo(head, entry);
             } else if entry.kind == EntryKind::Step {
                 check_step(entry, now);
+            }
+            if entry.kind == EntryKind::Fetch {
+                calls::check_call(entry);
             }
             if entry.kind == EntryKind::Invoke && entry.child.is_some() {
                 self.check_child(head, entry);
@@ -503,7 +509,8 @@ impl Book {
 
     /// The attempts of every step are numbered from 1 without gaps, as many as the entry has failures.
     pub(super) fn check_attempts(&self) {
-        let steps = self.entries.values().flatten().filter(|entry| entry.kind == EntryKind::Step && !entry.copied);
+        let steps = self.entries.values().flatten().filter(|entry| !entry.copied);
+        let steps = steps.filter(|entry| matches!(entry.kind, EntryKind::Step | EntryKind::Fetch));
         for entry in steps {
             let own = |attempt: &&Attempt| attempt.run_no == entry.run_no && attempt.idx == Some(entry.idx);
             let numbers: Vec<u32> = self.attempts.iter().filter(own).map(|attempt| attempt.number).collect();
@@ -515,20 +522,6 @@ impl Book {
 /// Whether a handler is done with what it did, and wants to go on in a new run.
 fn goes_on(answer: &Answer) -> bool {
     matches!(answer, Answer::Ops { end: Some(Terminal::ContinueAsNew(_)), .. })
-}
-
-/// What an entry of a fork settles with: of an update another says the data only.
-fn edited(from: &Entry, edit: &Outcome) -> Outcome {
-    match (edit, params_of(from)["update"].as_bool()) {
-        (Outcome::Ok(data), Some(true)) => {
-            let settled: serde_json::Value =
-                from.outcome.as_ref().and_then(Outcome::payload).and_then(|it| it.read().ok()).unwrap_or_default();
-            let id = settled["id"].as_str().unwrap_or("edited");
-            let data = String::from_utf8_lossy(data.bytes());
-            Outcome::Ok(Payload::trusted(format!(r#"{{"id":"{id}","data":{data}}}"#)))
-        }
-        _ => edit.clone(),
-    }
 }
 
 /// The row follows from the entries.
@@ -560,7 +553,12 @@ fn check_head(head: &RunHead, entries: &[Entry], before: &Before) {
         RunStatus::Queued => assert_eq!(head.wake_at, Some(head.started_at), "{}", context()),
         RunStatus::Backoff => assert!(head.wake_at.is_some_and(|at| at > Timestamp::ZERO), "{}", context()),
         RunStatus::Suspended => {
-            assert_eq!(head.wake_at, timer, "a suspended run's timer is its earliest: {}", context());
+            assert_eq!(
+                head.wake_at,
+                calls::wake_at(entries, timer),
+                "a suspended run's timer is its earliest: {}",
+                context()
+            );
             let waits = |entry: &Entry| matches!(entry.status, EntryStatus::Waiting | EntryStatus::Backoff);
             assert!(open().any(waits), "a run is suspended on nothing: {}", context());
         }

@@ -105,6 +105,7 @@ fn leaf(index: u8) -> BoxedStrategy<Node> {
         (3, (0u8..2, timeout()).prop_map(|(name, timeout)| Node::Update(name, timeout)).boxed()),
         (2, timeout().prop_map(Node::Awakeable).boxed()),
         (1, Just(Node::Marker).boxed()),
+        (5, super::calls::node().boxed()),
         (5, {
             let parts = (0u8..3, filter(), timeout(), proptest::bool::weighted(0.7));
             parts
@@ -409,7 +410,7 @@ impl Chaos {
     }
 
     fn answer(&mut self, call: u8, how: &How) {
-        if self.world.calls.is_empty() {
+        if self.world.some_fetch(call, how) || self.world.calls.is_empty() {
             return;
         }
         let at = call as usize % self.world.calls.len();

@@ -1,12 +1,12 @@
 //! Forks by their smallest cases: what a new run begins with, and what it never does again.
 
-use backstitch_server::model::{EntryKind, Failure, Outcome, RunStatus};
+use backstitch_server::model::{Entry, EntryKind, Failure, Outcome, Payload, RunStatus};
 
 use super::acts::From;
 use super::book::Book;
 use super::chaos::{Act, Case, How, execute};
 use super::harness::Fate;
-use super::program::{Node, OnCancel, Program};
+use super::program::{Node, OnCancel, Program, params_of};
 
 fn program(nodes: Vec<Node>) -> Program {
     Program { nodes, flaky: 0, on_cancel: OnCancel::Stop, catches: false, hints: false, rounds: 0 }
@@ -123,4 +123,18 @@ fn a_call_that_is_open_is_not_disturbed() {
     let book = check(vec![step()], acts.concat());
     assert!(book.runs.values().all(|head| head.status == RunStatus::Completed));
     assert_eq!(book.entries[&1].iter().filter(|entry| entry.kind == EntryKind::Step).count(), 1);
+}
+
+/// What an entry of a fork settles with: of an update another says the data only.
+pub(super) fn edited(from: &Entry, edit: &Outcome) -> Outcome {
+    match (edit, params_of(from)["update"].as_bool()) {
+        (Outcome::Ok(data), Some(true)) => {
+            let settled: serde_json::Value =
+                from.outcome.as_ref().and_then(Outcome::payload).and_then(|it| it.read().ok()).unwrap_or_default();
+            let id = settled["id"].as_str().unwrap_or("edited");
+            let data = String::from_utf8_lossy(data.bytes());
+            Outcome::Ok(Payload::trusted(format!(r#"{{"id":"{id}","data":{data}}}"#)))
+        }
+        _ => edit.clone(),
+    }
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use backstitch_server::engine::{CallEnd, Command, Decision, Partition, Poll, Refusal, Reply, Transition};
 use backstitch_server::limits::TIMER_HORIZON_MS;
 use backstitch_server::model::{
-    Answer, Batch, Change, Entry, EntryStatus, Key, Loaded, Moment, Payload, Registry, RunHead, RunId, RunStatus,
-    Snapshot, Span, Timestamp, Token, Undelivered,
+    Answer, Batch, Change, Entry, EntryStatus, FetchCall, FetchToken, Key, Loaded, Moment, Payload, Registry, RunHead,
+    RunId, RunStatus, Snapshot, Span, Timestamp, Token, Undelivered,
 };
 use backstitch_server::store::memory::MemoryStore;
 use backstitch_server::store::{Commit, Store, Timer, TimerKey};
@@ -18,6 +18,7 @@ use futures_util::future::BoxFuture;
 
 use super::acks::Acks;
 use super::book::Book;
+use super::calls::Out;
 use super::handlers::Call;
 use super::program::Program;
 use super::registry::registry;
@@ -38,6 +39,7 @@ pub(super) struct Item {
 enum Outgoing {
     Reply(Item, Result<Reply, Refusal>),
     Invoke(Box<Snapshot>),
+    Fetch(FetchCall),
 }
 
 /// How a commit ends.
@@ -62,6 +64,8 @@ pub(super) struct World {
     pub(super) acks: Acks,
     pub(super) calls: Vec<Call>,
     pub(super) stale: Vec<Token>,
+    pub(super) fetches: Vec<Out>,
+    pub(super) stale_fetches: Vec<FetchToken>,
     /// How many runs may rest in memory.
     idle: usize,
     pub(super) epoch: u32,
@@ -97,6 +101,8 @@ impl World {
             acks: Acks::default(),
             calls: Vec::new(),
             stale: Vec::new(),
+            fetches: Vec::new(),
+            stale_fetches: Vec::new(),
             idle,
             epoch: 0,
             durable: 0,
@@ -152,11 +158,12 @@ impl World {
             Command::Returned { token, answer, .. } => Some((*token, call_end(answer))),
             _ => None,
         };
-        if self.decide_or_park(item)
-            && let Some((token, end)) = ended
-        {
+        let fetched = if let Command::Fetched { token, .. } = &item.command { Some(*token) } else { None };
+        let done = self.decide_or_park(item);
+        if let Some((token, end)) = ended.filter(|_| done) {
             self.partition.call_ended(token, end, self.now);
         }
+        fetched.into_iter().filter(|_| done).for_each(|token| self.partition.fetch_ended(token));
     }
 
     fn decide_or_park(&mut self, item: Item) -> bool {
@@ -295,6 +302,11 @@ impl World {
                     let batch = self.partition.batch_of(snapshot.token.run).unwrap_or(self.durable);
                     self.gate.push((batch, Outgoing::Invoke(snapshot)));
                 }
+                Poll::Fetch(call) => {
+                    let batch = self.partition.batch_of(call.token.run).unwrap_or(self.durable);
+                    self.gate.push((batch, Outgoing::Fetch(call)));
+                }
+                Poll::Abandon(token) => self.abandon(token),
                 Poll::Load(keys) => self.start_load(keys),
                 Poll::Idle => break,
             }
@@ -318,6 +330,7 @@ impl World {
                     }
                 }
                 Outgoing::Invoke(snapshot) => self.call(snapshot),
+                Outgoing::Fetch(call) => self.fetch(call),
             }
         }
     }
@@ -379,6 +392,7 @@ impl World {
                 call.n = call.n.saturating_sub(1);
             }
         }
+        self.lose_fetches();
         self.inner.clear();
         self.parked.clear();
         self.loads.clear();
@@ -457,6 +471,10 @@ impl World {
                 self.answer(0);
                 moved = true;
             }
+            while !self.fetches.is_empty() {
+                self.finish_fetch(0);
+                moved = true;
+            }
             if !moved {
                 return round > 0;
             }
@@ -477,6 +495,12 @@ impl World {
         moved |= self.poll(16);
         moved |= self.commit();
         moved | self.committed(Fate::Done)
+    }
+
+    /// Whether what came of a call waits for its run to be loaded.
+    pub(super) fn is_parked(&self, fetched: &FetchToken) -> bool {
+        let is = |command: &Command| matches!(command, Command::Fetched { token, .. } if token == fetched);
+        self.parked.iter().any(|(item, _)| is(&item.command))
     }
 
     /// When the next thing happens by itself.

@@ -34,6 +34,8 @@ pub(super) enum Node {
     Event { name: u8, filter: WaitFilter, timeout: Option<u64>, since_run: bool },
     /// A run of `f{function}`.
     Child { function: u8, timeout: Option<u64>, detached: bool },
+    /// A call of the server that fails so many times first, and has so much time in all.
+    Fetch { fails: u32, fatal: bool, close: Option<u64> },
     /// The event `e{name}`.
     Send { name: u8, key: u8, client_id: Option<u8> },
     /// A fact.
@@ -481,6 +483,7 @@ impl<'a> Walk<'a> {
                     writes: vec![(format!("v{value}").into(), None)],
                 })
             }
+            Node::Fetch { .. } => super::calls::op(node, id),
             Node::Marker => HandlerOp::Marker { id: id.into(), name, params: no_params() },
             Node::All(_) | Node::Race(_) => unreachable!("branches hold leaves only"),
         }

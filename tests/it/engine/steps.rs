@@ -72,7 +72,7 @@ pub(super) fn check_undo(head: &RunHead, entry: &Entry) {
 }
 
 /// A step that timed out was late, or its next attempt would have been.
-fn check_time_out(entry: &Entry, failure: &Failure) {
+pub(super) fn check_time_out(entry: &Entry, failure: &Failure) {
     let params: serde_json::Value = entry.params.read().expect("JSON");
     let data: serde_json::Value = failure.data.as_ref().expect("has data").read().expect("JSON");
     assert_eq!(data["lastError"].is_null(), entry.failures == 0, "{entry:?}");

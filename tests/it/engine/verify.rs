@@ -229,3 +229,28 @@ fn a_file_that_is_not_whole_is_found() {
     let found = verified::faults(dir.path());
     assert!(!found.is_empty() && found.iter().all(|found| found.starts_with("file: ")), "{found:#?}");
 }
+
+/// A run whose call is to be made, and that sleeps until something else.
+#[test]
+fn a_call_that_nobody_would_make_is_found() {
+    let asks = Program {
+        nodes: vec![Node::Fetch { fails: 0, fatal: false, close: Some(900_000) }],
+        flaky: 0,
+        on_cancel: OnCancel::Stop,
+        catches: false,
+        hints: false,
+        rounds: 0,
+    };
+    let mut world = World::new(vec![asks.clone(), asks.clone(), asks.clone(), asks], 9);
+    let (function, input) = (function(0), Payload::trusted("{}"));
+    world.submit(Command::Start(Start { function, input, name: None, idempotency_key: None, delay: None, key: None }));
+    world.flow_without_handlers(9);
+    world.answer(0);
+    world.flow_without_handlers(9);
+    let dir = tempfile::tempdir().expect("a temporary directory can be made");
+    verified::write(dir.path(), &world.safe.dump(1), &world.registry);
+    verified::check(dir.path());
+    plant(dir.path(), "update runs set wake_at = (select due_at from entries where op = 'fetch')");
+    let found = verified::faults(dir.path());
+    assert!(found.iter().any(|found| found.starts_with("timers: ")), "{found:#?}");
+}

@@ -3,5 +3,6 @@
 
 mod damage;
 mod failing;
+mod fetches;
 mod life;
 mod world;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use backstitch_server::clock::SystemClock;
-use backstitch_server::dispatch::Invoker;
+use backstitch_server::dispatch::{Egress, HttpClient, HttpFetcher, Invoker};
 use backstitch_server::engine::{Command, Reply, Start};
 use backstitch_server::model::{
     Answer, App, Deployment, DeploymentId, DeploymentLimits, DeploymentState, EntryId, FunctionConfig, FunctionId,
@@ -55,11 +55,13 @@ impl World {
     pub(super) async fn open(store: Arc<dyn Store>, script: Arc<Script>) -> Result<World, StoreError> {
         let (stop, stopped) = watch::channel(false);
         let (registry_sender, registry) = watch::channel(Arc::new(registry()));
+        let clock = Arc::new(SystemClock::new());
         let parts = Parts {
             partition: 0,
             store: store.clone(),
-            clock: Arc::new(SystemClock::new()),
+            clock: clock.clone(),
             invoker: script,
+            fetcher: Arc::new(HttpFetcher::new(HttpClient::new(Egress::Open).expect("a client"), clock)),
             registry,
             stop: stopped,
         };

@@ -1,4 +1,5 @@
--- Runs between two numbers that wake later than something of theirs is due. One that is to be invoked has 0.
+-- Runs between two numbers that wake later than something of theirs is due. One that is to be invoked has 0, and so has one that
+-- the server makes a call for.
 select
     due.id,
     'it is ' || due.status || ' and wakes at ' || coalesce(due.wake_at, 'no time')
@@ -22,7 +23,14 @@ from (
                 runs.status in ('suspended', 'paused'),
                 coalesce(
                     (
-                        select min(entries.due_at)
+                        select
+                            min(
+                                iif(
+                                    runs.status = 'suspended' and entries.op = 'fetch' and entries.status = 'waiting',
+                                    0,
+                                    entries.due_at
+                                )
+                            )
                         from entries
                         where entries.run_no = runs.run_no and entries.status <> 'settled'
                     ),
