@@ -14,6 +14,7 @@ use crate::child::{Invoke, Sending, Start};
 use crate::error::Error;
 use crate::event::{Event, Outgoing, Received};
 use crate::fan_out::{All, AllSettled, Durable, Map};
+use crate::fetch::Fetch;
 use crate::function::Callable;
 use crate::next::ContinueAsNew;
 use crate::race::{Any, Race};
@@ -163,6 +164,26 @@ impl Ctx {
     /// As [`Ctx::call`], for an entry that is not named like its function.
     pub fn call_as<C: Callable>(&self, id: &str, function: &C, input: C::Input) -> Invoke<C::Output> {
         Invoke::new(self.entry(OpKind::Invoke, id), function, &input)
+    }
+
+    /// Has the server make an HTTP call. The handler does not run meanwhile, however long it takes, and what it comes to is kept
+    /// as a step's result is. Any status is an answer; one that says *later* ([`Fetch::retry_on`]) is asked for again first.
+    ///
+    /// The call is made at least once: every attempt bears the same `idempotency-key`, the run's id and the entry's. Redirects
+    /// are not followed. Errors are named `FetchFailed` where there was no answer, `TooLarge`, or `Timeout`.
+    ///
+    /// ```
+    /// # use backstitch::{Ctx, DurationExt, Error};
+    /// async fn ask(ctx: Ctx, prompt: String) -> Result<String, Error> {
+    ///     let answer = ctx.fetch("llm", "https://models.example/v1/chat").json(&prompt).timeout(10.minutes()).await?;
+    ///     if !answer.is_success() {
+    ///         return Err(Error::terminal("ModelError", answer.text()));
+    ///     }
+    ///     answer.json()
+    /// }
+    /// ```
+    pub fn fetch(&self, id: &str, url: impl Into<String>) -> Fetch {
+        Fetch::new(self.entry(OpKind::Fetch, id), url.into())
     }
 
     /// Starts another function as a child of its own life and gives its run's id, without waiting for it.

@@ -59,6 +59,7 @@ mod error;
 mod event;
 mod failed;
 mod fan_out;
+mod fetch;
 mod function;
 #[cfg(all(doctest, feature = "client"))]
 mod guides;
@@ -108,6 +109,7 @@ pub use serve::Service;
 pub use child::{Invoke, ParentClose, Sending, Start};
 pub use context::Ctx;
 pub use fan_out::{All, AllSettled, Durable, Map, TolerantMap};
+pub use fetch::{Fetch, FetchResponse};
 pub use next::ContinueAsNew;
 pub use race::{Any, Race};
 pub use shield::Shield;

@@ -142,6 +142,8 @@ pub(crate) enum OpKind {
     WaitSignal,
     WaitEvent,
     Invoke,
+    /// A call that the server makes.
+    Fetch,
     Send,
     /// A patch that the run goes along with.
     Marker,
@@ -151,12 +153,13 @@ pub(crate) enum OpKind {
 
 impl OpKind {
     /// Every kind, for who reads ops.
-    pub(crate) const ALL: [OpKind; 8] = [
+    pub(crate) const ALL: [OpKind; 9] = [
         OpKind::Step,
         OpKind::Sleep,
         OpKind::WaitSignal,
         OpKind::WaitEvent,
         OpKind::Invoke,
+        OpKind::Fetch,
         OpKind::Send,
         OpKind::Marker,
         OpKind::State,
@@ -169,6 +172,7 @@ impl OpKind {
             OpKind::WaitSignal => "waitSignal",
             OpKind::WaitEvent => "waitEvent",
             OpKind::Invoke => "invoke",
+            OpKind::Fetch => "fetch",
             OpKind::Send => "send",
             OpKind::Marker => "marker",
             OpKind::State => "state",

@@ -9,7 +9,7 @@ const manifest = JSON.parse(readFileSync(new URL("package.json", root), "utf8"))
 
 const SURFACE: Record<string, string[]> = {
   backstitch: [
-    "AnyFailed", "Backstitch", "CancelledError", "MapFailed", "MisuseError", "NestedStepError", "NonRetriableError", "RetryAfterError", "SchemaError", "StepError",
+    "AnyFailed", "Backstitch", "CancelledError", "FetchResponse", "MapFailed", "MisuseError", "NestedStepError", "NonRetriableError", "RetryAfterError", "SchemaError", "StepError",
     "UnserializableError", "event", "exclusive", "functionRef", "objectRef", "shared", "signal", "update",
   ],
   "backstitch/client": ["Client", "ClientError", "JobHandle", "RunFailedError", "RunHandle", "RunNotFinishedError", "ScheduleHandle", "UpdateNotAnswered", "UpdateRejected"],

@@ -43,6 +43,7 @@ export {
 export type { ReadState, State } from "./state.js";
 
 // Use in handlers.
+export { FetchResponse, type FetchMethod, type FetchOptions } from "./fetch.js";
 export type { InvokeOptions, MapOptions, Step, StepOptions, TolerantMapOptions, Waited, WaitForEventOptions, WaitOptions } from "./step.js";
 export type { BodyFacts } from "./replay/entry.js";
 export type { Run } from "./run.js";

@@ -2,6 +2,7 @@
  * The durable calls, as a handler sees them. Types and meaning stand here; `steps.ts` makes them.
  */
 import type { EventDraft, EventType, ReceivedEvent } from "./event.js";
+import type { FetchOptions, FetchResponse } from "./fetch.js";
 import type { FunctionRef, RetryOptions } from "./function.js";
 import type { BodyFacts } from "./replay/entry.js";
 import type { Run } from "./run.js";
@@ -178,6 +179,20 @@ export interface Step {
    * ```
    */
   start<In>(id: string, fn: FunctionRef<In, any>, input: In, options: { detached: true }): Promise<string>;
+
+  /**
+   * Has the server make an HTTP call. The handler does not run meanwhile, however long it takes, and what it comes to is kept as a step's
+   * result is. Any status is an answer; one that says *later* (`retryOn`) is asked for again first. The call is made at least once: every
+   * attempt bears the same `idempotency-key`, the run's id and the entry's. Redirects are not followed. Rejects with `StepError`:
+   * `FetchFailed` where there was no answer, `TooLarge`, or `Timeout` after `scheduleToClose`.
+   *
+   * ```ts
+   * const answer = await step.fetch("llm", { url: "https://models.example/v1/chat", headers: { authorization }, body: { prompt }, timeout: "10m" });
+   * if (!answer.ok) throw new NonRetriableError(`the model says ${answer.status}: ${answer.text()}`);
+   * const { text } = answer.json<{ text: string }>();
+   * ```
+   */
+  fetch(id: string, options: FetchOptions): Promise<FetchResponse>;
 
   /**
    * Sends events; resolves to their ids.

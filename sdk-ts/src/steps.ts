@@ -5,6 +5,7 @@
 import { checkedDuration, durationMs } from "./duration.js";
 import { MisuseError, StepError } from "./errors.js";
 import { type EventDraft, type EventType, pointInTime, type ReceivedEvent } from "./event.js";
+import { checkFetch, type FetchOptions, fetchRequest, FetchResponse, type FetchValue } from "./fetch.js";
 import type { FunctionRef, RetryOptions } from "./function.js";
 import type { Codec } from "./codec.js";
 import type { BodyFacts, Call } from "./replay/entry.js";
@@ -178,6 +179,14 @@ export class Steps implements Step {
   start(id: string, fn: FunctionRef<any, any>, input: unknown, options: { detached: true }): Promise<string> {
     if (options?.detached !== true) throw new MisuseError(`failed to start \`${id}\`: pass { detached: true }, or use step.invoke to wait for the child.`);
     return this.#create("invoke", id, { ...this.#target(id, fn, input), detached: true }, (o) => (valueOf(o) as { ids: string[] }).ids[0]);
+  }
+
+  fetch(id: string, options: FetchOptions): Promise<FetchResponse> {
+    const { timeout, scheduleToClose, retryOn } = options;
+    checkFetch(id, options);
+    const retry = retryParams(options.retry, `the retry policy of the call \`${id}\``);
+    const params = { request: fetchRequest(id, options), retry, timeout, scheduleToClose, retryOn };
+    return this.#create("fetch", id, params, (o) => new FetchResponse(id, valueOf(o) as FetchValue));
   }
 
   send(id: string, events: EventDraft | readonly EventDraft[]): Promise<string[]> {

@@ -157,7 +157,7 @@ impl Core {
     pub(crate) fn may_settle_until(&self, end: Instant) -> bool {
         self.holds_end()
             || self.open().filter(|slot| matches!(slot.progress, Progress::Waiting)).any(|slot| match slot.kind {
-                OpKind::Invoke | OpKind::WaitSignal | OpKind::WaitEvent => true,
+                OpKind::Invoke | OpKind::WaitSignal | OpKind::WaitEvent | OpKind::Fetch => true,
                 OpKind::Sleep => slot.due.is_some_and(|due| due <= end),
                 OpKind::Step => self.retries.get(&slot.id).is_some_and(|due| *due <= end),
                 OpKind::Send | OpKind::Marker | OpKind::State => false,

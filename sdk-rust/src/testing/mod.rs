@@ -34,12 +34,14 @@
 //! # }
 //! ```
 
+mod fetches;
 mod line;
 mod ops;
 mod outside;
 mod server;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
@@ -49,6 +51,7 @@ use serde_json::Value;
 use crate::app::App;
 use crate::error::{Error, Failure};
 use crate::event::Outgoing;
+use crate::fetch::FetchResponse;
 use crate::raw::Raw;
 use crate::schedule::Tick;
 use crate::time::Clock;
@@ -161,6 +164,17 @@ impl TestRun {
     #[must_use]
     pub fn step<T: Serialize>(mut self, id: &str, outcome: Result<T, Error>) -> TestRun {
         self.server.stub(id, outcome.map(|value| encode(&value)).map_err(Error::into_failure));
+        self
+    }
+
+    /// Lets the call of this id, which the server would make, be answered so: each attempt, given its number from 1. An error is
+    /// no answer. What is answered with a status that is tried again is asked for again. A call without an answer stays open.
+    #[must_use]
+    pub fn fetch<F>(mut self, id: &str, answer: F) -> TestRun
+    where
+        F: Fn(u32) -> Result<FetchResponse, Error> + Send + Sync + 'static,
+    {
+        self.server.fetches.insert(id.to_owned(), Arc::new(answer));
         self
     }
 

@@ -66,6 +66,7 @@ impl Server {
                 self.match_signals();
             }
             (OpKind::Invoke, _) => self.child(index, &params).await,
+            (OpKind::Fetch, _) => self.fetch(index, &params),
             (OpKind::Send, _) => self.send(index, &params),
             (OpKind::State, _) => {
                 self.objects.write(&self.run, &params);
@@ -132,6 +133,7 @@ impl Server {
     fn run_child(&self, function: &str, key: Option<&str>, input: &Value) -> BoxFuture<'static, Settled> {
         let mut child = Server::new(self.app.clone(), function);
         child.stubs = self.stubs.clone();
+        child.fetches = self.fetches.clone();
         child.run.key = key.map(str::to_owned);
         child.objects = self.objects.beside(&self.run, self.mode());
         if child.mode() == Some(Mode::Exclusive) && child.objects.is_held(&child.run) {
@@ -190,7 +192,7 @@ fn delay(delay: &Delay) -> Option<Duration> {
     }
 }
 
-fn as_duration(value: &Value) -> Option<Duration> {
+pub(super) fn as_duration(value: &Value) -> Option<Duration> {
     serde_json::from_value(value.clone()).ok().as_ref().and_then(delay)
 }
 

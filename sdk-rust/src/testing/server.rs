@@ -15,6 +15,7 @@ use crate::raw::{ObjectWriter, Raw};
 use crate::replay::call::{Host, Replay};
 use crate::replay::drive::{Course, Drive};
 use crate::replay::link::Link;
+use crate::testing::fetches::Answers;
 use crate::testing::line::{self, Checkpoint, Line};
 use crate::testing::outside::{Objects, Sent};
 use crate::testing::{Outcome, Record, Recorded, Stubs, ops};
@@ -57,6 +58,9 @@ pub(super) struct Server {
     pub(super) children: HashMap<String, Settled>,
     pub(super) crashes: Vec<String>,
     pub(super) executions: HashMap<String, u32>,
+    pub(super) fetches: Answers,
+    /// What calls have come to that settle when they are due.
+    pub(super) answers: HashMap<String, Settled>,
     pub(super) sent: Vec<(String, Value)>,
     pub(super) started: Vec<(String, Value)>,
     ended: Option<Result<Raw, Failure>>,
@@ -125,6 +129,8 @@ impl Server {
             children: HashMap::new(),
             crashes: Vec::new(),
             executions: HashMap::new(),
+            fetches: Answers::new(),
+            answers: HashMap::new(),
             sent: Vec::new(),
             started: Vec::new(),
             ended: None,
@@ -387,7 +393,10 @@ impl Server {
                     self.ready = true;
                 }
                 (_, "sleep") => self.settle(index, Settled::Ok(Raw::null())),
-                _ => self.settle(index, Settled::Timeout),
+                _ => {
+                    let answer = self.answers.remove(&open.entry.id);
+                    self.settle(index, answer.unwrap_or(Settled::Timeout));
+                }
             }
         }
     }

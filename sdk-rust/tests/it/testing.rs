@@ -1,5 +1,6 @@
 //! The test kit: that it keeps the server's rules as far as one run sees them.
 
+use backstitch::FetchResponse;
 use backstitch::prelude::*;
 use backstitch::testing::{Outcome, Recorded, TestRun};
 use serde::{Deserialize, Serialize};
@@ -165,4 +166,48 @@ async fn awakeables_are_settled_by_their_token() {
     assert!(!run.resolve("awk_nothing", 1));
     assert!(run.resolve(&token, 7));
     assert_eq!(run.finish().await.ok::<Option<u32>>(), Some(7));
+}
+
+#[backstitch::function(retry(attempts = 1))]
+async fn ask(ctx: Ctx, url: String) -> Result<(u16, String), Error> {
+    let call = ctx.fetch("model", url).header("authorization", "Bearer k").json(&json!({ "n": 1 }));
+    let answer = call.retry(Retry::attempts(3)).schedule_to_close(1.hours()).await?;
+    Ok((answer.status, answer.text()))
+}
+
+#[tokio::test]
+async fn a_test_says_what_calls_are_answered() {
+    let app = App::new("research").function(ask);
+    let url = "https://models.example/v1";
+    let mut run = TestRun::new(&app, "ask").input(url).fetch("model", |attempt| match attempt {
+        1 => Ok(FetchResponse::new(503, "busy").with_header("Retry-After", "600")),
+        2 => Err(Error::new("Refused", "connection refused")),
+        _ => Ok(FetchResponse::new(200, "hi")),
+    });
+    let began = run.now();
+    assert_eq!(run.finish().await.ok::<(u16, String)>(), (200, "hi".to_owned()));
+    assert_eq!(run.now().duration_since(began).unwrap(), std::time::Duration::from_secs(602));
+    let asked = run.entry("model").unwrap();
+    let headers = json!({ "authorization": "Bearer k", "content-type": "application/json" });
+    let request = json!({ "url": url, "method": "POST", "headers": headers, "body": r#"{"n":1}"# });
+    assert_eq!((&*asked.op, &asked.params["request"]), ("fetch", &request));
+
+    let mut busy = TestRun::new(&app, "ask").input(url).fetch("model", |_| Ok(FetchResponse::new(503, "busy")));
+    assert_eq!(busy.finish().await.ok::<(u16, String)>(), (503, "busy".to_owned()), "the last answer is the answer");
+    let mut dead = TestRun::new(&app, "ask").input(url).fetch("model", |_| Err(Error::new("Refused", "refused")));
+    assert_eq!(dead.finish().await.err().name(), "FetchFailed");
+    let mut open = TestRun::new(&app, "ask").input(url);
+    assert!(matches!(open.finish().await, Outcome::Blocked(ids) if ids == ["model"]));
+}
+
+#[test]
+fn an_answer_is_read_as_what_it_is() {
+    let answer = FetchResponse::new(200, r#"{"a":1}"#);
+    assert!(answer.is_success() && !answer.is_base64());
+    assert_eq!(answer.json::<serde_json::Value>().unwrap(), json!({ "a": 1 }));
+    let error = FetchResponse::new(502, "<html>").json::<serde_json::Value>().unwrap_err();
+    assert!(error.name() == "NotJsonError" && !error.is_retryable(), "{error:?}");
+    let bytes: FetchResponse =
+        serde_json::from_value(json!({ "status": 200, "headers": {}, "body": "AP8B", "encoding": "base64" })).unwrap();
+    assert!(bytes.is_base64() && bytes.bytes() == [0, 255, 1]);
 }

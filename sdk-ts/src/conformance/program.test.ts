@@ -136,7 +136,7 @@ async function sequence(block: Block, frame: Frame): Promise<unknown> {
 }
 
 /** Verbs that are one call of the surface. */
-const ENTRIES = ["step", "sleep", "signal", "event", "invoke", "start", "send"];
+const ENTRIES = ["step", "sleep", "signal", "event", "invoke", "start", "fetch", "send"];
 
 const VERBS: Record<string, (s: Statement, f: Frame) => unknown> = {
   step: (s, f) => f.step.run(s.step, (facts) => body(s, facts, f), optionsOf(s, f)),
@@ -164,6 +164,10 @@ const VERBS: Record<string, (s: Statement, f: Frame) => unknown> = {
   clear: (s, f) => void f.state?.clear(...s.clear),
   invoke: (s, f) => f.step.invoke(s.invoke, target(s, f), evaluate(s.input ?? null, f.variables), given(s, "timeout", "parentClose")),
   start: (s, f) => f.step.start(s.start, target(s, f), evaluate(s.input ?? null, f.variables), { detached: true }),
+  fetch: async (s, f) => {
+    const answer = await f.step.fetch(s.fetch, { ...evaluate(s.request, f.variables), ...s.options });
+    return { status: answer.status, headers: answer.headers, body: answer.body, encoding: answer.encoding };
+  },
   send: (s, f) => f.step.send(s.send, evaluate(s.events, f.variables) as EventDraft[]),
   awakeable: (s, f) => {
     const { token, promise } = f.step.awakeable(s.awakeable, given(s, "timeout"));

@@ -9,7 +9,7 @@ export function maySettleBy(open: readonly Entry[], untilMs: number): boolean {
   return open.some((entry) => {
     const { op, params } = entry.call;
     // Signals, events and children come when they come.
-    if (op === "waitSignal" || op === "waitEvent" || op === "invoke") return true;
+    if (op === "waitSignal" || op === "waitEvent" || op === "invoke" || op === "fetch") return true;
     if (op !== "sleep") return false;
     const { for: length, until } = JSON.parse(params.text) as { for?: string | number; until?: string };
     if (until !== undefined) return Date.parse(until) < untilMs;

@@ -25,12 +25,14 @@ export interface TestEntry {
   value?: Json;
   /** The error, if it settled with one; of an open step, the last attempt's. */
   error?: WireError;
-  /** How many attempts of the step have ended. */
+  /** How many attempts of the step, or of the call, have ended. */
   attempts: number;
   /** When something happens by itself, in milliseconds since 1970: a sleep is over, a wait times out, a step is tried again. */
   dueAt?: number;
   /** When it settled. */
   at?: string;
+  /** What a call has come to that settles when it is due. */
+  outcome?: Outcome;
   /** What the last heartbeat of a step said. */
   details?: Json;
   /** When a step fails whatever its attempts, in milliseconds since 1970. */

@@ -8,6 +8,7 @@ import type { Logger } from "../log.js";
 import type { BodyFacts } from "../replay/entry.js";
 import type { StepBody } from "../replay/bodies.js";
 import { writeJson } from "../wire/json.js";
+import type { InjectedFetch } from "./fetches.js";
 
 /** Stands in for a step: a value, an error to throw, or what to do instead, given the attempt. */
 export type Injected = unknown | Error | ((facts: BodyFacts) => unknown);
@@ -61,6 +62,8 @@ export interface TestRunOptions {
    * then run like this one. The others stay open.
    */
   children?: Record<string, unknown | ((input: any) => unknown) | FunctionDefinition<any, any>>;
+  /** Stands in for the calls that the server makes, by entry id. The others are really made, by this process. */
+  fetches?: Record<string, InjectedFetch>;
   /** Where the process dies; `"everywhere"`: every answer, and every report, is lost once. */
   crash?: CrashPoints | "everywhere";
 }

@@ -20,6 +20,7 @@ import { readInvocation, type Trigger, type WireEvent } from "../wire/invocation
 import { writeJson } from "../wire/json.js";
 import { BODY_BYTES_MAX } from "../wire/limits.js";
 import { TestCheckpoints } from "./checkpoints.js";
+import { fetched } from "./fetches.js";
 import { passes } from "./filter.js";
 import { Journal, nextAttemptMs, type Outcome, type TestEntry } from "./journal.js";
 import { failingBody, injectedBody, type TestRunOptions } from "./options.js";
@@ -286,7 +287,7 @@ export class TestRun<Out = Json> {
         delete due.dueAt;
         if (due.closeAt !== undefined && due.closeAt <= this.#nowMs) this.#settle(due, { err: tooLate(due) });
         this.#ready = true;
-      } else this.#settle(due, due.op === "sleep" ? { ok: null } : { timeout: true });
+      } else this.#settle(due, due.outcome ?? (due.op === "sleep" ? { ok: null } : { timeout: true }));
     }
     if (!this.#failed && this.#deadline !== undefined && this.#deadline <= this.#nowMs) this.#failForGood({ name: "Timeout", message: "the run took longer than its `timeouts.run`" });
   }
@@ -409,6 +410,7 @@ export class TestRun<Out = Json> {
     else if (op.op === "sleep") this.#due(entry, op.params.until === undefined ? this.#nowMs + durationMs(op.params.for) : Date.parse(op.params.until));
     else if (op.op === "send") this.#applySend(entry, op.params.events);
     else if (op.op === "invoke") await this.#applyInvoke(entry, op.params);
+    else if (op.op === "fetch") await this.#applyFetch(entry, op.params);
     else {
       if (op.params.timeout !== undefined) this.#due(entry, this.#nowMs + durationMs(op.params.timeout));
       if (op.op === "waitSignal") this.#takeSignal(entry);
@@ -473,8 +475,8 @@ export class TestRun<Out = Json> {
   async #childResult(child: unknown, input: unknown): Promise<unknown> {
     if (typeof child === "function") return child(input);
     if (typeof child !== "object" || child === null || !("handler" in child && "options" in child)) return child;
-    const { mode, children, steps, failures } = this.#options;
-    const given = Object.fromEntries(Object.entries({ mode, children, steps, failures }).filter(([, value]) => value !== undefined));
+    const { mode, children, steps, failures, fetches } = this.#options;
+    const given = Object.fromEntries(Object.entries({ mode, children, steps, failures, fetches }).filter(([, value]) => value !== undefined));
     const run = new TestRun(child as FunctionDefinition, { ...given, input, now: this.now, id: this.#nextId("run") });
     return run.result().catch((error) => {
       throw error instanceof TestRunError && error.error !== undefined ? new StepError(run.id, error.error.message, error.error as never) : error;
@@ -485,6 +487,15 @@ export class TestRun<Out = Json> {
     const first = this.#trigger.kind === "event" ? this.#trigger.events[0] : undefined;
     const by = this.#fn.options.cancelOn ?? [];
     return by.some(({ event, if: filter }) => (typeof event === "string" ? event : event.event) === name && passes(filter, { event: first, async: { name, data } }));
+  }
+
+  /** Calls at once, as often as it takes; what comes of it settles when the pauses are over. */
+  async #applyFetch(entry: TestEntry, params: any): Promise<void> {
+    const { outcome, attempts, pausesMs } = await fetched(`${this.id}/${entry.id}`, params, this.#options.fetches?.[entry.id]);
+    entry.attempts = attempts;
+    if (pausesMs === 0) return void this.#settle(entry, outcome);
+    entry.outcome = outcome;
+    this.#due(entry, this.#nowMs + pausesMs);
   }
 
   #fail(err: WireError): void {

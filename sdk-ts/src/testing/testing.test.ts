@@ -245,3 +245,80 @@ describe("testRun", () => {
     assert.equal(await run.result(), true);
   });
 });
+
+describe("calls that the server makes", () => {
+  const app = new Backstitch({ id: "research", log: silent });
+  const ask = app.function({ id: "ask" }, async ({ step }) => {
+    const answer = await step.fetch("model", { url: "https://models.example/v1?key=x", headers: { authorization: "Bearer k" }, body: { n: 1 }, retry: { attempts: 3 }, scheduleToClose: "1h" });
+    return { status: answer.status, ok: answer.ok, said: answer.ok ? answer.json() : answer.text(), type: answer.headers["content-type"] ?? null };
+  });
+
+  test("a test says what is answered, and sees what was asked", async () => {
+    const asked: unknown[] = [];
+    const model = (request: unknown) => {
+      asked.push(request);
+      return { headers: { "content-type": "application/json" }, body: { text: "hi" } };
+    };
+    const run = testRun(ask, { fetches: { model }, crash: "everywhere" });
+    assert.deepEqual(await run.result(), { status: 200, ok: true, said: { text: "hi" }, type: "application/json" });
+    const headers = { "idempotency-key": `${run.id}/model`, authorization: "Bearer k", "content-type": "application/json" };
+    assert.deepEqual(asked, [{ url: "https://models.example/v1?key=x", method: "POST", headers, body: '{"n":1}', attempt: 1 }]);
+  });
+
+  test("what is no answer yet is asked for again, and the pauses are skipped", async () => {
+    const before = Date.now();
+    const answers = [{ status: 503, headers: { "retry-after": "600" } }, new Error("connection refused"), { status: 200, body: "1" }];
+    const run = testRun(ask, { fetches: { model: ({ attempt }) => answers[attempt - 1] as any } });
+    assert.equal((await run.result()).said, 1);
+    assert.equal(run.entry("model").attempts, 3);
+    assert.equal(run.now.getTime() - Date.parse("2026-01-01T00:00:00Z"), 602_000);
+    assert.ok(Date.now() - before < 60_000);
+  });
+
+  test("the last answer is the answer, and none is an error", async () => {
+    const busy = testRun(ask, { fetches: { model: { status: 503, body: "busy" } } });
+    assert.deepEqual(await busy.result(), { status: 503, ok: false, said: "busy", type: null });
+    const late = testRun(ask, { fetches: { model: { status: 503, headers: { "retry-after": "3601" } } } });
+    assert.equal((await late.result()).status, 503);
+    assert.equal(late.entry("model").attempts, 1);
+    const dead = testRun(ask, { fetches: { model: new Error("connection refused") } });
+    await assert.rejects(dead.result(), (thrown: TestRunError) => thrown.error?.name === "FetchFailed" && thrown.error.code === "lost");
+  });
+
+  test("bytes stay bytes, and JSON that is none is final", async () => {
+    const bytes = Uint8Array.of(0, 255, 1);
+    const image = app.function({ id: "image" }, async ({ step }) => {
+      const answer = await step.fetch("image", { url: "https://images.example/", body: bytes });
+      return [...answer.bytes(), answer.encoding, answer.text().length];
+    });
+    const run = testRun(image, { fetches: { image: ({ body, encoding }) => ({ body: body === "AP8B" && encoding === "base64" ? bytes : "no" }) } });
+    assert.deepEqual(await run.result(), [0, 255, 1, "base64", 3]);
+    const html = testRun(ask, { fetches: { model: { body: "<html>" } } });
+    await assert.rejects(html.result(), /NotJsonError: the answer to `model` \(status 200\) is no JSON/);
+  });
+
+  test("a call that nothing stands in for is really made", async () => {
+    const { createServer } = await import("node:http");
+    const server = createServer((request, response) => {
+      response.writeHead(request.url === "/moved" ? 302 : 200, { location: "/elsewhere" });
+      response.end(`${request.method} ${request.headers["idempotency-key"]}`);
+    }).listen(0, "127.0.0.1");
+    await new Promise((listening) => server.once("listening", listening));
+    const { port } = server.address() as { port: number };
+    const get = app.function({ id: "get" }, async ({ step }) => {
+      const [here, moved] = [await step.fetch("here", { url: `http://127.0.0.1:${port}/` }), await step.fetch("moved", { url: new URL(`http://127.0.0.1:${port}/moved`) })];
+      return [here.text(), moved.status, moved.headers.location];
+    });
+    const run = testRun(get);
+    assert.deepEqual(await run.result(), [`GET ${run.id}/here`, 302, "/elsewhere"]);
+    server.close();
+  });
+
+  test("what cannot be asked for is said at the call", async () => {
+    const wrong: any[] = [{ url: "/here" }, { url: "ftp://a/" }, { url: "https://a/", headers: { x: 1 } }, { url: "https://a/", retryOn: [99] }, { url: "https://a/", timeout: "soon" }];
+    for (const options of wrong) {
+      const bad = app.function({ id: `bad${wrong.indexOf(options)}` }, async ({ step }) => void (await step.fetch("x", options)));
+      await assert.rejects(testRun(bad).result(), /MisuseError|duration/, JSON.stringify(options));
+    }
+  });
+});

@@ -6,7 +6,7 @@ import type { WireError } from "./error.js";
 import { RawJson } from "./json.js";
 
 /** What kinds of entries a handler can create. */
-export type EntryKind = "step" | "sleep" | "waitSignal" | "waitEvent" | "invoke" | "send" | "marker" | "state";
+export type EntryKind = "step" | "sleep" | "waitSignal" | "waitEvent" | "invoke" | "fetch" | "send" | "marker" | "state";
 
 /** An op that creates or settles an entry. */
 export interface EntryOp {

@@ -2,6 +2,7 @@
 
 mod broken;
 mod checkpoints;
+mod fetches;
 mod handlers;
 mod kill;
 mod primitives;

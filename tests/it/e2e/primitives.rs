@@ -58,6 +58,11 @@ async fn children() {
 }
 
 #[tokio::test]
+async fn fetches() {
+    check("fetches.test.mjs").await;
+}
+
+#[tokio::test]
 async fn versions() {
     check("versions.test.mjs").await;
 }

@@ -11,6 +11,7 @@ use backstitch::{
 use futures_util::future::{BoxFuture, try_join_all};
 use serde_json::{Value, json};
 
+use super::calls;
 use super::values::{describe, duration, event, field, instant, list, make_error, plain, substitute, text, timed};
 
 /// What has become of the bodies of steps, by id.
@@ -318,6 +319,10 @@ impl Interpreter {
         if s.get("invoke").is_some() || s.get("start").is_some() {
             return self.child(ctx, locals, s).await;
         }
+        if let Some(id) = s.get("fetch") {
+            let request = self.eval(locals, &s["request"]);
+            return calls::fetch(ctx, text(id), &request, &s["options"]).await.map(|answer| json!(answer));
+        }
         if let Some(id) = s.get("send") {
             let events = list(&s["events"]).iter().map(|event| self.outgoing(locals, event));
             return ctx.send_all(text(id), events).await.map(|ids| json!(ids));
@@ -581,6 +586,6 @@ async fn noted<T>(seen: Seen, id: String, body: impl Future<Output = Result<T, E
     result
 }
 
-fn retry(options: &Value) -> Option<Retry> {
+pub(super) fn retry(options: &Value) -> Option<Retry> {
     options.get("retry").map(|retry| serde_json::from_value(retry.clone()).unwrap())
 }

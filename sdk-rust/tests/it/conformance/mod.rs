@@ -3,6 +3,7 @@
 //! `standin` is the server that a handler reports to while it runs, over a real socket; `interpreter` turns the corpus' programs into calls of the public surface, `values` knows what they are made of, `matching` compares answers, `http` runs the
 //! whole requests. What the corpus says is the norm: a case that fails here is a bug of the SDK.
 
+mod calls;
 mod http;
 mod interpreter;
 mod matching;

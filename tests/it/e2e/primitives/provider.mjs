@@ -15,7 +15,7 @@ export class Provider {
 
   static async open() {
     const provider = new Provider();
-    provider.#server = createServer((request, response) => void provider.#take(new URL(request.url, "http://provider"), response));
+    provider.#server = createServer((request, response) => void provider.#take(new URL(request.url, "http://provider"), request.headers, response));
     await new Promise((resolve) => provider.#server.listen(0, "127.0.0.1", resolve));
     provider.url = `http://127.0.0.1:${provider.#server.address().port}`;
     return provider;
@@ -68,8 +68,8 @@ export class Provider {
     this.#held.delete(what);
   }
 
-  async #take(url, response) {
-    const { what, key } = Object.fromEntries(url.searchParams);
+  async #take(url, headers, response) {
+    const { what, key = headers["idempotency-key"] } = Object.fromEntries(url.searchParams);
     this.calls.push({ what, key });
     const refusals = this.#refusals.get(what) ?? 0;
     if (refusals > 0) {
