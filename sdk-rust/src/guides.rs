@@ -3,6 +3,9 @@
 #[doc = include_str!("../../docs/guides/agent-with-tools.md")]
 struct AgentWithTools;
 
+#[doc = include_str!("../../docs/guides/calling-slow-apis.md")]
+struct CallingSlowApis;
+
 #[doc = include_str!("../../docs/guides/children.md")]
 struct Children;
 

@@ -7,5 +7,6 @@ mod nightly_import;
 mod order_saga;
 mod research_agent;
 mod shopping_cart;
+mod slow_model;
 mod subscription;
 mod world;

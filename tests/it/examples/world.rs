@@ -144,13 +144,14 @@ fn serve(folder: &TempDir, listen: &str) -> Process {
     Process::start(server.current_dir(folder.path()))
 }
 
-fn environment(url: &str, folder: &TempDir) -> [(&'static str, String); 4] {
+fn environment(url: &str, folder: &TempDir) -> [(&'static str, String); 5] {
     let ledger = folder.path().join("ledger.jsonl").to_string_lossy().into_owned();
     [
         ("BACKSTITCH_URL", url.to_owned()),
         ("BACKSTITCH_DEV", "1".to_owned()),
         ("LEDGER", ledger),
         ("PERIOD_MS", "1500".to_owned()),
+        ("THINK_MS", "1000".to_owned()),
     ]
 }
 

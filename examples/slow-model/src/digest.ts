@@ -1,0 +1,45 @@
+/**
+ * A digest of texts by a model that is slow. The calls are the server's: while the model thinks, no handler of this app runs, and a death of
+ * the handler or of the server costs nothing but time.
+ */
+import { Backstitch, type Context, NonRetriableError, type Step } from "backstitch";
+
+export interface Digest {
+  title: string;
+  summaries: string[];
+  /** How long the model says that it thought, all answers together. */
+  thoughtMs: number;
+}
+
+interface Answer {
+  text: string;
+  thoughtMs: number;
+}
+
+export const app = new Backstitch({ id: "digests" });
+
+/** Milliseconds for which handlers of this process have run: what a serverless host would bill. */
+export let ranMs = 0;
+
+export const digest = app.function({ id: "digest" }, async ({ input, step, signal }: Context<[], { texts: string[] }>): Promise<Digest> => {
+  const began = Date.now();
+  signal.addEventListener("abort", () => (ranMs += Date.now() - began), { once: true });
+
+  const answers = await step.map("texts", input.texts, (text, step) => ask(step, "summary", text));
+  const title = await ask(step, "title", answers.map((answer) => answer.text).join(" "));
+  const thoughtMs = [...answers, title].reduce((sum, answer) => sum + answer.thoughtMs, 0);
+  return { title: title.text, summaries: answers.map((answer) => answer.text), thoughtMs };
+});
+
+async function ask(step: Step, task: string, text: string): Promise<Answer> {
+  const answer = await step.fetch(task, {
+    url: `${process.env.MODEL_URL}/answers`,
+    headers: { authorization: `Bearer ${process.env.MODEL_KEY ?? "none"}` },
+    body: { task, text },
+    timeout: "10m",
+    retry: { attempts: 10, initialInterval: "200ms", maxInterval: "1m" },
+  });
+  // Any status is an answer; those that mean *later* have been asked for again already.
+  if (!answer.ok) throw new NonRetriableError(`the model answered ${answer.status}: ${answer.text()}`, { name: "ModelError" });
+  return answer.json<Answer>();
+}
