@@ -58,7 +58,7 @@ test("what waits says why, and is sent what it waits for", () => on(`runs/${ids.
   await view.getByRole("button", { name: "Send signal approve" }).click();
   // The page follows the run by itself: nobody reloads.
   await view.getByText(/It completed after/).waitFor();
-  await view.getByRole("button", { name: /^step ship: done/ }).waitFor();
+  await view.getByRole("button", { name: /^step ship.* done/ }).waitFor();
   assert.equal((await world.run(ids.order)).ok.parcel.by, "ann");
 }));
 
@@ -85,7 +85,7 @@ test("the list filters by the address, follows changes, and walks by keys", () =
   await view.waitForURL((url) => !url.search.includes("status"));
   await view.locator(".rows .tr .status[data-status=completed]").first().waitFor();
   const id = await world.start("echo", { live: true });
-  await view.locator(`.rows .tr[href$="${id}"]`).waitFor();
+  await view.locator(`.rows .tr a[href$="${id}"]`).waitFor();
   await view.getByRole("rowgroup", { name: /Use the arrow keys/ }).focus();
   await view.keyboard.press("j");
   await view.keyboard.press("j");
@@ -186,7 +186,7 @@ test("an app that cannot be reached says so, and what to look at", async () => {
   await world.call("POST", "/v1/apps/shop/sync").catch(() => undefined);
   await on("apps/shop", async (view) => {
     await view.getByText("The server cannot reach this app.").waitFor();
-    await view.getByText("Is the app running?").waitFor();
+    await view.getByText("Does it listen at", { exact: false }).waitFor();
   });
   await on("", async (view) => view.getByText(/cannot be reached/).first().waitFor());
 });

@@ -5,7 +5,7 @@ import { Shell } from "./shell/shell.tsx";
 import { Empty, Trouble } from "./ui/basics.tsx";
 import { RunsPage } from "./pages/runs.tsx";
 
-const root = createRootRoute({ component: Shell, notFoundComponent: () => <Empty title="There is no such page">The address may have been cut off.</Empty>, errorComponent: ({ error, reset }) => <Trouble error={error} retry={reset} /> });
+const root = createRootRoute({ component: Shell, notFoundComponent: () => <div className="page"><h1 className="sr">No such page</h1><Empty title="There is no such page">The address may have been cut off.</Empty></div>, errorComponent: ({ error, reset }) => <Trouble error={error} retry={reset} /> });
 const text = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : typeof value === "number" ? String(value) : undefined);
 const parent = (): typeof root => root;
 

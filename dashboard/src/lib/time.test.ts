@@ -8,7 +8,7 @@ test.each([
 ])("a span of %d is %s", (ms, expected) => expect(span(ms)).toBe(expected));
 
 test.each([
-  [-500, "now"], [-5_000, "5s ago"], [-59_000, "59s ago"], [-125_000, "2m ago"], [7_260_000, "in 2h 1m"], [-3 * 86_400_000, "3d ago"],
+  [-500, "now"], [-5_000, "5s ago"], [-59_000, "59s ago"], [-125_000, "2m ago"], [7_260_000, "in 2h 1m"], [-3 * 86_400_000, "3d ago"], [3 * 86_400_000 - 60_000, "in 3d"], [2.5 * 86_400_000, "in 2d 12h"], [90_500, "in 1m 30s"],
 ])("%d ms from now is %s", (distance, expected) => expect(relative(1e12 + distance, 1e12)).toBe(expected));
 
 test("ticks are round, and as few as asked for", () => {

@@ -29,7 +29,9 @@ export function relative(at: number, now: number): string {
   const size = Math.abs(distance);
   if (size < 1_000) return "now";
   const coarse = UNITS.find(([, ms]) => size >= ms) ?? UNITS[3]!;
-  const text = size < 3_600_000 || size >= 36 * 3_600_000 ? `${Math.floor(size / coarse[1])}${coarse[0]}` : span(Math.floor(size / 60_000) * 60_000);
+  // Of what is past one unit is enough; what is to come is planned with, so it has two.
+  const rough = distance < 0 ? size < 3_600_000 || size >= 36 * 3_600_000 : size < 60_000;
+  const text = rough ? `${Math.floor(size / coarse[1])}${coarse[0]}` : span(size < 3_600_000 ? Math.floor(size / 1_000) * 1_000 : Math.floor(size / 60_000) * 60_000);
   return distance < 0 ? `${text} ago` : `in ${text}`;
 }
 

@@ -18,6 +18,13 @@ test("a step that is tried again shows each failure and the waits between", () =
   expect(shape(step, 999)).toEqual([["failed", 0, 50], ["backoff", 50, 400], ["failed", 400, 450], ["backoff", 450, 900], ["work", 900, 900]]);
 });
 
+test("attempts of a handler with another clock begin with their entry", () => {
+  const step = entry("a", "step", 1_000, 2_000, { ok: 1, failures: 1, attempts: [failed(1, 3_600_000, 3_600_100)] });
+  expect(shape(step, 3_000)).toEqual([["failed", 1_000, 1_100], ["backoff", 1_100, 2_000], ["work", 2_000, 2_000]]);
+  const late = entry("a", "step", 500, 2_000, { ok: 1, failures: 1, attempts: [failed(1, 100, 200)] });
+  expect(shape(late, 3_000)[0]).toEqual(["failed", 100, 200]);
+});
+
 test("a step that failed for good ends with its last attempt", () => {
   const step = entry("a", "step", 0, 450, { err: {}, failures: 2, attempts: [failed(1, 0, 50), failed(2, 400, 450)] });
   expect(shape(step, 999).at(-1)).toEqual(["failed", 400, 450]);

@@ -28,6 +28,9 @@ export interface Row {
 
 const WAITS: Record<string, Work> = { sleep: "sleep", waitSignal: "wait", waitEvent: "wait", invoke: "child", fetch: "work" };
 
+/** How far the clocks of server and handler may be apart before that is told from a late report. */
+const SKEW_MS = 30_000;
+
 /** The rows of a journal: all entries but the input and the outcome, in order of creation. */
 export function rows(entries: readonly Entry[], now: number): Row[] {
   return entries
@@ -56,9 +59,13 @@ export function stretches(entry: Entry, now: number): Stretch[] {
     return [{ from: begin, to: end, work, title: `${settled === null ? "so far" : what} ${span(end - begin)}`, open: settled === null }];
   }
   const found: Stretch[] = [];
+  // Attempts have the handler's clock, everything else the server's. A little apart they are shown as they are; where the clocks differ by
+  // more, the first attempt begins with its entry, and the others follow at their distance.
+  const first = entry.attempts?.[0] ? ms(entry.attempts[0].startedAt) : begin;
+  const shift = Math.abs(first - begin) > SKEW_MS ? begin - first : 0;
   let at = begin;
   for (const attempt of entry.attempts ?? []) {
-    const [from, to] = [Math.max(ms(attempt.startedAt), begin), ms(attempt.endedAt)];
+    const [from, to] = [ms(attempt.startedAt) + shift, ms(attempt.endedAt) + shift];
     if (from > at && found.length > 0) found.push({ from: at, to: from, work: "backoff", title: `waited ${span(from - at)} before attempt ${attempt.number}` });
     found.push({ from, to, work: "failed", title: `attempt ${attempt.number} failed after ${span(to - from)}: ${attempt.error?.message ?? attempt.error?.name ?? "?"}` });
     at = to;
@@ -70,7 +77,7 @@ export function stretches(entry: Entry, now: number): Stretch[] {
     found.push({ from: at, to: end, work: failed ? "backoff" : "work", title: failed ? `attempt ${entry.failures + 1} is due or at work` : `at work for ${span(end - at)}`, open: true });
   } else if (entry.err === undefined && !entry.timeout && failed) {
     // The journal has the end of the attempt that succeeded, and not its beginning.
-    found.push({ from: at, to: settled, work: "backoff", title: `waited, then attempt ${entry.failures + 1} succeeded ${span(settled - at)} after the last failure` });
+    if (settled > at) found.push({ from: at, to: settled, work: "backoff", title: `waited, then attempt ${entry.failures + 1} succeeded ${span(settled - at)} after the last failure` });
     found.push({ from: settled, to: settled, work: "work", title: `attempt ${entry.failures + 1} succeeded` });
   } else if (!failed) {
     found.push({ from: at, to: settled, work: entry.err ? "failed" : "work", title: `${entry.err ? "failed after" : "took"} ${span(settled - at)}` });

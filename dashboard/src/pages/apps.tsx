@@ -105,7 +105,7 @@ export function AppPage(): ReactNode {
 function Unreachable({ app }: { app: App }): ReactNode {
   const error = app.syncError ?? "";
   const advice = /refused|connect/i.test(error)
-    ? ["Is the app running?", `Does it listen at ${app.url}, and under that path?`, "In a container, localhost is the container itself: use the host's name."]
+    ? [`Does it listen at ${app.url}, and under that path?`, "In a container, localhost is the container itself: use the host's name."]
     : /signature|401/i.test(error)
       ? ["App and server need the same BACKSTITCH_KEY.", "In development the app wants BACKSTITCH_DEV=1, which `backstitch dev -- COMMAND` sets."]
       : /404|not an app|something else/i.test(error)

@@ -206,14 +206,14 @@ export function RunsTable({ query, filtered = false, clear, compact = false }: {
 
 function Row({ run, index, top, current }: { run: Run; index: number; top: number; current: boolean }): ReactNode {
   return (
-    <Link to="/runs/$run" params={{ run: run.id }} preload={false} className="tr" role="row" aria-rowindex={index + 2} data-index={index} data-current={current} tabIndex={-1} style={{ transform: `translateY(${top}px)` }}>
+    <div className="tr" role="row" aria-rowindex={index + 2} data-current={current} style={{ transform: `translateY(${top}px)` }}>
       <span role="cell"><Status status={run.status} /></span>
-      <span role="cell" className="ellipsis"><span className="muted">{run.app}/</span><strong>{run.function}</strong></span>
+      <span role="cell" className="ellipsis"><Link to="/runs/$run" params={{ run: run.id }} preload={false} className="whole-row" data-index={index} tabIndex={-1}><span className="muted">{run.app}/</span><strong>{run.function}</strong></Link></span>
       <span role="cell" className="ellipsis"><Id id={run.id} /></span>
       <span role="cell" className="ellipsis"><About run={run} /></span>
       <span role="cell" className="num"><Took run={run} /></span>
       <span role="cell" className="num muted"><Time at={run.createdAt} /></span>
-    </Link>
+    </div>
   );
 }
 

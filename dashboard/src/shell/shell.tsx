@@ -72,7 +72,7 @@ export function Shell(): ReactNode {
         <header className="top">
           <button type="button" className="icon-button only-narrow" aria-label="Menu" aria-expanded={nav} onClick={() => setNav(!nav)}><MenuIcon aria-hidden="true" /></button>
           <Link to="/" className="brand only-narrow"><Mark /><span>backstitch</span></Link>
-          <button type="button" className="find" onClick={() => setPalette(true)}><Search aria-hidden="true" /><span>Find a run, an event, a page</span><kbd>⌘K</kbd></button>
+          <button type="button" className="find" onClick={() => setPalette(true)}><Search aria-hidden="true" /><span>Find a run, an event, a page</span><kbd aria-hidden="true">⌘K</kbd></button>
           <span className="grow" />
           <button type="button" className="icon-button only-wide" aria-label="Keyboard shortcuts" title="Keyboard shortcuts (?)" onClick={() => setHelp(true)}><kbd>?</kbd></button>
           <ThemeButton />

@@ -86,10 +86,11 @@ function Line({ row, index, top, scale, chosen, onChoose }: { row: Row; index: n
   const outcome = entry.err ? "failed" : entry.timeout ? "timed out" : entry.settledAt === null ? entry.status : "done";
   return (
     <li style={{ transform: `translateY(${top}px)` }}>
-      <button type="button" className="line" data-index={index} data-chosen={chosen} data-outcome={outcome} aria-pressed={chosen} aria-label={`${entry.op} ${entry.id}: ${outcome}, ${row.stretches.map((one) => one.title).join("; ")}`} onClick={() => onChoose(entry.id)}>
-        <span className="line-label" title={entry.id}><OpIcon op={entry.op} undo={entry.id.startsWith("$undo/")} /><span className="line-name">{row.scope && <span className="faint ellipsis">{row.scope}/</span>}<span className="own ellipsis">{row.label}</span></span></span>
+      <button type="button" className="line" data-index={index} data-chosen={chosen} data-outcome={outcome} aria-pressed={chosen} onClick={() => onChoose(entry.id)}>
+        <span className="line-label" title={entry.id}><OpIcon op={entry.op} undo={entry.id.startsWith("$undo/")} /><span className="sr">{entry.op} </span><span className="line-name">{row.scope && <span className="faint ellipsis">{row.scope}/</span>}<span className="own ellipsis">{row.label}</span></span></span>
         <span className="lane">{row.stretches.map((stretch, i) => <Bar key={i} stretch={stretch} scale={scale} />)}</span>
         <span className={`line-end ${entry.err ? "bad" : entry.timeout ? "warn" : end?.open ? "open" : ""}`}>{entry.err ? "failed" : entry.timeout ? "timed out" : total}{entry.failures > 0 && !entry.err && <sup title={`${entry.failures} failed ${entry.failures === 1 ? "attempt" : "attempts"}`}>{entry.failures}</sup>}</span>
+        <span className="sr"> {outcome}, {row.stretches.map((one) => one.title).join("; ")}</span>
       </button>
     </li>
   );
