@@ -25,7 +25,7 @@ async fn every_response_bears_an_id() {
 #[tokio::test]
 async fn strange_addresses_and_methods_are_problems() {
     let world = World::open().await;
-    world.get("/").await.is_problem(404, "unknown_route", "");
+    world.get("/v1").await.is_problem(404, "unknown_route", "");
     world.get("/v1/run").await.is_problem(404, "unknown_route", "");
     world.post("/v1/functions/shop/echo", "{}").await.is_problem(404, "unknown_route", "");
     let wrong = world.send(request(Method::DELETE, "/v1/events").body(Body::empty()).unwrap()).await;
