@@ -18,7 +18,7 @@ use crate::cluster::Cluster;
 use crate::dashboard;
 use crate::dispatch::{ClientError, Discovery, Drift, Egress, HttpClient, HttpFetcher, HttpInvoker, Wire};
 use crate::jobs;
-use crate::limits::{AUDIT_MS, POLLS_MAX, SYNC_DEV_MS, SYNC_MS, WATCHES_MAX};
+use crate::limits::{AUDIT_MS, POLLS_MAX, STREAM_READERS_MAX, SYNC_DEV_MS, SYNC_MS, WATCHES_MAX};
 use crate::model::{Home, Span, Text};
 use crate::processor::{self, Halted};
 use crate::store::sqlite::{Durability, SqliteConfig, SqliteStore};
@@ -40,6 +40,8 @@ pub struct Settings {
     pub environment: Text,
     /// The address under which clients and handlers reach the server, when that is not where it listens.
     pub public_url: Option<String>,
+    /// The origins whose web pages may read streams and results, with a token; `*` for all.
+    pub cors_origins: Vec<String>,
     /// What requests to handlers are signed with. Nothing means that they are not signed.
     pub key: Option<SigningKey>,
     /// Which addresses the server may call.
@@ -170,6 +172,8 @@ impl Node {
             stop: doors_stop.clone(),
             draining: loops_stop,
             watching: Places::of(WATCHES_MAX),
+            reading: Places::of(STREAM_READERS_MAX),
+            cors_origins: settings.cors_origins,
             polling: Places::of(POLLS_MAX),
             metrics,
             wire,

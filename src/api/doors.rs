@@ -45,6 +45,10 @@ pub struct Doors {
     pub draining: watch::Receiver<bool>,
     /// The clients that watch right now.
     pub watching: Places,
+    /// The clients that read streams right now.
+    pub reading: Places,
+    /// The origins whose web pages may read streams and results, with a token.
+    pub cors_origins: Vec<String>,
     /// The handlers that wait for news right now.
     pub polling: Places,
     /// What the server counts.

@@ -32,12 +32,15 @@ pub enum Code {
     /// 400: the body is not JSON, the request is not what HTTP allows, or a handler's report is not what the protocol
     /// allows.
     Malformed,
-    /// 401: the invocation's token is missing, cut off, or was not made by this server.
+    /// 401: the token of an invocation or of a subscription is missing, cut off, out of date, or was not made by this
+    /// server.
     Unauthorized,
     /// 403: a web page of another origin asks.
     CrossOrigin,
     /// 403: the awakeable token was not made by a run of this server.
     ForgedToken,
+    /// 403: the subscription token is for another run, channel or topic.
+    OutOfScope,
     /// 404: the API has no such address.
     UnknownRoute,
     /// 404: no registered app has the function.
@@ -122,7 +125,7 @@ impl Code {
         match self {
             Code::Malformed => StatusCode::BAD_REQUEST,
             Code::Unauthorized => StatusCode::UNAUTHORIZED,
-            Code::CrossOrigin | Code::ForgedToken => StatusCode::FORBIDDEN,
+            Code::CrossOrigin | Code::ForgedToken | Code::OutOfScope => StatusCode::FORBIDDEN,
             Code::UnknownRoute
             | Code::UnknownFunction
             | Code::UnknownObject

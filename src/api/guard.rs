@@ -32,6 +32,13 @@ impl Guard {
         Guard { local_only: false, public_host }
     }
 
+    /// Whether a web page of another origin asks.
+    pub(super) fn is_other_origin(&self, uri: &Uri, headers: &HeaderMap) -> bool {
+        let Some(origin) = headers.get(header::ORIGIN) else { return false };
+        let origin = origin.to_str().ok().and_then(|origin| host_of(origin.parse::<Uri>().ok()?.authority()?));
+        origin.is_none() || (origin != asked_host(uri, headers) && origin != self.public_host)
+    }
+
     fn check(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
         let host = asked_host(uri, headers);
         let known = |host: &str| is_local(host) || self.public_host.as_deref() == Some(host);
@@ -45,10 +52,7 @@ impl Guard {
                 ),
             ));
         }
-        let Some(origin) = headers.get(header::ORIGIN).filter(|_| !method.is_safe()) else { return Ok(()) };
-        let origin = origin.to_str().ok().and_then(|origin| host_of(origin.parse::<Uri>().ok()?.authority()?));
-        let same = origin.is_some() && (origin == host || origin == self.public_host);
-        if same {
+        if method.is_safe() || !self.is_other_origin(uri, headers) {
             return Ok(());
         }
         Err(Problem::new(

@@ -10,6 +10,7 @@
 mod apps;
 mod awakeables;
 mod body;
+mod cors;
 mod cursor;
 mod deployments;
 mod doors;
@@ -27,6 +28,7 @@ mod runs;
 mod schedules;
 mod server;
 mod signals;
+mod streams;
 mod updates;
 pub mod view;
 mod watch;
@@ -53,20 +55,27 @@ pub use runs::{ExplanationJson, ForkPlanJson, ForkedJson, ResultJson, ShownJson,
 pub use schedules::{BackfillPlanJson, TickJson};
 pub use server::serve;
 pub use signals::SignalledJson;
+pub use streams::SubscriptionJson;
 pub use updates::UpdateJson;
 
 use error::Problem;
 
 /// All addresses, ready to be served, with what else is served `beside` them: the same guard stands before both.
 pub fn router(doors: Doors, beside: Router<Doors>) -> Router {
+    let cors = cors::layer(&doors.cors_origins);
     let (routes, document) = described().split_for_parts();
     let document: bytes::Bytes = print(openapi::with_problems(document)).into();
     let description = move || std::future::ready(([(header::CONTENT_TYPE, "application/json")], document.clone()));
-    routes
+    let routes = routes
         .merge(beside)
         .route("/openapi.json", axum::routing::get(description))
         .fallback(unknown_route)
-        .method_not_allowed_fallback(wrong_method)
+        .method_not_allowed_fallback(wrong_method);
+    let routes = match cors {
+        Some(cors) => routes.layer(cors),
+        None => routes,
+    };
+    routes
         .layer(CatchPanicLayer::custom(request::panicked))
         .layer(middleware::from_fn_with_state(doors.clone(), guard::stand))
         .layer(middleware::from_fn_with_state(doors.clone(), request::around))
@@ -93,6 +102,7 @@ fn described() -> OpenApiRouter<Doors> {
         .merge(watch::routes())
         .merge(wire::routes())
         .merge(signals::routes())
+        .merge(streams::routes())
         .merge(updates::routes())
         .merge(awakeables::routes())
         .merge(apps::routes())

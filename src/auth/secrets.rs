@@ -54,6 +54,11 @@ impl RunSecrets {
         RunSecrets { key: hmac::Key::new(hmac::HMAC_SHA256, database_secret) }
     }
 
+    /// What every token of this server is made with.
+    pub(super) fn key(&self) -> &hmac::Key {
+        &self.key
+    }
+
     /// The secret of a run: 32 hexadecimal digits that follow from the database's secret and the run's id.
     pub fn of(&self, run: RunId) -> String {
         let tag = hmac::sign(&self.key, &run.to_bytes());

@@ -139,7 +139,20 @@ impl Client {
 
     /// Opens a stream of server-sent events.
     pub(super) async fn stream(&self, path: &[&str]) -> Result<Response> {
-        let request = self.request(Method::GET, path, &[]).header("accept", "text/event-stream");
+        self.stream_from(path, &[], None).await
+    }
+
+    /// Opens a stream of server-sent events behind the last one that was received.
+    pub(super) async fn stream_from(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+        last: Option<&str>,
+    ) -> Result<Response> {
+        let mut request = self.request(Method::GET, path, query).header("accept", "text/event-stream");
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
         self.checked(request.send().await).await
     }
 

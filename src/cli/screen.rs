@@ -19,6 +19,14 @@ pub(super) fn line(text: impl std::fmt::Display) -> io::Result<()> {
     out.flush()
 }
 
+/// Prints a piece of text where the last one ended. What would steer a terminal is left out: the text is somebody else's.
+pub(super) fn text(piece: &str) -> io::Result<()> {
+    let plain: String = piece.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
+    let mut out = anstream::stdout().lock();
+    out.write_all(plain.as_bytes())?;
+    out.flush()
+}
+
 /// Prints a document for programs, as one line.
 pub(super) fn json<T: Serialize + ?Sized>(document: &T) -> anyhow::Result<()> {
     let text = serde_json::to_string(document)?;

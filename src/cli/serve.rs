@@ -50,6 +50,7 @@ pub(super) async fn open(config: &Server) -> Result<Node> {
         environment: config.environment.clone(),
         public_url: config.listen.public_url.clone(),
         key: config.calls.key.clone(),
+        cors_origins: config.cors_origins.clone(),
         egress: config.calls.egress.clone(),
         dev: config.mode == Mode::Dev,
     };

@@ -1,7 +1,7 @@
 //! Who owns what. On one node with one partition every id leads to the one processor; callers ask all the same, so
 //! that nothing else changes when there are more.
 
-use crate::model::{FunctionId, RunId, ScheduleKey, Text};
+use crate::model::{FunctionId, RunId, ScheduleKey, Text, Channel};
 use crate::processor::Processor;
 
 /// The partitions that this node owns, and the way to them.
@@ -34,6 +34,11 @@ impl Cluster {
     /// The partition that accepts events.
     pub fn home_of_events(&self) -> &Processor {
         &self.only
+    }
+
+    /// The partitions in which runs may publish on a channel: that of its run, or, of one with a name, all.
+    pub fn homes_of_channel(&self, _channel: &Channel) -> impl Iterator<Item = &Processor> {
+        std::iter::once(&self.only)
     }
 
     /// Every partition that this node owns.

@@ -1,9 +1,9 @@
 //! All that a server is told, concern by concern.
 
 use super::layers::Layers;
-use super::settings::ENVIRONMENT;
+use super::settings::{CORS_ORIGIN, ENVIRONMENT};
 use super::{Calls, ConfigError, Listen, Log, ServerFlags, Storage};
-use crate::limits::NAME_BYTES_MAX;
+use crate::limits::{CORS_ORIGINS_MAX, NAME_BYTES_MAX};
 use crate::model::Text;
 
 /// What kind of server it is. Some defaults follow from it.
@@ -24,6 +24,8 @@ pub struct Server {
     pub environment: Text,
     /// Where it is reached.
     pub listen: Listen,
+    /// The origins whose web pages may read streams and results, with a token; `*` for all.
+    pub cors_origins: Vec<String>,
     /// Where the data are.
     pub storage: Storage,
     /// How handlers are called.
@@ -56,6 +58,7 @@ impl Server {
             mode,
             environment: layers.read_or(&ENVIRONMENT, usual, environment)?.value,
             listen: Listen::read(layers)?,
+            cors_origins: layers.read(&CORS_ORIGIN, origins)?.map(|found| found.value).unwrap_or_default(),
             storage: Storage::read(layers, mode)?,
             calls: Calls::read(layers)?,
             log: Log::read(layers, mode)?,
@@ -70,5 +73,29 @@ fn environment(text: &str) -> Result<Text, String> {
         Ok(text.into())
     } else {
         Err(format!("a name has 1 to {NAME_BYTES_MAX} bytes and no control characters"))
+    }
+}
+
+/// Reads a list of origins. What a browser sends is a scheme, a host and perhaps a port, and nothing behind them.
+fn origins(text: &str) -> Result<Vec<String>, String> {
+    let origins: Vec<String> = text
+        .split(',')
+        .map(|origin| origin.trim().trim_end_matches('/').to_owned())
+        .filter(|it| !it.is_empty())
+        .collect();
+    if origins.len() > CORS_ORIGINS_MAX {
+        return Err(format!("more than {CORS_ORIGINS_MAX} origins"));
+    }
+    let fits = |origin: &str| {
+        let Some((scheme, host)) = origin.split_once("://") else { return origin == "*" };
+        matches!(scheme, "http" | "https")
+            && !host.is_empty()
+            && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte))
+    };
+    match origins.iter().find(|origin| !fits(origin)) {
+        Some(origin) => Err(format!(
+            "`{origin}` is no origin; write a scheme, a host and, if it has one, the port, such as `https://app.example.com`; or `*`"
+        )),
+        None => Ok(origins),
     }
 }

@@ -83,6 +83,16 @@ pub static PUBLIC_URL: Setting = Setting {
     places: Places::All,
 };
 
+/// The web pages that may read streams.
+pub static CORS_ORIGIN: Setting = Setting {
+    key: "cors_origin",
+    value: Some("ORIGINS"),
+    default: "none",
+    what: "The origins whose web pages may read streams and results, with a subscription token, such as \
+           `https://app.example.com`; several with commas between them, `*` for all. Nothing else is open to them.",
+    places: Places::All,
+};
+
 /// The environment's name.
 pub static ENVIRONMENT: Setting = Setting {
     key: "environment",
@@ -174,6 +184,7 @@ pub static SERVER: &[&Setting] = &[
     &LISTEN,
     &ALLOW_NETWORK,
     &PUBLIC_URL,
+    &CORS_ORIGIN,
     &ENVIRONMENT,
     &DATA_DIR,
     &DURABILITY,

@@ -11,11 +11,9 @@ use super::fetch::is_called;
 use super::filter::Filters;
 use super::run::{Run, awaited_signal};
 use super::state::NameFacts;
-use super::{Partition, turns::Turn};
+use super::{Partition, publish, turns::Turn};
 use crate::model::{
-    Attempt, Change, DeploymentId, Entry, EntryId, EntryStatus, Event, FunctionConfig, Key, Moment, ObjectKey,
-    ObjectValue, Outcome, Registry, RetryPolicy, RunHead, RunId, RunStatus, Signal, StateKey, StateRow, Text,
-    Timestamp, Verdict, Wait, WaitIndex, derive,
+    Attempt, Change, DeploymentId, Entry, EntryId, EntryStatus, Event, FunctionConfig, Key, Moment, ObjectKey, ObjectValue, Outcome, Registry, RetryPolicy, RunHead, RunId, RunStatus, Signal, StateKey, StateRow, Text, Timestamp, Verdict, Wait, WaitIndex, derive, Stream,
 };
 
 /// Why a decision stops before its end.
@@ -41,7 +39,7 @@ pub(super) struct Draft<'a> {
     pub(super) at: Moment,
     pub(super) registry: &'a Registry,
     runs: BTreeMap<RunId, RunDraft<'a>>,
-    order: Vec<RunId>,
+    pub(super) order: Vec<RunId>,
     pub(super) others: Vec<Change>,
     follow_ups: Vec<Command>,
     states: BTreeMap<StateKey, Option<StateRow>>,
@@ -50,6 +48,7 @@ pub(super) struct Draft<'a> {
     unindexed: BTreeMap<Text, u64>,
     last_run_no: i64,
     last_event_seq: i64,
+    pub(super) last_message_no: i64,
     chances: u64,
 }
 
@@ -69,12 +68,14 @@ impl<'a> Draft<'a> {
             unindexed: BTreeMap::new(),
             last_run_no: partition.tables.last_run_no,
             last_event_seq: partition.tables.last_event_seq,
+            last_message_no: partition.tables.last_message_no,
             chances: 0,
         }
     }
 
     /// The finished decision.
     pub(super) fn finish(mut self, outcome: Part<Reply>) -> Decision {
+        let outcome = outcome.and_then(|reply| publish::sweep(&mut self).map(|()| reply));
         let reply = match outcome {
             Ok(reply) => reply,
             Err(Stop::Need(keys)) => return Decision::Need(keys),
@@ -306,6 +307,7 @@ impl<'a> Draft<'a> {
             self.require([Key::EventName(wait.index.event.clone()), Key::Waits(wait.index.clone())])?;
             self.run(run)?.close_wait(idx);
         }
+        publish::settled(self, run, idx)?;
         let run = self.run(run)?;
         run.settle(idx, outcome, now);
         run.wake_if_awaited();
@@ -324,6 +326,7 @@ pub(super) struct RunDraft<'a> {
     signals_added: Vec<Signal>,
     signals_changed: BTreeMap<u32, Signal>,
     pub(super) waits: BTreeMap<u32, Wait>,
+    pub(super) streams: BTreeMap<Text, Stream>,
     wait_changes: Vec<Change>,
 }
 
@@ -339,6 +342,7 @@ impl<'a> RunDraft<'a> {
             signals_added: Vec::new(),
             signals_changed: BTreeMap::new(),
             waits: run.waits.clone(),
+            streams: run.streams.clone(),
             wait_changes: Vec::new(),
         }
     }
@@ -354,6 +358,7 @@ impl<'a> RunDraft<'a> {
             signals_added: Vec::new(),
             signals_changed: BTreeMap::new(),
             waits: BTreeMap::new(),
+            streams: BTreeMap::new(),
             wait_changes: Vec::new(),
         }
     }

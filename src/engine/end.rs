@@ -6,7 +6,7 @@ use super::cancel::closed_with;
 use super::command::Command;
 use super::draft::{Draft, Part};
 use super::run::fresh_entry;
-use super::{object, schedule};
+use super::{object, schedule, publish};
 use crate::model::{
     EntryKind, EntryStatus, Failure, Key, Outcome, ParentLink, Payload, RunId, RunStatus, Timestamp, names,
 };
@@ -54,6 +54,7 @@ pub(super) fn end(draft: &mut Draft<'_>, id: RunId, status: RunStatus, outcome: 
         let first = head.chain.unwrap_or(id);
         schedule::run_ended(draft, &tick.schedule, first)?;
     }
+    publish::end(draft, id)?;
     aftermath::follow(draft, id, status, &outcome)?;
     match parent.filter(|_| status != RunStatus::Continued) {
         Some(link) => tell_parent(draft, id, link, status, outcome),

@@ -23,6 +23,7 @@ mod invoke;
 mod line;
 mod moving;
 mod object;
+mod publish;
 mod residence;
 mod returned;
 mod run;
@@ -59,8 +60,7 @@ use turns::Turns;
 
 use crate::limits::{ADOPTION_MS, COALESCE_MS, LINE_PAGE, TIMER_PAGE};
 use crate::model::{
-    Answer, Change, Deployment, EntryKind, EntryStatus, FetchCall, FetchTarget, FetchToken, Key, Loaded, Moment,
-    ObjectKey, Outcome, Registry, RunId, RunStatus, Snapshot, Span, StateKey, StoredRun, Timestamp, Token, Undelivered,
+    Answer, Change, Deployment, EntryKind, EntryStatus, FetchCall, FetchTarget, FetchToken, Key, Loaded, Moment, ObjectKey, Outcome, Registry, RunId, RunStatus, Snapshot, Span, StateKey, StoredRun, Timestamp, Token, Undelivered, Stream,
 };
 
 /// The state of one partition in memory.
@@ -89,9 +89,9 @@ pub enum Poll {
 
 impl Partition {
     /// A partition of which nothing is resident yet. The numbers are the greatest that the tables have.
-    pub fn new(epoch: u32, last_run_no: i64, last_event_seq: i64) -> Partition {
+    pub fn new(epoch: u32, last_run_no: i64, last_event_seq: i64, last_message_no: i64) -> Partition {
         Partition {
-            tables: Tables::new(last_run_no, last_event_seq),
+            tables: Tables::new(last_run_no, last_event_seq, last_message_no),
             turns: Turns::new(epoch),
             fetches: Fetches::default(),
             residence: Residence::default(),
@@ -187,7 +187,16 @@ impl Partition {
             }
             Change::ValuePut(value) => self.residence.touch(Key::Values(value.object.clone())),
             Change::ValuesKept(object) => self.residence.touch(Key::Values(object.clone())),
-            Change::AttemptAdded(_) | Change::VerdictAdded(..) => {}
+            Change::StreamPut(Stream { run_no, .. }) | Change::StreamDeleted(run_no, _) => {
+                if let Some(run) = self.tables.id_of(*run_no) {
+                    self.touch_run(run);
+                }
+            }
+            Change::AttemptAdded(_)
+            | Change::VerdictAdded(..)
+            | Change::MessagesAdded(_)
+            | Change::MessagesCut(_)
+            | Change::MessagesDropped(..) => {}
         }
         if let Change::RunCreated(head) = change {
             if let Some(name) = &head.name {
@@ -399,6 +408,7 @@ impl Partition {
             seen,
             entries: run.entries.clone(),
             state: object::shown(&self.tables, run),
+            published: run.published(),
         };
         Poll::Invoke(Box::new(snapshot), deployment)
     }

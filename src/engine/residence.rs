@@ -30,7 +30,7 @@ pub(super) struct Residence {
     touched: BTreeMap<Key, u64>,
     ages: VecDeque<(u64, Key)>,
     idle: Idle<RunId>,
-    /// Locks and states that nothing happens to.
+    /// Locks, states and channels that nothing happens to.
     objects: Idle<Key>,
     /// Runs that are to be invoked when the state of their object is there.
     state_for: BTreeMap<ObjectKey, RunId>,
@@ -96,7 +96,7 @@ impl Residence {
     fn stamp(&mut self, key: Key, batch: u64) {
         match &key {
             Key::Run(run) => self.idle.remove(run),
-            Key::Object(_) | Key::Values(_) => self.objects.remove(&key),
+            Key::Object(_) | Key::Values(_) | Key::Channel(_) => self.objects.remove(&key),
             _ => {}
         }
         if self.touched.insert(key.clone(), batch) != Some(batch) {
@@ -117,6 +117,7 @@ impl Residence {
             StateKey::Mark(mark) => self.touch(Key::Mark(mark.clone())),
             StateKey::Object(object) => self.touch(Key::Object(object.clone())),
             StateKey::Schedule(schedule) => self.touch(Key::Schedule(schedule.clone())),
+            StateKey::Channel(channel) => self.touch(Key::Channel(channel.clone())),
             StateKey::Fanout(_) => {}
         }
     }
@@ -244,7 +245,7 @@ impl Residence {
                 Some(Some(_)) => {}
                 Some(None) | None => keys.push(key),
             },
-            Key::Object(_) => self.objects.add(key, 0, false),
+            Key::Object(_) | Key::Channel(_) => self.objects.add(key, 0, false),
             Key::Values(object) => {
                 let values = tables.values.get(object).into_iter().flat_map(BTreeMap::values);
                 let bytes = values.map(ObjectValue::bytes).sum();
@@ -348,6 +349,9 @@ impl Tables {
             }
             Key::Values(object) => {
                 self.values.remove(object);
+            }
+            Key::Channel(channel) => {
+                self.states.remove(&channel.state_key());
             }
             // It goes with its lock.
             Key::Line(_) => {}

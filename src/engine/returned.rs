@@ -3,7 +3,7 @@
 use super::command::Reply;
 use super::draft::{Draft, Part, RunDraft};
 use super::turns::Turn;
-use super::{cancel, chain, checkpoint, end, fetch, hold, invoke, object, saga, step, update, wait};
+use super::{cancel, chain, checkpoint, end, fetch, hold, invoke, object, saga, step, update, wait, publish};
 use crate::limits::{ENTRIES_MAX, JOURNAL_BYTES_MAX, LOSSES_MAX, RETRY_AFTER_MS_MAX};
 use crate::model::{
     Answer, Attempt, Awaiting, EntryKind, EntryStatus, Failure, HandlerOp, HoldKind, Mismatch, Note, Outcome, Payload,
@@ -24,6 +24,7 @@ pub(super) fn returned(draft: &mut Draft<'_>, token: Token, answer: &Answer, sta
         // The turn ends and the deployment's lane waits: nothing about the run is written.
         Answer::Undelivered(Undelivered::NotReached { .. }) => {}
     }
+    publish::hush(draft, token.run)?;
     Ok(Reply::Status(draft.run(token.run)?.head.status))
 }
 
@@ -109,6 +110,13 @@ pub(super) fn apply_ops(draft: &mut Draft<'_>, turn: &Turn, ops: &[HandlerOp]) -
             }
             continue;
         }
+        if let HandlerOp::Publish(op) = op {
+            if let Some(detail) = publish::publish(draft, turn, op)? {
+                not_allowed(draft, turn, detail)?;
+                return Ok(Applied::Over);
+            }
+            continue;
+        }
         apply_op(draft, turn, existing, op)?;
     }
     if ops.iter().any(HandlerOp::is_progress) {
@@ -146,7 +154,7 @@ fn apply_op(draft: &mut Draft<'_>, turn: &Turn, existing: Option<u32>, op: &Hand
         HandlerOp::Note(Note::Reply { update, reply }) => update::reply(draft, turn.token.run, update, reply),
         HandlerOp::Step(report) => step::reported(draft, turn, existing, report),
         HandlerOp::Heartbeat(beat) => step::beat(draft, turn, existing, beat),
-        HandlerOp::State(_) => Ok(()),
+        HandlerOp::State(_) | HandlerOp::Publish(_) => Ok(()),
         // Everything else was created when it was first asked for, and lives on its own since.
         _ if existing.is_some() => Ok(()),
         HandlerOp::Sleep { id, name, params, length, until } => {

@@ -8,16 +8,17 @@ use serde::Deserialize;
 use super::fetch::is_called;
 use crate::model::{
     DeploymentId, Entry, EntryId, EntryKind, EntryStatus, Outcome, Payload, RunHead, RunStatus, Signal, StoredRun,
-    Text, Timestamp, UPDATE, Wait,
+    Stream, Text, Timestamp, UPDATE, Wait,
 };
 
-/// A run in memory. Everything below `waits` is an index that can be made again from the rest.
+/// A run in memory. Everything below `streams` is an index that can be made again from the rest.
 #[derive(Clone, Debug)]
 pub(super) struct Run {
     pub(super) head: Arc<RunHead>,
     pub(super) entries: Vec<Arc<Entry>>,
     pub(super) signals: Vec<Signal>,
     pub(super) waits: BTreeMap<u32, Wait>,
+    pub(super) streams: BTreeMap<Text, Stream>,
     ids: BTreeMap<EntryId, u32>,
     open: BTreeSet<u32>,
     due: BTreeSet<(Timestamp, u32)>,
@@ -38,6 +39,7 @@ impl Run {
             entries: Vec::new(),
             signals: Vec::new(),
             waits: BTreeMap::new(),
+            streams: BTreeMap::new(),
             ids: BTreeMap::new(),
             open: BTreeSet::new(),
             due: BTreeSet::new(),
@@ -57,6 +59,7 @@ impl Run {
         }
         run.signals = stored.signals;
         run.waits = stored.waits.into_iter().map(|wait| (wait.idx, wait)).collect();
+        run.streams = stored.streams.into_iter().map(|stream| (stream.source.clone(), stream)).collect();
         run
     }
 
@@ -67,6 +70,7 @@ impl Run {
             entries: self.entries.iter().map(|entry| (**entry).clone()).collect(),
             signals: self.signals.clone(),
             waits: self.waits.values().cloned().collect(),
+            streams: self.streams.values().cloned().collect(),
         }
     }
 
@@ -155,6 +159,12 @@ impl Run {
     /// Positions of open waits for a signal, in order.
     pub(super) fn waits_for<'a>(&'a self, name: &'a Text) -> impl Iterator<Item = u32> + 'a {
         self.signal_waits.range((name.clone(), 0)..=(name.clone(), u32::MAX)).map(|(_, idx)| *idx)
+    }
+
+    /// How many messages its handler has published outside of bodies, by source.
+    pub(super) fn published(&self) -> Vec<(Text, u32)> {
+        let own = self.streams.values().filter(|stream| Stream::is_of_handler(&stream.source));
+        own.map(|stream| (stream.source.clone(), stream.next)).collect()
     }
 
     /// When this run moves by itself while it is resident: its own timer, the earliest of its entries' timers, or the

@@ -26,6 +26,7 @@ pub(super) struct NameFacts {
 pub(super) struct Tables {
     pub(super) last_run_no: i64,
     pub(super) last_event_seq: i64,
+    pub(super) last_message_no: i64,
     pub(super) runs: BTreeMap<RunId, Option<Run>>,
     pub(super) names: BTreeMap<(FunctionId, Text), Option<RunId>>,
     pub(super) chains: BTreeMap<RunId, Option<RunId>>,
@@ -43,8 +44,8 @@ pub(super) struct Tables {
 
 impl Tables {
     /// Tables of which nothing is resident.
-    pub(super) fn new(last_run_no: i64, last_event_seq: i64) -> Tables {
-        Tables { last_run_no, last_event_seq, line_page: LINE_PAGE, ..Tables::default() }
+    pub(super) fn new(last_run_no: i64, last_event_seq: i64, last_message_no: i64) -> Tables {
+        Tables { last_run_no, last_event_seq, last_message_no, line_page: LINE_PAGE, ..Tables::default() }
     }
 
     /// Whether a key is resident.
@@ -62,6 +63,7 @@ impl Tables {
             Key::Line(object) => self.lines.get(&object.line()).is_some_and(Line::is_known),
             Key::Values(object) => self.values.contains_key(object),
             Key::Schedule(schedule) => self.states.contains_key(&StateKey::Schedule(schedule.clone())),
+            Key::Channel(channel) => self.states.contains_key(&channel.state_key()),
         }
     }
 
@@ -89,6 +91,9 @@ impl Tables {
             }
             (Key::Schedule(schedule), Loaded::State(row)) => {
                 self.states.insert(StateKey::Schedule(schedule), row);
+            }
+            (Key::Channel(channel), Loaded::State(row)) => {
+                self.states.insert(channel.state_key(), row);
             }
             (Key::EventName(name), Loaded::EventName { last_seq, paths }) => {
                 self.event_names.insert(name, NameFacts { last_seq, paths: paths.into_iter().collect() });
@@ -149,6 +154,14 @@ impl Tables {
                     values.values_mut().for_each(|value| value.before = None);
                 }
             }
+            Change::MessagesAdded(messages) | Change::MessagesCut(messages) => {
+                self.last_message_no = self.last_message_no.max(messages.no);
+            }
+            Change::MessagesDropped(..) => {}
+            Change::StreamPut(stream) => {
+                self.run_mut(stream.run_no).streams.insert(stream.source.clone(), stream.clone());
+            }
+            Change::StreamDeleted(run_no, source) => drop(self.run_mut(*run_no).streams.remove(source)),
             // No one asks for a delivery by its key: once it is over, nothing needs to know that it is gone.
             Change::StateDeleted(key @ StateKey::Fanout(_)) => drop(self.states.remove(key)),
             Change::StateDeleted(key) => {
@@ -258,6 +271,7 @@ impl Tables {
         let marks = self.states.iter().filter_map(|(key, row)| match key {
             StateKey::Mark(mark) => Some((Key::Mark(mark.clone()), Loaded::State(row.clone()))),
             StateKey::Schedule(schedule) => Some((Key::Schedule(schedule.clone()), Loaded::State(row.clone()))),
+            StateKey::Channel(channel) => Some((Key::Channel(channel.clone()), Loaded::State(row.clone()))),
             StateKey::Fanout(_) | StateKey::Object(_) => None,
         });
         let event_names = self.event_names.iter().map(|(name, facts)| {

@@ -3,8 +3,8 @@
 
 use super::draft::{Draft, Part};
 use super::run::fresh_entry;
-use super::saga;
 use super::turns::Turn;
+use super::{publish, saga};
 use crate::limits::RETRY_AFTER_MS_MAX;
 use crate::model::{
     Attempt, DeploymentId, Entry, EntryId, EntryKind, EntryStatus, Failure, Heartbeat, Outcome, Payload, RunId,
@@ -35,9 +35,13 @@ pub(super) fn reported(draft: &mut Draft<'_>, turn: &Turn, existing: Option<u32>
         }
     };
     let (failure, raw) = match &report.result {
-        StepResult::Ok(_) => return draft.settle(run, idx, report.result.outcome()),
+        StepResult::Ok(_) => {
+            publish::keep(draft, run, &report.id, report.attempt, turn.token)?;
+            return draft.settle(run, idx, report.result.outcome());
+        }
         StepResult::Err(failure, raw) => (failure, raw),
     };
+    publish::cut(draft, run, &report.id)?;
     let chance = draft.chance();
     let head = draft.run(run)?.head.clone();
     let policy = report.retry.or(&saga::policy(&report.id, draft.policy(&head, turn)));

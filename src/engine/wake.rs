@@ -3,7 +3,7 @@
 
 use super::command::{Command, Reply};
 use super::draft::{Draft, Part};
-use super::{cancel, object, saga, schedule, wait};
+use super::{cancel, object, saga, schedule, wait, publish};
 use crate::model::{Failure, Key, RunId, RunStatus, StateKey, names};
 
 /// A run may be due. Whatever is due happens now; what is not, does not.
@@ -63,10 +63,11 @@ fn timed_out(draft: &mut Draft<'_>, run: RunId, message: &str) -> Part<Reply> {
     Ok(Reply::Done)
 }
 
-/// An entity of the `state` table may be due: marks expire, and what is left of a delivery goes on.
+/// An entity of the `state` table may be due: marks expire, channels forget, and what is left of a delivery goes on.
 pub(super) fn wake_state(draft: &mut Draft<'_>, key: &StateKey) -> Part<Reply> {
     match key {
         StateKey::Schedule(schedule) => schedule::wake(draft, schedule)?,
+        StateKey::Channel(channel) => publish::age(draft, channel)?,
         StateKey::Object(object) => object::pass_on(draft, object)?,
         StateKey::Fanout(event) => draft.follow_up(Command::Fanout { event: *event, after: None }),
         StateKey::Mark(mark) => {

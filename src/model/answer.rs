@@ -53,8 +53,29 @@ pub enum HandlerOp {
     State(StateOp),
     /// A step's body is at work.
     Heartbeat(Heartbeat),
+    /// Messages for whoever reads the run's stream, or a channel.
+    Publish(PublishOp),
     /// Something that makes no entry.
     Note(Note),
+}
+
+/// Messages that one place of the handler's code has published, one after the other.
+#[derive(Clone, Debug)]
+pub struct PublishOp {
+    /// The step whose body said them; of the handler outside of bodies `$publish`, with its scopes before it.
+    pub source: Text,
+    /// Which attempt of the step, from 1; nothing of the handler.
+    pub attempt: Option<u32>,
+    /// Where they are read; nothing for the run's own channel.
+    pub channel: Option<Text>,
+    /// What they are about.
+    pub topic: Text,
+    /// The ordinal of the first of them at that place, from 0.
+    pub index: u32,
+    /// How many they are.
+    pub count: u32,
+    /// All of them, as a JSON array.
+    pub data: Payload,
 }
 
 /// What a step's body says while it is at work.
@@ -100,14 +121,14 @@ impl HandlerOp {
             | HandlerOp::Send { id, .. }
             | HandlerOp::Marker { id, .. }
             | HandlerOp::State(StateOp { id, .. }) => id,
-            HandlerOp::Note(_) => return None,
+            HandlerOp::Note(_) | HandlerOp::Publish(_) => return None,
         })
     }
 
     /// Whether it brings the run forward. What a handler says before it fails again in the same way does not: else the
     /// bounds on failures would never be reached.
     pub fn is_progress(&self) -> bool {
-        !matches!(self, HandlerOp::Note(_) | HandlerOp::Heartbeat(_))
+        !matches!(self, HandlerOp::Note(_) | HandlerOp::Heartbeat(_) | HandlerOp::Publish(_))
     }
 
     /// The kind of the entry that it makes, if it makes one.
@@ -122,7 +143,7 @@ impl HandlerOp {
             HandlerOp::Send { .. } => EntryKind::Send,
             HandlerOp::Marker { .. } => EntryKind::Marker,
             HandlerOp::State(_) => EntryKind::State,
-            HandlerOp::Note(_) => return None,
+            HandlerOp::Note(_) | HandlerOp::Publish(_) => return None,
         })
     }
 }

@@ -4,8 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Attempt, Entry, EntryKind, Event, EventId, FunctionId, ObjectKey, ObjectValue, Outcome, RunHead, RunId,
-    ScheduleKey, Signal, Text, Timestamp, Verdict, Wait, WaitIndex,
+    Attempt, Entry, EntryKind, Event, EventId, FunctionId, ObjectKey, ObjectValue, Outcome, RunHead, RunId, ScheduleKey, Signal, Text, Timestamp, Verdict, Wait, WaitIndex, Channel, Messages, Stream,
 };
 
 /// One appended row or one after-image.
@@ -43,6 +42,16 @@ pub enum Change {
     ValuePut(ObjectValue),
     /// That run has ended: what it found is forgotten, and what it took away is gone for good.
     ValuesKept(ObjectKey),
+    /// Messages were published. Their numbers are new and greater than all before.
+    MessagesAdded(Messages),
+    /// What a place of a run's code has said on a channel, from the number `first` on, was cut: this is the notice.
+    MessagesCut(Messages),
+    /// The messages of a channel up to this number are forgotten.
+    MessagesDropped(Channel, i64),
+    /// How far a place of a run's code has come with what it publishes is replaced.
+    StreamPut(Stream),
+    /// It will publish no more: by the run's integer key and the source.
+    StreamDeleted(i64, Text),
 }
 
 /// Every change decided while the previous commit was under way: one transaction.
@@ -95,6 +104,8 @@ pub enum Key {
     Values(ObjectKey),
     /// A schedule.
     Schedule(ScheduleKey),
+    /// What a channel holds: a [`super::ChannelHead`].
+    Channel(Channel),
 }
 
 /// A run with everything that the engine decides on.
@@ -108,6 +119,8 @@ pub struct StoredRun {
     pub signals: Vec<Signal>,
     /// Its open waits for events by position.
     pub waits: Vec<Wait>,
+    /// What publishes, by source.
+    pub streams: Vec<Stream>,
 }
 
 impl StoredRun {
@@ -144,7 +157,7 @@ pub enum Loaded {
     RunName(Option<RunId>),
     /// The id of the newest run of a chain; nothing when there is no such chain.
     Chain(Option<RunId>),
-    /// A mark or a schedule; or nothing.
+    /// A mark, a schedule, or what a channel holds; or nothing.
     State(Option<StateRow>),
     /// An event name's greatest number (0 = no event) and how many open waits each path has.
     EventName {
@@ -191,6 +204,8 @@ pub enum MarkScope {
 /// so that a page sorted here and a page sorted by the database are the same.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StateKey {
+    /// What a channel holds: a [`super::ChannelHead`].
+    Channel(Channel),
     /// An event that is still being delivered to open waits.
     Fanout(EventId),
     /// An idempotency mark.
@@ -205,6 +220,7 @@ impl StateKey {
     /// The two columns `kind` and `key`. `U+001F` separates parts: names cannot contain control characters.
     pub fn columns(&self) -> (&'static str, String) {
         match self {
+            StateKey::Channel(channel) => ("channel", channel.to_string()),
             StateKey::Mark(MarkKey { scope: MarkScope::Event, key }) => ("mark.event", key.to_string()),
             StateKey::Mark(MarkKey { scope: MarkScope::Start(function), key }) => {
                 ("mark.start", format!("{}\u{1f}{}\u{1f}{key}", function.app, function.function))
@@ -221,6 +237,7 @@ impl StateKey {
     /// Reads the two columns back; nothing when this version does not know the kind.
     pub fn parse(kind: &str, key: &str) -> Option<StateKey> {
         match kind {
+            "channel" => Some(StateKey::Channel(Channel::parse(key.into()))),
             "mark.event" => Some(StateKey::Mark(MarkKey { scope: MarkScope::Event, key: key.into() })),
             "mark.signal" => {
                 let (run, key) = key.split_once('\u{1f}')?;

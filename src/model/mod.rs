@@ -22,12 +22,13 @@ mod run;
 mod schedule;
 mod signal;
 mod snapshot;
+mod stream;
 mod time;
 mod timetable;
 mod wait;
 
 pub use answer::{
-    Answer, Awaiting, EventDraft, FetchOp, HandlerOp, Heartbeat, InvokeOp, Mismatch, Note, Problem, ProblemCode,
+    Answer, Awaiting, EventDraft, FetchOp, HandlerOp, Heartbeat, InvokeOp, Mismatch, Note, Problem, ProblemCode, PublishOp,
     StateOp, StepReport, StepResult, Terminal, Undelivered, WaitEventOp, WaitSignalOp,
 };
 pub use app::{App, Deployment, DeploymentLimits, DeploymentState, Manifest, MoveTo, MoveToError};
@@ -54,6 +55,7 @@ pub use schedule::{
 };
 pub use signal::{Settle, Signal, UPDATE, update_outcome};
 pub use snapshot::Snapshot;
+pub use stream::{Channel, ChannelHead, Messages, Segment, Stream};
 pub use time::{Moment, TimeError, Timestamp};
 pub use timetable::{Timetable, Timing, TimingProblem, jitter_of};
 pub use wait::{Wait, WaitIndex};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Entry, Payload, RunHead, Token};
+use super::{Entry, Payload, RunHead, Text, Token};
 
 /// The content of one invocation. It leaves the house only after everything that it shows is durable.
 #[derive(Clone, Debug)]
@@ -19,4 +19,6 @@ pub struct Snapshot {
     pub entries: Vec<Arc<Entry>>,
     /// The state of its object as of its first invocation: one JSON object. Nothing for a function.
     pub state: Option<Payload>,
+    /// How many messages its handler has published outside of steps' bodies, by the place in its code.
+    pub published: Vec<(Text, u32)>,
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::ends::End;
 use super::handle::{Caller, Declined};
+use super::watch::Followed;
 use crate::engine::Reply;
 use crate::model::{Deployment, FetchCall, RunId, Snapshot};
 
@@ -23,7 +24,7 @@ pub(super) enum Outgoing {
 #[derive(Default)]
 pub(super) struct Gate {
     waiting: VecDeque<(u64, Outgoing)>,
-    changed: VecDeque<(u64, RunId)>,
+    changed: VecDeque<(u64, Followed)>,
     ended: VecDeque<(u64, End)>,
 }
 
@@ -31,8 +32,8 @@ pub(super) struct Gate {
 #[derive(Default)]
 pub(super) struct Opened {
     pub(super) outgoing: Vec<Outgoing>,
-    /// Runs that changed.
-    pub(super) changed: Vec<RunId>,
+    /// Runs and channels that changed.
+    pub(super) changed: Vec<Followed>,
     /// Runs that ended and whose end somebody waits for.
     pub(super) ended: Vec<End>,
 }
@@ -44,10 +45,10 @@ impl Gate {
         self.waiting.insert(at, (batch, outgoing));
     }
 
-    /// Remembers that a run changes in `batch`, for whoever follows it.
-    pub(super) fn changed(&mut self, batch: u64, run: RunId) {
-        if self.changed.back() != Some(&(batch, run)) {
-            self.changed.push_back((batch, run));
+    /// Remembers that something changes in `batch`, for whoever follows it.
+    pub(super) fn changed(&mut self, batch: u64, what: Followed) {
+        if self.changed.back().is_none_or(|last| *last != (batch, what.clone())) {
+            self.changed.push_back((batch, what));
         }
     }
 
@@ -85,7 +86,7 @@ fn up_to<T>(line: &mut VecDeque<(u64, T)>, batch: u64) -> Vec<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::RunStatus;
+    use crate::model::{RunId, RunStatus};
 
     #[test]
     fn nothing_leaves_before_its_batch() {
@@ -94,7 +95,7 @@ mod tests {
         let (late, mut late_answer) = Caller::new(false);
         gate.hold(2, Outgoing::Reply(late, Ok(Reply::Done)));
         gate.hold(1, Outgoing::Reply(early, Ok(Reply::Done)));
-        gate.changed(2, RunId(7));
+        gate.changed(2, Followed::Run(RunId(7)));
         gate.ended(2, End { run: RunId(7), status: RunStatus::Completed, outcome: None });
         let opened = gate.open(1);
         assert_eq!((opened.outgoing.len(), opened.changed.len(), opened.ended.len()), (1, 0, 0));

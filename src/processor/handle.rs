@@ -6,9 +6,9 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::ends::{EndWatch, Ends};
-use super::watch::{Watch, WatchAll, Watchers};
+use super::watch::{Followed, Watch, WatchAll, Watchers};
 use crate::engine::{Command, Refusal, Reply};
-use crate::model::RunId;
+use crate::model::{Channel, RunId};
 
 /// A command on its way to the loop, with the place where its answer goes.
 pub(crate) struct Envelope {
@@ -119,7 +119,12 @@ impl Processor {
 
     /// Follows a run: subscribe first, then read, then wait.
     pub fn watch(&self, run: RunId) -> Watch {
-        self.watchers.subscribe(run)
+        self.watchers.subscribe(Followed::Run(run))
+    }
+
+    /// Follows a channel: what is published there, from now on.
+    pub fn follow(&self, channel: Channel) -> Watch {
+        self.watchers.subscribe(Followed::Channel(channel))
     }
 
     /// Waits for a run's end: subscribe first, then read, then wait.

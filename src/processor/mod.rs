@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 pub use ends::{End, EndWatch, Ends};
 pub use handle::{Declined, Processor};
 pub use owner::{Halted, Parts};
-pub use watch::{Changes, Watch, WatchAll, Watchers};
+pub use watch::{Changes, Followed, Watch, WatchAll, Watchers};
 
 use crate::limits::{OUTER_QUEUE_MAX, REPORTS_QUEUE_MAX};
 use crate::store::StoreError;

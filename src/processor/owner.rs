@@ -16,13 +16,13 @@ use super::gate::{Gate, Outgoing};
 use super::handle::{Declined, Envelope};
 use super::loading::Load;
 use super::parking::Parking;
-use super::watch::Watchers;
+use super::watch::{Followed, Watchers};
 use crate::clock::{Clock, PartitionTime};
 use crate::dispatch::{Fetcher, Invoker};
 use crate::engine::{CallEnd, Command, Decision, Partition, Poll, Refusal, Reply, Transition};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, PARKED_MAX};
 use crate::model::{
-    Answer, Batch, Change, Checkpoint, Key, Moment, News, Registry, Stop, Timestamp, Token, Undelivered,
+    Answer, Batch, Change, Checkpoint, Key, Moment, News, Registry, StateKey, Stop, Timestamp, Token, Undelivered,
 };
 use crate::store::{Commit, Store, StoreError};
 
@@ -297,17 +297,21 @@ impl Owner {
             }
             self.filling.bytes += bytes_of(change);
             let changed = match change {
-                Change::RunCreated(head) | Change::RunChanged(head) => Some(head.id),
+                Change::RunCreated(head) | Change::RunChanged(head) => Some(Followed::Run(head.id)),
                 // What settles for another run, such as a child's parent, need not change that run's row.
-                Change::EntryAdded(entry) | Change::EntryChanged(entry) => self.partition.run_at(entry.run_no),
+                Change::EntryAdded(entry) | Change::EntryChanged(entry) => {
+                    self.partition.run_at(entry.run_no).map(Followed::Run)
+                }
+                Change::MessagesAdded(it) | Change::MessagesCut(it) => Some(Followed::Channel(it.channel.clone())),
                 _ => None,
             };
-            changed.into_iter().for_each(|run| self.gate.changed(batch, run));
+            changed.into_iter().for_each(|what| self.gate.changed(batch, what));
         }
-        if !changes.is_empty()
+        // Whoever follows a run does not have to look at it again for each word that its handler says.
+        if !changes.iter().all(is_said)
             && let Some(run) = envelope.command.run()
         {
-            self.gate.changed(batch, run);
+            self.gate.changed(batch, Followed::Run(run));
         }
         if let (Reply::Run { id, created: true }, Some(caller)) = (&reply, &mut envelope.reply) {
             caller.follow(*id, &self.ends);
@@ -487,6 +491,20 @@ fn call_end(command: &Command) -> Option<(Token, CallEnd)> {
     Some((*token, end))
 }
 
+/// Whether a change is about what a handler publishes, and nothing else.
+fn is_said(change: &Change) -> bool {
+    match change {
+        Change::MessagesAdded(_)
+        | Change::MessagesCut(_)
+        | Change::MessagesDropped(..)
+        | Change::StreamPut(_)
+        | Change::StreamDeleted(..) => true,
+        Change::StatePut(row) => matches!(row.key, StateKey::Channel(_)),
+        Change::StateDeleted(key) => matches!(key, StateKey::Channel(_)),
+        _ => false,
+    }
+}
+
 fn bytes_of(change: &Change) -> usize {
     match change {
         Change::EntryAdded(entry) | Change::EntryChanged(entry) => entry.payload_bytes(),
@@ -494,6 +512,7 @@ fn bytes_of(change: &Change) -> usize {
         Change::SignalAdded(signal) => signal.settle.payload().map_or(0, crate::model::Payload::len),
         Change::AttemptAdded(attempt) => attempt.error.len(),
         Change::ValuePut(value) => value.bytes(),
+        Change::MessagesAdded(messages) => messages.data.as_ref().map_or(0, crate::model::Payload::len),
         _ => 0,
     }
 }

@@ -25,7 +25,7 @@ pub(super) type Scan = Result<Vec<Timer>, StoreError>;
 /// Takes the partition and loads what moves by itself within the horizon.
 pub(super) async fn take(parts: &Parts) -> Result<Taken, StoreError> {
     let owned = parts.store.take_ownership(parts.partition).await?;
-    let mut partition = Partition::new(owned.epoch, owned.run_no, owned.event_seq);
+    let mut partition = Partition::new(owned.epoch, owned.run_no, owned.event_seq, owned.message_no);
     let now = parts.clock.wall().max(owned.now);
     let horizon = now.after(Span(TIMER_HORIZON_MS));
     // Set before the read, so that nothing that is decided meanwhile falls between.

@@ -1,5 +1,5 @@
-//! Tells whoever waits for a run, or for any run, that something about it has become durable. It says that, not what: readers
-//! read the store, which only knows durable things.
+//! Tells whoever follows a run, all runs, or a channel, that something about it has become durable. It says that, not what:
+//! readers read the store, which only knows durable things.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -7,21 +7,30 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::{Notify, watch};
 
 use crate::limits::WATCH_ALL_RUNS_MAX;
-use crate::model::RunId;
+use crate::model::{Channel, RunId};
 
-/// The runs that someone follows, and those who follow all of them.
+/// What can be followed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Followed {
+    /// A run: its row and its journal.
+    Run(RunId),
+    /// The messages on a channel.
+    Channel(Channel),
+}
+
+/// What someone follows, and those who follow all runs.
 #[derive(Default)]
 pub struct Watchers {
-    runs: Mutex<BTreeMap<RunId, watch::Sender<u64>>>,
+    followed: Mutex<BTreeMap<Followed, watch::Sender<u64>>>,
     all: Mutex<Vec<Weak<Changed>>>,
 }
 
 impl Watchers {
-    /// Follows a run from now on.
-    pub fn subscribe(self: &Arc<Self>, run: RunId) -> Watch {
-        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        let receiver = runs.entry(run).or_insert_with(|| watch::Sender::new(0)).subscribe();
-        Watch { run, receiver, watchers: self.clone() }
+    /// Follows something from now on.
+    pub fn subscribe(self: &Arc<Self>, what: Followed) -> Watch {
+        let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        let receiver = followed.entry(what.clone()).or_insert_with(|| watch::Sender::new(0)).subscribe();
+        Watch { what, receiver, watchers: self.clone() }
     }
 
     /// Tells a follower of all runs of these ones, too, from now on.
@@ -32,19 +41,21 @@ impl Watchers {
     /// Whether anyone follows anything: spares the loop the look-ups.
     pub fn is_empty(&self) -> bool {
         let nobody = self.all.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
-        nobody && self.runs.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        nobody && self.followed.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
-    /// Something about these runs has become durable.
-    pub fn notify(&self, changed: impl Iterator<Item = RunId>) {
-        let changed: Vec<RunId> = changed.collect();
-        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        for run in &changed {
-            if let Some(sender) = runs.get(run) {
+    /// Something about these has become durable.
+    pub fn notify(&self, changed: impl Iterator<Item = Followed>) {
+        let changed: Vec<Followed> = changed.collect();
+        let followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        for what in &changed {
+            if let Some(sender) = followed.get(what) {
                 sender.send_modify(|count| *count += 1);
             }
         }
-        drop(runs);
+        drop(followed);
+        let run = |what: Followed| if let Followed::Run(run) = what { Some(run) } else { None };
+        let changed: Vec<RunId> = changed.into_iter().filter_map(run).collect();
         // Followers that are gone leave here: they have no way to the partitions that they followed.
         self.all
             .lock()
@@ -104,9 +115,9 @@ impl WatchAll {
     }
 }
 
-/// One follower of one run.
+/// One follower of one thing.
 pub struct Watch {
-    run: RunId,
+    what: Followed,
     receiver: watch::Receiver<u64>,
     watchers: Arc<Watchers>,
 }
@@ -122,9 +133,9 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let mut runs = self.watchers.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        if runs.get(&self.run).is_some_and(|sender| sender.receiver_count() <= 1) {
-            runs.remove(&self.run);
+        let mut followed = self.watchers.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        if followed.get(&self.what).is_some_and(|sender| sender.receiver_count() <= 1) {
+            followed.remove(&self.what);
         }
     }
 }
@@ -140,16 +151,16 @@ mod tests {
         let follower = WatchAll::default();
         watchers.subscribe_all(&follower);
         assert!(!watchers.is_empty());
-        watchers.notify([RunId(2), RunId(1), RunId(2)].into_iter());
+        watchers.notify([RunId(2), RunId(1), RunId(2)].map(Followed::Run).into_iter());
         follower.changed().await;
         let changes = follower.take();
         assert_eq!((changes.runs, changes.missed), ([RunId(1), RunId(2)].into(), 0));
-        watchers.notify((0..WATCH_ALL_RUNS_MAX as u128 + 7).map(RunId));
+        watchers.notify((0..WATCH_ALL_RUNS_MAX as u128 + 7).map(RunId).map(Followed::Run));
         follower.changed().await;
         let changes = follower.take();
         assert_eq!((changes.runs.len(), changes.missed), (WATCH_ALL_RUNS_MAX, 7));
         drop(follower);
-        watchers.notify([RunId(3)].into_iter());
+        watchers.notify([Followed::Run(RunId(3))].into_iter());
         assert!(watchers.is_empty(), "a follower that is gone is not kept");
     }
 }

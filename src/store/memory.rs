@@ -11,9 +11,7 @@ use futures_util::future::BoxFuture;
 
 use self::tables::Tables;
 use super::{
-    Commit, Dump, EventFilter, EventView, HeldKey, Journal, ObjectView, ObjectsPage, Ownership, RegistryRows,
-    RunFilter, RunView, ScheduleRow, SchedulesPage, SettledPage, Store, StoreError, TickRun, TicksPage, Timer,
-    UpdateView,
+    Commit, Dump, EventFilter, EventView, HeldKey, Journal, ObjectView, ObjectsPage, Ownership, RegistryRows, RunFilter, RunView, ScheduleRow, SchedulesPage, SettledPage, Store, StoreError, TickRun, TicksPage, Timer, UpdateView, ChannelView, MessagesPage,
 };
 use crate::model::{
     App, Batch, Deployment, DeploymentId, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded, ObjectKey,
@@ -198,6 +196,10 @@ impl Store for MemoryStore {
 
     fn stuck_schedules(&self, _partition: u16) -> BoxFuture<'_, Result<Vec<ScheduleKey>, StoreError>> {
         self.ask(|tables| tables.stuck_schedules())
+    }
+
+    fn messages(&self, page: MessagesPage) -> BoxFuture<'_, Result<ChannelView, StoreError>> {
+        self.ask(move |tables| tables.messages_page(&page))
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {

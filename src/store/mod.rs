@@ -11,9 +11,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use crate::model::{
-    App, Attempt, Batch, Deployment, DeploymentId, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded,
-    ObjectKey, ObjectLock, ObjectValue, RunHead, RunId, RunStatus, Schedule, ScheduleKey, Settle, Signal, StateKey,
-    StateRow, Text, Timestamp, Verdict, Wait,
+    App, Attempt, Batch, Deployment, DeploymentId, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded, ObjectKey, ObjectLock, ObjectValue, RunHead, RunId, RunStatus, Schedule, ScheduleKey, Settle, Signal, StateKey, StateRow, Text, Timestamp, Verdict, Wait, Channel, ChannelHead, Messages, Stream,
 };
 
 /// A database that keeps the tables. All methods may be called at once from many tasks; `commit` is called by the one
@@ -138,6 +136,9 @@ pub trait Store: Send + Sync + 'static {
     /// Schedules that have a tick to come, or ticks that wait, and that nothing will wake. There should be none.
     fn stuck_schedules(&self, partition: u16) -> BoxFuture<'_, Result<Vec<ScheduleKey>, StoreError>>;
 
+    /// Messages of a channel behind a number, in order, one page; without those that were cut.
+    fn messages(&self, page: MessagesPage) -> BoxFuture<'_, Result<ChannelView, StoreError>>;
+
     /// A cheap read that proves that the database answers.
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 
@@ -161,6 +162,8 @@ pub struct Ownership {
     pub run_no: i64,
     /// The greatest event number; 0 when there is none.
     pub event_seq: i64,
+    /// The greatest number of a message; 0 when there is none.
+    pub message_no: i64,
 }
 
 /// What became of a batch.
@@ -421,6 +424,32 @@ impl ObjectsPage {
     }
 }
 
+/// Which messages of a channel are asked for.
+#[derive(Clone, Debug)]
+pub struct MessagesPage {
+    /// The channel.
+    pub channel: Channel,
+    /// Only rows with a greater number.
+    pub after: i64,
+    /// At most this many rows.
+    pub limit: usize,
+}
+
+/// A page of a channel's messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChannelView {
+    /// What the channel holds in all; nothing of one that nobody has published on.
+    pub head: ChannelHead,
+    /// Rows in order.
+    pub messages: Vec<Messages>,
+}
+
+/// Reads what a channel holds.
+fn channel_head(row: Option<&StateRow>) -> Result<ChannelHead, StoreError> {
+    let Some(row) = row else { return Ok(ChannelHead::default()) };
+    row.value.read().map_err(|error| StoreError::Corrupt(format!("the channel {:?}: {error}", row.key)))
+}
+
 /// One of those keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldKey {
@@ -453,4 +482,8 @@ pub struct Dump {
     pub state: Vec<StateRow>,
     /// The state of objects by key and name.
     pub values: Vec<ObjectValue>,
+    /// Messages by number.
+    pub messages: Vec<Messages>,
+    /// What publishes, by (run number, source).
+    pub streams: Vec<Stream>,
 }

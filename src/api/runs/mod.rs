@@ -48,6 +48,6 @@ pub(super) fn routes() -> OpenApiRouter<Doors> {
 }
 
 /// There is no such run.
-fn unknown(run: RunId) -> Problem {
+pub(in crate::api) fn unknown(run: RunId) -> Problem {
     Refusal::UnknownRun(run).into()
 }

@@ -5,13 +5,14 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::api::body::{self, Params};
 use crate::api::doors::Doors;
 use crate::api::error::{FieldError, Problem};
+use crate::api::streams::Access;
 use crate::limits::{RESULT_WAIT_MS_MAX, WATCH_POLL_MS};
 use crate::model::{Outcome, Payload, RunId, RunStatus, Span};
 use crate::processor::{End, EndWatch};
@@ -23,6 +24,17 @@ use crate::processor::{End, EndWatch};
 pub(in crate::api) struct WaitQuery {
     /// How long to wait for the run's end, such as `30s`; at most 5 minutes.
     pub(in crate::api) wait: Option<String>,
+}
+
+/// How long to wait, and who asks.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ResultQuery {
+    /// How long to wait for the run's end, such as `30s`; at most 5 minutes.
+    wait: Option<String>,
+    /// A subscription token, `sub_…`, where the header `authorization` cannot be sent.
+    token: Option<String>,
 }
 
 impl WaitQuery {
@@ -139,7 +151,11 @@ pub(in crate::api) fn finished(end: End) -> Response {
 /// Show how a run ended, after waiting for it.
 #[utoipa::path(
     get, path = "/v1/runs/{run}/result", tag = "runs", operation_id = "runResult",
-    params(("run" = String, Path, description = "The run's id"), WaitQuery),
+    params(
+        ("run" = String, Path, description = "The run's id"),
+        ("authorization" = Option<String>, Header, description = "`Bearer` and a subscription token"),
+        ResultQuery
+    ),
     responses(
         (status = 200, description = "The run has ended", body = ResultJson),
         (status = 202, description = "It has not ended in that time", body = ResultJson)
@@ -149,8 +165,12 @@ pub(super) async fn result(
     State(doors): State<Doors>,
     Params(run): Params<String>,
     RawQuery(query): RawQuery,
+    uri: Uri,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let run = body::id("run", &run)?;
-    let wait = body::query::<WaitQuery>(query.as_deref())?.span(Span(0))?;
+    let query = body::query::<ResultQuery>(query.as_deref())?;
+    Access::of(&doors, &uri, &headers, query.token.as_deref())?.to_run(run)?;
+    let wait = WaitQuery { wait: query.wait }.span(Span(0))?;
     Ok(finished(wait_for_end(&doors, Awaited::existing(&doors, run), wait).await?))
 }

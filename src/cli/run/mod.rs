@@ -1,7 +1,9 @@
-//! `backstitch run`: shows one run as a tree of its entries, once or while it moves.
+//! `backstitch run`: shows one run as a tree of its entries, once or while it moves; or what it publishes.
 
 mod branches;
+mod messages;
 pub(super) mod result;
+mod stream;
 pub(super) mod tree;
 mod watch;
 
@@ -24,7 +26,13 @@ pub(super) struct Run {
     /// Follow it until it ends. The exit code says how it ended.
     #[arg(long, short)]
     watch: bool,
-    /// Print the journal as the API shows it; with --watch, each change on a line.
+    /// Print what it publishes, as it comes, until it ends: the tokens of a model, how far an import is.
+    #[arg(long, short, conflicts_with = "watch")]
+    stream: bool,
+    /// With --stream: of these topics only, separated by commas.
+    #[arg(long, requires = "stream")]
+    topics: Option<String>,
+    /// Print the journal as the API shows it; with --watch, each change on a line; with --stream, each event.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -37,6 +45,9 @@ impl Run {
         let id = target::run(&client, &self.run).await?;
         if self.watch {
             return watch::follow(&client, id, self.json).await;
+        }
+        if self.stream {
+            return stream::follow(&client, id, self.topics.as_deref(), self.json).await;
         }
         let mut journal: JournalJson = client.read(&["v1", "runs", &id.to_string(), "journal"], &[]).await?;
         if self.json {

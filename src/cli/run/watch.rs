@@ -7,6 +7,7 @@ use anyhow::Result;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::messages::{Message, Messages};
 use super::tree;
 use crate::api::view::{EntryJson, RunJson};
 use crate::cli::Exit;
@@ -65,45 +66,6 @@ async fn listen(client: &Client, run: RunId, shown: &mut Shown, failures: &mut u
             },
             _ = ticks.tick() => shown.draw()?,
         }
-    }
-}
-
-/// One message of the stream.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Message {
-    kind: String,
-    data: String,
-}
-
-/// Cuts a stream of server-sent events into messages.
-#[derive(Default)]
-struct Messages {
-    rest: Vec<u8>,
-    current: Message,
-}
-
-impl Messages {
-    fn feed(&mut self, chunk: &[u8]) -> Vec<Message> {
-        self.rest.extend_from_slice(chunk);
-        let mut complete = Vec::new();
-        while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.rest.drain(..=end).collect();
-            let line = String::from_utf8_lossy(&line);
-            let line = line.trim_end_matches(['\n', '\r']);
-            match line.split_once(':') {
-                _ if line.is_empty() => {
-                    let message = std::mem::take(&mut self.current);
-                    if !message.kind.is_empty() {
-                        complete.push(message);
-                    }
-                }
-                Some(("event", kind)) => self.current.kind = kind.trim_start().to_owned(),
-                Some(("data", data)) => self.current.data.push_str(data.strip_prefix(' ').unwrap_or(data)),
-                // Ids, and comments that keep the connection alive.
-                _ => {}
-            }
-        }
-        complete
     }
 }
 
@@ -198,21 +160,5 @@ impl Shown {
             picture.draw(&lines, tree::top(run, now).len())?;
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn messages_are_cut_wherever_the_network_cuts_them() {
-        let stream = ": hello\n\nevent: run\nid: 1\ndata: {\"a\":1}\n\nevent: end\ndata: {}\r\n\r\n";
-        for size in [1, 2, 7, 100] {
-            let mut messages = Messages::default();
-            let found: Vec<Message> = stream.as_bytes().chunks(size).flat_map(|chunk| messages.feed(chunk)).collect();
-            let expected = [("run", "{\"a\":1}"), ("end", "{}")];
-            assert_eq!(found, expected.map(|(kind, data)| Message { kind: kind.to_owned(), data: data.to_owned() }));
-        }
     }
 }

@@ -193,6 +193,13 @@ impl Draft<'_> {
         if snapshot.seen > 0 {
             body.raw(",\"seen\":").display(snapshot.seen);
         }
+        if !snapshot.published.is_empty() {
+            body.raw(",\"published\":{");
+            for (position, (source, count)) in snapshot.published.iter().enumerate() {
+                body.raw(if position == 0 { "" } else { "," }).string(source).raw(":").display(count);
+            }
+            body.raw("}");
+        }
         body.raw("}");
     }
 

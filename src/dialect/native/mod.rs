@@ -8,6 +8,7 @@ mod manifest;
 mod op;
 mod ops;
 mod problem;
+mod publish;
 mod reader;
 mod reply;
 mod report;

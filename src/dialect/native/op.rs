@@ -22,8 +22,8 @@ use crate::model::{
 pub enum OpError {
     /// The protocol has no such op.
     #[error(
-        "there is no op `{0}`; this server knows step, heartbeat, sleep, waitSignal, waitEvent, invoke, fetch, send, marker, state, status, \
-         reply, done, fail, yield, continueAsNew and mismatch. Is the SDK newer than the server?"
+        "there is no op `{0}`; this server knows step, heartbeat, sleep, waitSignal, waitEvent, invoke, fetch, send, marker, state, publish, \
+         status, reply, done, fail, yield, continueAsNew and mismatch. Is the SDK newer than the server?"
     )]
     UnknownKind(String),
     /// An entry's id cannot be used.
@@ -82,11 +82,19 @@ pub(super) struct WireOp<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
     details: Option<&'a RawValue>,
     #[serde(default)]
-    attempt: Option<u32>,
+    pub(super) attempt: Option<u32>,
     #[serde(default)]
     started_at: Option<Timestamp>,
     #[serde(default)]
     ended_at: Option<Timestamp>,
+    #[serde(default)]
+    pub(super) channel: Option<Text>,
+    #[serde(default)]
+    pub(super) topic: Option<Text>,
+    #[serde(default)]
+    pub(super) index: Option<u32>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    pub(super) data: Option<&'a RawValue>,
     #[serde(default)]
     pub(super) journal: Option<String>,
     #[serde(default)]
@@ -216,7 +224,7 @@ impl WireOp<'_> {
         }
     }
 
-    fn attempt(&self) -> Result<u32, OpError> {
+    pub(super) fn attempt(&self) -> Result<u32, OpError> {
         let attempt = self.attempt.ok_or_else(|| FieldProblem::new("attempt", "is missing"))?;
         if attempt == 0 {
             return Err(FieldProblem::new("attempt", "must be at least 1, is 0").into());
@@ -556,6 +564,6 @@ fn value_too_large(what: &str, bytes: usize) -> (Box<Failure>, Payload) {
     (Box::new(failure), payload)
 }
 
-fn too_long(bytes: usize, max: usize) -> String {
+pub(super) fn too_long(bytes: usize, max: usize) -> String {
     format!("has {bytes} bytes, at most {max} are allowed")
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::op::{Keep, OpError, UNDO, WireOp};
+use super::publish;
 use super::reader::{FieldProblem, shown, text_problem};
 use crate::limits::{ENTRY_ID_BYTES_MAX, NAME_BYTES_MAX, PAYLOAD_INLINE_BYTES_MAX};
 use crate::model::{EntryId, HandlerOp, Mismatch, Payload, Terminal};
@@ -118,6 +119,10 @@ impl<'a> Taken<'a> {
         }
         if let Some(note) = op.note(keep).map_err(located)? {
             self.ops.push(HandlerOp::Note(note));
+            return Ok(());
+        }
+        if let Some(messages) = publish::read(op, keep).map_err(located)? {
+            self.ops.push(HandlerOp::Publish(messages));
             return Ok(());
         }
         let entry = op.entry_op(keep).map_err(located)?;

@@ -1,15 +1,14 @@
 //! What is asked of the oracle: filter everything, sort it, cut the page.
 
+use std::sync::Arc;
+
 use super::tables::Tables;
 use crate::limits;
 use crate::model::{
-    Entry, EntryId, EntryKind, EntryStatus, Event, EventId, FunctionId, Key, Loaded, ObjectKey, ObjectLock,
-    ObjectValue, Outcome, Payload, RunHead, RunId, RunStatus, ScheduleKey, Signal, StateKey, StateRow, StoredRun, Text,
-    Timestamp, Wait,
+    Entry, EntryId, EntryKind, EntryStatus, Event, EventId, FunctionId, Key, Loaded, ObjectKey, ObjectLock, ObjectValue, Outcome, Payload, RunHead, RunId, RunStatus, ScheduleKey, Signal, StateKey, StateRow, StoredRun, Text, Timestamp, Wait, Messages,
 };
 use crate::store::{
-    Dump, EventFilter, EventView, HeldKey, Journal, ObjectView, ObjectsPage, RunFilter, RunView, ScheduleRow,
-    SchedulesPage, SettledPage, StoreError, TickRun, TicksPage, Timer, TimerKey, UpdateView,
+    Dump, EventFilter, EventView, HeldKey, Journal, ObjectView, ObjectsPage, RunFilter, RunView, ScheduleRow, SchedulesPage, SettledPage, StoreError, TickRun, TicksPage, Timer, TimerKey, UpdateView, ChannelView, MessagesPage, channel_head,
 };
 
 impl Tables {
@@ -64,6 +63,13 @@ impl Tables {
         self.runs_where(|run| run.chain == Some(first)).next_back().map(|run| run.id)
     }
 
+    /// Messages of a channel behind a number.
+    pub(super) fn messages_page(&self, page: &MessagesPage) -> Result<ChannelView, StoreError> {
+        let wanted = |it: &&Arc<Messages>| it.channel == page.channel && it.no > page.after && it.cut_by.is_none();
+        let messages = self.messages.values().filter(wanted).take(page.limit).map(|it| (**it).clone()).collect();
+        Ok(ChannelView { head: channel_head(self.state.get(&page.channel.state_key()))?, messages })
+    }
+
     /// What is under a key.
     pub(super) fn loaded(&self, key: &Key) -> Loaded {
         match key {
@@ -71,6 +77,7 @@ impl Tables {
             Key::RunName(function, name) => Loaded::RunName(self.run_named(function, name)),
             Key::Chain(run) => Loaded::Chain(self.newest_of_chain(*run)),
             Key::Mark(mark) => Loaded::State(self.state.get(&StateKey::Mark(mark.clone())).cloned()),
+            Key::Channel(channel) => Loaded::State(self.state.get(&channel.state_key()).cloned()),
             Key::EventName(name) => self.event_name(name),
             Key::Waits(index) => Loaded::Waits(self.waits_where(|wait| wait.index == *index)),
             Key::Event(id) => Loaded::Event(self.events_where(|event| event.id == *id).next().map(Box::new)),
@@ -134,6 +141,7 @@ impl Tables {
             entries: self.entries_of(head.run_no),
             signals: self.signals_of(head.run_no),
             waits: self.waits_where(|wait| wait.run_no == head.run_no),
+            streams: self.streams.values().filter(|stream| stream.run_no == head.run_no).cloned().collect(),
             head,
         })
     }
@@ -343,6 +351,8 @@ impl Tables {
             signals: self.signals.values().map(|signal| (**signal).clone()).collect(),
             state: self.state.values().cloned().collect(),
             values: self.values.values().cloned().collect(),
+            messages: self.messages.values().map(|messages| (**messages).clone()).collect(),
+            streams: self.streams.values().cloned().collect(),
         }
     }
 }

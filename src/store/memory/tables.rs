@@ -7,7 +7,8 @@ use std::sync::Arc;
 use crate::limits;
 use crate::model::{
     App, Attempt, Batch, Change, Deployment, DeploymentId, Entry, Event, EventId, FunctionId, Job, JobId, JobStatus,
-    ObjectKey, ObjectValue, RunHead, RunId, RunStatus, Signal, StateKey, StateRow, Text, Timestamp, Verdict, Wait,
+    Messages, ObjectKey, ObjectValue, RunHead, RunId, RunStatus, Signal, StateKey, StateRow, Stream, Text, Timestamp,
+    Verdict, Wait,
 };
 use crate::store::{Ownership, StoreError, text};
 
@@ -21,6 +22,7 @@ pub(super) struct Tables {
     pub(super) now: Timestamp,
     pub(super) run_no: i64,
     pub(super) event_seq: i64,
+    pub(super) message_no: i64,
     pub(super) runs: BTreeMap<i64, Arc<RunHead>>,
     pub(super) run_ids: BTreeMap<RunId, i64>,
     pub(super) run_names: BTreeMap<(FunctionId, Text), RunId>,
@@ -33,6 +35,8 @@ pub(super) struct Tables {
     pub(super) signals: BTreeMap<(i64, u32), Arc<Signal>>,
     pub(super) state: BTreeMap<StateKey, StateRow>,
     pub(super) values: BTreeMap<(ObjectKey, Text), ObjectValue>,
+    pub(super) messages: BTreeMap<i64, Arc<Messages>>,
+    pub(super) streams: BTreeMap<(i64, Text), Stream>,
     pub(super) apps: BTreeMap<Text, App>,
     pub(super) deployments: BTreeMap<DeploymentId, Deployment>,
     pub(super) jobs: BTreeMap<JobId, Job>,
@@ -56,6 +60,7 @@ impl Tables {
             now: self.now,
             run_no: self.run_no,
             event_seq: self.event_seq,
+            message_no: self.message_no,
         })
     }
 
@@ -162,7 +167,47 @@ impl Tables {
                 self.values.iter_mut().filter(|((of, _), _)| of == object).for_each(|(_, value)| value.before = None);
                 Ok(())
             }
+            Change::MessagesAdded(messages) => self.add_messages(messages),
+            Change::MessagesCut(notice) => self.cut_messages(notice),
+            Change::MessagesDropped(channel, up_to) => {
+                self.messages.retain(|no, messages| messages.channel != *channel || no > up_to);
+                Ok(())
+            }
+            Change::StreamPut(stream) => {
+                self.run_of(stream.run_no)?;
+                text::name(&stream.source)?;
+                self.streams.insert((stream.run_no, stream.source.clone()), stream.clone());
+                Ok(())
+            }
+            Change::StreamDeleted(run_no, source) => {
+                self.streams.remove(&(*run_no, source.clone()));
+                Ok(())
+            }
         }
+    }
+
+    fn add_messages(&mut self, messages: &Messages) -> Result<()> {
+        self.run_of(messages.run_no)?;
+        text::name(messages.channel.as_str())?;
+        text::name(&messages.source)?;
+        text::name(&messages.topic)?;
+        self.message_no = self.message_no.max(messages.no);
+        match self.messages.insert(messages.no, Arc::new(messages.clone())) {
+            Some(_) => refused(format!("the message {} exists already", messages.no)),
+            None => Ok(()),
+        }
+    }
+
+    fn cut_messages(&mut self, notice: &Messages) -> Result<()> {
+        let said = |it: &Messages| {
+            (it.channel == notice.channel && it.run_no == notice.run_no && it.source == notice.source)
+                && it.data.is_some()
+                && it.cut_by.is_none()
+        };
+        for messages in self.messages.range_mut(notice.first..).map(|(_, messages)| messages).filter(|it| said(it)) {
+            *messages = Arc::new(Messages { cut_by: Some(notice.no), ..(**messages).clone() });
+        }
+        self.add_messages(notice)
     }
 
     fn run_of(&self, run_no: i64) -> Result<&Arc<RunHead>> {

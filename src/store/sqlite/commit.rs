@@ -8,8 +8,8 @@ use super::payloads::Payloads;
 use super::plan::{Image, Plan, Write};
 use super::sql;
 use crate::model::{
-    Attempt, Batch, Before, Change, Entry, Event, ObjectKey, ObjectValue, Outcome, Payload, RunHead, Signal, StateRow,
-    Timestamp, Verdict, Wait,
+    Attempt, Batch, Before, Change, Entry, Event, Messages, ObjectKey, ObjectValue, Outcome, Payload, RunHead, Signal,
+    StateRow, Stream, Timestamp, Verdict, Wait,
 };
 use crate::store::{Commit, StoreError, text};
 
@@ -95,7 +95,8 @@ impl<'c> Committer<'c> {
 
     fn advance(&mut self, batch: &Batch, plan: &Plan<'_>) -> Done {
         let commit_no = i64::try_from(batch.commit_no).unwrap_or(i64::MAX);
-        let advance = params![batch.partition, commit_no, batch.now.0, plan.run_no, plan.event_seq, batch.epoch];
+        let advance =
+            params![batch.partition, commit_no, batch.now.0, plan.run_no, plan.event_seq, batch.epoch, plan.message_no];
         if self.advance.execute(advance).map_err(sorted)? == 1 {
             return Ok(());
         }
@@ -276,6 +277,15 @@ impl<'c> Committer<'c> {
             }
             Change::ValuePut(value) => self.value(value),
             Change::ValuesKept(object) => self.values_kept(object),
+            Change::MessagesAdded(messages) => self.messages(messages),
+            Change::MessagesCut(notice) => self.messages_cut(notice),
+            Change::MessagesDropped(channel, up_to) => {
+                self.execute(sql::MESSAGES_DROP, params![channel.as_str(), up_to]).map(drop)
+            }
+            Change::StreamPut(stream) => self.stream(stream),
+            Change::StreamDeleted(run_no, source) => {
+                self.execute(sql::STREAM_DELETE, params![run_no, source]).map(drop)
+            }
             Change::RunCreated(_) | Change::RunChanged(_) | Change::EntryAdded(_) | Change::EntryChanged(_) => Ok(()),
         }
     }
@@ -345,6 +355,36 @@ impl<'c> Committer<'c> {
         let row = params![object.app, object.object, object.key];
         self.execute(sql::VALUES_FORGET, row)?;
         self.execute(sql::VALUES_KEEP, row).map(drop)
+    }
+
+    fn messages(&self, messages: &Messages) -> Done {
+        let (channel, source) = (text::name(messages.channel.as_str())?, text::name(&messages.source)?);
+        let data = messages.data.as_ref().map(|data| &**data.bytes());
+        let row = params![
+            messages.no,
+            messages.first,
+            channel,
+            messages.run_no,
+            source,
+            messages.attempt,
+            text::name(&messages.topic)?,
+            data,
+            messages.at.0
+        ];
+        self.execute(sql::MESSAGES_INSERT, row).map(drop)
+    }
+
+    fn messages_cut(&self, notice: &Messages) -> Done {
+        let row = params![notice.channel.as_str(), notice.run_no, notice.source, notice.first, notice.no];
+        self.execute(sql::MESSAGES_CUT, row)?;
+        self.messages(notice)
+    }
+
+    fn stream(&self, stream: &Stream) -> Done {
+        let source = text::name(&stream.source)?;
+        let token = stream.token.map(|token| token.to_string());
+        let row = params![stream.run_no, source, stream.attempt, token, stream.next, json(&stream.channels)?];
+        self.execute(sql::STREAM_PUT, row).map(drop)
     }
 
     /// The rarer statements live in the connection's own cache.

@@ -6,7 +6,7 @@ use super::rows::{self, Read, all, first};
 use super::sql;
 use crate::limits;
 use crate::model::{
-    Key, Loaded, ObjectKey, ObjectValue, RunHead, RunId, StateKey, StateRow, StoredRun, Text, Timestamp, Wait,
+    Channel, Key, Loaded, ObjectKey, ObjectValue, RunHead, RunId, StateKey, StateRow, StoredRun, Text, Timestamp, Wait,
 };
 use crate::store::{StoreError, Timer, TimerKey};
 
@@ -27,6 +27,7 @@ fn loaded(connection: &Connection, key: &Key) -> Read<Loaded> {
             let (kind, key) = StateKey::Mark(mark.clone()).columns();
             Loaded::State(first(connection, sql::STATE_BY_KEY, params![kind, key], rows::state)?)
         }
+        Key::Channel(channel) => Loaded::State(channel_head(connection, channel)?),
         Key::EventName(name) => Loaded::EventName {
             last_seq: first(connection, sql::EVENT_LAST_SEQ, params![name], |row| row.next())?.unwrap_or(0),
             paths: all(connection, sql::WAIT_PATHS, params![name], |row| Ok((row.next()?, row.next()?)))?,
@@ -47,6 +48,12 @@ fn loaded(connection: &Connection, key: &Key) -> Read<Loaded> {
         Key::Line(object) => Loaded::Line(line(connection, object)?),
         Key::Values(object) => Loaded::Values(values(connection, object)?),
     })
+}
+
+/// What a channel holds.
+pub(super) fn channel_head(connection: &Connection, channel: &Channel) -> Read<Option<StateRow>> {
+    let (kind, key) = channel.state_key().columns();
+    first(connection, sql::STATE_BY_KEY, params![kind, key], rows::state)
 }
 
 /// Who holds a key of an object.
@@ -74,6 +81,7 @@ fn stored_run(connection: &Connection, id: RunId) -> Read<Option<StoredRun>> {
         entries: all(connection, sql::ENTRIES_OF_RUN, [head.run_no], rows::entry)?,
         signals: all(connection, sql::SIGNALS_OF_RUN, [head.run_no], rows::signal)?,
         waits: all(connection, sql::WAITS_OF_RUN, [head.run_no], rows::wait)?,
+        streams: all(connection, sql::STREAMS_OF_RUN, [head.run_no], rows::stream)?,
         head,
     }))
 }

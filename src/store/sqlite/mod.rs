@@ -28,9 +28,7 @@ use self::files::DataDirectory;
 use self::readers::Lane;
 use self::writer::{Opening, Writer};
 use super::{
-    Commit, Dump, EventFilter, EventView, HeldKey, Journal, ObjectView, ObjectsPage, Ownership, RegistryRows,
-    RunFilter, RunView, ScheduleRow, SchedulesPage, SettledPage, Store, StoreError, TickRun, TicksPage, Timer,
-    UpdateView,
+    Commit, Dump, EventFilter, EventView, HeldKey, Journal, ObjectView, ObjectsPage, Ownership, RegistryRows, RunFilter, RunView, ScheduleRow, SchedulesPage, SettledPage, Store, StoreError, TickRun, TicksPage, Timer, UpdateView, ChannelView, MessagesPage,
 };
 use crate::model::{
     App, Batch, Deployment, DeploymentId, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded, ObjectKey,
@@ -266,6 +264,10 @@ impl Store for SqliteStore {
 
     fn stuck_schedules(&self, _partition: u16) -> BoxFuture<'_, Result<Vec<ScheduleKey>, StoreError>> {
         self.people.read(verify::stuck_schedules).boxed()
+    }
+
+    fn messages(&self, page: MessagesPage) -> BoxFuture<'_, Result<ChannelView, StoreError>> {
+        self.people.read(move |db| query::messages(db, &page)).boxed()
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {

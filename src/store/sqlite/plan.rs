@@ -54,6 +54,8 @@ pub(super) struct Plan<'a> {
     pub(super) run_no: i64,
     /// The greatest event number that is accepted; 0 when none is.
     pub(super) event_seq: i64,
+    /// The greatest number of a message; 0 when there is none.
+    pub(super) message_no: i64,
 }
 
 /// Of a run that has ended, what is left to do after it may still come to its end; nothing else.
@@ -74,6 +76,7 @@ impl<'a> Plan<'a> {
             uses: HashMap::new(),
             run_no: 0,
             event_seq: 0,
+            message_no: 0,
         };
         for change in &batch.changes {
             match change {
@@ -102,6 +105,9 @@ impl<'a> Plan<'a> {
             Change::EventAdded(event) => {
                 self.event_seq = self.event_seq.max(event.seq);
                 self.count(&event.data);
+            }
+            Change::MessagesAdded(messages) | Change::MessagesCut(messages) => {
+                self.message_no = self.message_no.max(messages.no);
             }
             Change::AttemptAdded(attempt) => self.count(&attempt.error),
             Change::SignalAdded(signal) => self.count_outcome(&signal.settle),

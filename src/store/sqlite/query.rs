@@ -13,8 +13,7 @@ use crate::model::{
     ScheduleKey, StateKey, StateRow, Text, Timestamp,
 };
 use crate::store::{
-    Dump, EventFilter, EventView, HeldKey, Journal, ObjectView, ObjectsPage, RunFilter, RunView, ScheduleRow,
-    SchedulesPage, SettledPage, StoreError, TickRun, TicksPage, UpdateView,
+    Dump, EventFilter, EventView, HeldKey, Journal, ObjectView, ObjectsPage, RunFilter, RunView, ScheduleRow, SchedulesPage, SettledPage, StoreError, TickRun, TicksPage, UpdateView, ChannelView, MessagesPage, channel_head,
 };
 
 fn head(connection: &Connection, id: RunId) -> Read<Option<RunHead>> {
@@ -281,6 +280,14 @@ pub(super) fn objects(connection: &Connection, page: &ObjectsPage) -> Read<Vec<H
     Ok(keys.into_iter().take(page.limit).map(|(key, lock)| HeldKey { key, lock }).collect())
 }
 
+/// Messages of a channel behind a number.
+pub(super) fn messages(connection: &Connection, page: &MessagesPage) -> Read<ChannelView> {
+    let head = load::channel_head(connection, &page.channel)?;
+    let row = params![page.channel.as_str(), page.after, count(page.limit)];
+    let messages = all(connection, sql::MESSAGES_AFTER, row, rows::messages)?;
+    Ok(ChannelView { head: channel_head(head.as_ref())?, messages })
+}
+
 fn read_lock(row: &StateRow) -> Read<ObjectLock> {
     row.value.read().map_err(|error| StoreError::Corrupt(format!("the lock {:?}: {error}", row.key)))
 }
@@ -307,5 +314,7 @@ pub(super) fn dump(connection: &Connection) -> Read<Dump> {
         signals: all(connection, sql::DUMP_SIGNALS, [], rows::signal)?,
         state: all(connection, sql::DUMP_STATE, [], rows::state)?,
         values: all(connection, sql::DUMP_VALUES, [], rows::value)?,
+        messages: all(connection, sql::DUMP_MESSAGES, [], rows::messages)?,
+        streams: all(connection, sql::DUMP_STREAMS, [], rows::stream)?,
     })
 }

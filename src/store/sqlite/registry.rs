@@ -20,7 +20,14 @@ pub(super) fn take_ownership(connection: &Connection, partition: u16) -> Result<
         || StoreError::Data(format!("partition {partition} does not exist: this database has one partition, 0"));
     let epoch = first(connection, sql::OWNERSHIP_TAKE, [partition], |row| row.next())?.ok_or_else(missing)?;
     let progress = first(connection, sql::PARTITION_PROGRESS, [partition], |row| {
-        Ok(Ownership { epoch, commit_no: row.next()?, now: row.next()?, run_no: row.next()?, event_seq: row.next()? })
+        Ok(Ownership {
+            epoch,
+            commit_no: row.next()?,
+            now: row.next()?,
+            run_no: row.next()?,
+            event_seq: row.next()?,
+            message_no: row.next()?,
+        })
     })?;
     progress.ok_or_else(missing)
 }

@@ -7,9 +7,7 @@ use rusqlite::{Connection, Params, Row};
 
 use super::error::sorted;
 use crate::model::{
-    Attempt, Before, DeploymentId, DeploymentState, Entry, EntryKind, EntryStatus, Event, EventId, FunctionId,
-    JobAction, JobId, JobStatus, ObjectKey, ObjectValue, Origin, Outcome, ParentLink, Payload, Previous, QueuePlace,
-    RunHead, RunId, RunStatus, ScheduleKey, Signal, StateKey, StateRow, Text, Tick, Timestamp, Token, TriggerKind,
+    Attempt, Before, DeploymentId, DeploymentState, Entry, EntryKind, EntryStatus, Event, EventId, FunctionId, JobAction, JobId, JobStatus, ObjectKey, ObjectValue, Origin, Outcome, ParentLink, Payload, Previous, QueuePlace, RunHead, RunId, RunStatus, ScheduleKey, Signal, StateKey, StateRow, Text, Tick, Timestamp, Token, TriggerKind, Channel, Messages, Stream,
     Verdict, Wait, WaitIndex,
 };
 use crate::store::{ScheduleRow, StoreError, TickRun, UpdateView};
@@ -329,6 +327,35 @@ pub(super) fn schedule(row: &mut Columns<'_>) -> Read<ScheduleRow> {
 /// A time of a schedule with its run.
 pub(super) fn tick(row: &mut Columns<'_>) -> Read<TickRun> {
     Ok(TickRun { at: row.next()?, run: row.next()?, status: row.next()? })
+}
+
+/// A row of `messages`, with its run.
+pub(super) fn messages(row: &mut Columns<'_>) -> Read<Messages> {
+    Ok(Messages {
+        no: row.next()?,
+        first: row.next()?,
+        channel: Channel::parse(row.next()?),
+        run_no: row.next()?,
+        run: row.next()?,
+        source: row.next()?,
+        attempt: row.next()?,
+        topic: row.next()?,
+        data: row.next()?,
+        cut_by: row.next()?,
+        at: row.next()?,
+    })
+}
+
+/// A row of `streams`.
+pub(super) fn stream(row: &mut Columns<'_>) -> Read<Stream> {
+    Ok(Stream {
+        run_no: row.next()?,
+        source: row.next()?,
+        attempt: row.next()?,
+        token: row.next()?,
+        next: row.next()?,
+        channels: row.json()?.unwrap_or_default(),
+    })
 }
 
 /// A place in line.

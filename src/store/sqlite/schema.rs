@@ -26,6 +26,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/sqlite/0001_first.sql"),
     include_str!("../../../migrations/sqlite/0002_primitives.sql"),
     include_str!("../../../migrations/sqlite/0003_schedules.sql"),
+    include_str!("../../../migrations/sqlite/0004_streams.sql"),
 ];
 
 fn refused(error: &rusqlite::Error) -> StoreError {
@@ -268,7 +269,7 @@ mod tests {
     #[test]
     fn views_can_be_read() {
         let connection = fresh();
-        for view in ["v_runs", "v_steps", "v_waiting"] {
+        for view in ["v_messages", "v_runs", "v_steps", "v_waiting"] {
             connection.prepare(&format!("select * from {view}")).unwrap().raw_query().next().unwrap();
         }
     }

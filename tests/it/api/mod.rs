@@ -19,6 +19,7 @@ mod runs;
 mod sagas;
 mod schedules;
 mod signals;
+mod streams;
 mod updates;
 mod watch;
 mod wire;

@@ -12,7 +12,7 @@ use backstitch_server::cluster::Cluster;
 use backstitch_server::dashboard;
 use backstitch_server::dispatch::{Discovery, Drift, Egress, HttpClient, HttpFetcher, HttpInvoker, Wire};
 use backstitch_server::jobs;
-use backstitch_server::limits::{POLLS_MAX, WATCHES_MAX};
+use backstitch_server::limits::{POLLS_MAX, STREAM_READERS_MAX, WATCHES_MAX};
 use backstitch_server::model::{Home, RunId, Span};
 use backstitch_server::processor;
 use backstitch_server::store::Store;
@@ -110,6 +110,8 @@ impl World {
             stop: stopping,
             draining: draining.clone(),
             watching: Places::of(WATCHES_MAX),
+            reading: Places::of(STREAM_READERS_MAX),
+            cors_origins: vec!["https://app.example".to_owned()],
             polling: Places::of(POLLS_MAX),
             metrics: Arc::default(),
             wire,

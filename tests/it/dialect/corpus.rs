@@ -315,6 +315,12 @@ fn snapshot_of(invocation: &Value, params: &BTreeMap<String, Payload>) -> Snapsh
         seen: run["seen"].as_u64().unwrap_or(0) as u32,
         entries: std::iter::once(start).chain(entries).map(Arc::new).collect(),
         state: invocation.get("state").map(|state| Payload::trusted(state.to_string())),
+        published: run["published"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(id, n)| (id.as_str().into(), n.as_u64().expect("a count") as u32))
+            .collect(),
     };
     // Entries that have not settled come in the order of their creation.
     snapshot.entries[1..].sort_by_key(|entry| entry.idx);

@@ -20,7 +20,7 @@ fn decide(partition: &mut Partition, registry: &Registry, command: &Command) -> 
 
 /// A run whose handler has been at work for a while, as the tables have it.
 fn at_work(registry: &Registry) -> (StoredRun, Token) {
-    let mut partition = Partition::new(1, 0, 0);
+    let mut partition = Partition::new(1, 0, 0, 0);
     partition.begin_batch(1);
     let start = Start {
         function: function(0),
@@ -38,7 +38,7 @@ fn at_work(registry: &Registry) -> (StoredRun, Token) {
 
 /// The next owner of the partition has read the run, which is ready.
 fn taken_over(run: &StoredRun) -> Partition {
-    let mut partition = Partition::new(2, run.head.run_no, 0);
+    let mut partition = Partition::new(2, run.head.run_no, 0, 0);
     partition.begin_batch(2);
     partition.install(Key::Run(run.head.id), Loaded::Run(Some(Box::new(run.clone()))));
     partition

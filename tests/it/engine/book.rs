@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use backstitch_server::engine::{Command, Fork, Transition};
 use backstitch_server::model::{
-    Answer, Attempt, Change, Entry, EntryKind, EntryStatus, Event, EventId, Failure, FunctionId, Origin, Outcome,
-    Payload, Registry, RunHead, RunId, RunStatus, Signal, StateKey, StateRow, StoredRun, Terminal, Timestamp,
-    TriggerKind, Verdict, Wait, names,
+    Attempt, Change, Entry, EntryKind, EntryStatus, Event, EventId, Failure, FunctionId, Origin, Outcome, Payload,
+    Registry, RunHead, RunId, RunStatus, Signal, StateKey, StateRow, StoredRun, Timestamp, TriggerKind, Verdict, Wait,
+    names,
 };
 use backstitch_server::store::Dump;
 
@@ -16,7 +16,8 @@ use super::forks::edited;
 use super::ledger::Objects;
 use super::program::WaitFilter;
 use super::registry::ATTEMPTS;
-use super::steps::{awakeable_of, check_step, check_undo, check_undone, key_of, run_of, trigger_key};
+use super::steps::{awakeable_of, check_step, check_undo, check_undone, goes_on, key_of, run_of, trigger_key};
+use super::voices::Voices;
 
 /// Positions from here on are of waits for events that cancel their run.
 const CANCEL_ON_BASE: u32 = 1 << 31;
@@ -34,6 +35,7 @@ pub(super) struct Book {
     pub(super) signals: BTreeMap<(i64, u32), Signal>,
     pub(super) state: BTreeMap<StateKey, StateRow>,
     pub(super) objects: Objects,
+    pub(super) voices: Voices,
     /// Payloads of accepted signals in order of acceptance.
     arrivals: HashMap<Payload, usize>,
     /// Which entry each signal settled.
@@ -71,6 +73,7 @@ impl Book {
             entries: self.entries.get(&run_no).cloned().unwrap_or_default(),
             signals: self.signals.range((run_no, 0)..=(run_no, u32::MAX)).map(|(_, signal)| signal.clone()).collect(),
             waits: self.waits.range((run_no, 0)..=(run_no, u32::MAX)).map(|(_, wait)| wait.clone()).collect(),
+            streams: self.voices.streams.values().filter(|it| it.run_no == run_no).cloned().collect(),
         })
     }
 
@@ -87,6 +90,8 @@ impl Book {
             signals: self.signals.values().cloned().collect(),
             state: self.state.values().cloned().collect(),
             values: self.objects.rows(),
+            messages: self.voices.messages.values().cloned().collect(),
+            streams: self.voices.streams.values().cloned().collect(),
         }
     }
 
@@ -113,6 +118,7 @@ impl Book {
             }
             self.objects.see(change, &self.runs);
             self.fold(now, change, command);
+            self.voices.see(now, change, &self.runs);
         }
         self.objects.check(&self.runs, &self.state);
         if let (Command::Signal { settle, .. }, false) = (command, transition.changes.is_empty()) {
@@ -137,6 +143,7 @@ impl Book {
         self.check_events(transition, registry);
         for (run_no, before) in &touched {
             self.check_run(now, *run_no, before);
+            self.voices.check(&self.runs[run_no], &self.entries[run_no]);
             let ended = before.head.as_ref().is_some_and(|old| !old.status.is_terminal());
             let asked = matches!(command, Command::Returned { answer, .. } if !goes_on(answer));
             match self.runs[run_no].status {
@@ -179,7 +186,6 @@ impl Book {
             Change::RunChanged(head) => self.change_run(now, head),
             Change::EntryAdded(entry) => self.add_entry(entry),
             Change::EntryChanged(entry) => self.change_entry(now, entry, command),
-            Change::ValuePut(_) | Change::ValuesKept(_) => {}
             Change::AttemptAdded(attempt) => self.attempts.push(attempt.clone()),
             Change::EventAdded(event) => {
                 let last = self.events.last_key_value().map_or(0, |(seq, _)| *seq);
@@ -230,6 +236,8 @@ impl Book {
                 }
                 self.state.remove(key);
             }
+            // The state of objects, and what is published, have books of their own.
+            _ => {}
         }
     }
 
@@ -517,11 +525,6 @@ impl Book {
             assert!(numbers.iter().copied().eq(1..=entry.failures), "attempts {numbers:?} of {entry:?}");
         }
     }
-}
-
-/// Whether a handler is done with what it did, and wants to go on in a new run.
-fn goes_on(answer: &Answer) -> bool {
-    matches!(answer, Answer::Ops { end: Some(Terminal::ContinueAsNew(_)), .. })
 }
 
 /// The row follows from the entries.

@@ -113,6 +113,7 @@ fn leaf(index: u8) -> BoxedStrategy<Node> {
                 .boxed()
         }),
     ];
+    choices.extend(super::voices::nodes());
     if index + 1 < FUNCTIONS {
         let parts = (index + 1..FUNCTIONS + 1, timeout(), proptest::bool::weighted(0.2));
         let child = parts.prop_map(|(function, timeout, detached)| Node::Child { function, timeout, detached });
@@ -442,7 +443,7 @@ impl Chaos {
                 let failure = Failure::new("Noisy", "planted");
                 let end = Some(Terminal::Fail(Box::new(failure.clone()), failure.payload()));
                 let Answer::Ops { mut ops, .. } = self.world.handle(&call.snapshot) else { return };
-                ops.retain(|op| matches!(op, HandlerOp::Heartbeat(_)));
+                ops.retain(|op| matches!(op, HandlerOp::Heartbeat(_) | HandlerOp::Publish(_)));
                 ops.push(HandlerOp::Note(Note::Status(Payload::null())));
                 Answer::Ops { seen, ops, end, awaiting: Vec::new() }
             }

@@ -52,7 +52,7 @@ fn wait(partition: &mut Partition, registry: &Registry, run_no: i64) {
 #[expect(clippy::disallowed_methods, reason = "what is tested is how long it takes")]
 fn deliver(waits: i64) -> Duration {
     let registry = registry(1, false);
-    let mut partition = Partition::new(1, 0, 0);
+    let mut partition = Partition::new(1, 0, 0, 0);
     let index = WaitIndex { event: "e".into(), path: "".into(), value: 0 };
     partition.install(Key::EventName("e".into()), Loaded::EventName { last_seq: 0, paths: Vec::new() });
     partition.install(Key::Waits(index), Loaded::Waits(Vec::new()));

@@ -51,7 +51,13 @@ impl World {
             return;
         }
         let snapshot = self.calls[at].snapshot.clone();
-        let Answer::Ops { seen, ops, .. } = self.handle(&snapshot) else { return };
+        let Answer::Ops { seen, mut ops, .. } = self.handle(&snapshot) else { return };
+        // Now and then only what its bodies have said so far, before any of them has ended.
+        let says = |op: &HandlerOp| matches!(op, HandlerOp::Publish(_));
+        if ops.iter().any(says) && self.moment().seed.is_multiple_of(3) {
+            ops.retain(says);
+            ops.truncate(ops.len().div_ceil(2));
+        }
         let call = &mut self.calls[at];
         call.n += u32::from(!ops.is_empty());
         call.asked = Some(call.snapshot.entries.clone());

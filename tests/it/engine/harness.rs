@@ -92,7 +92,7 @@ impl World {
     pub(super) fn new(programs: Vec<Program>, idle: usize) -> World {
         let mut world = World {
             store: MemoryStore::new(),
-            partition: Partition::new(0, 0, 0),
+            partition: Partition::new(0, 0, 0, 0),
             programs,
             registry: registry(1, false),
             now: START,
@@ -405,7 +405,7 @@ impl World {
         self.epoch = owned.epoch;
         self.now = self.now.max(owned.now);
         self.horizon = self.now.after(Span(TIMER_HORIZON_MS));
-        self.partition = Partition::new(owned.epoch, owned.run_no, owned.event_seq);
+        self.partition = Partition::new(owned.epoch, owned.run_no, owned.event_seq, owned.message_no);
         self.partition.keep_at_most(self.idle, self.idle);
         self.partition.set_horizon(self.horizon);
         let timers = self.timers(None, self.horizon);
@@ -540,7 +540,7 @@ impl World {
         verified::check_tables(&dump, &self.registry);
         let last_event = self.safe.events.last_key_value().map_or(0, |(seq, _)| *seq);
         let last_run = self.safe.runs.last_key_value().map_or(0, |(no, _)| *no);
-        let mut fresh = Partition::new(self.epoch, last_run, last_event);
+        let mut fresh = Partition::new(self.epoch, last_run, last_event, self.safe.voices.last());
         let keys: Vec<Key> = self.partition.resident().into_iter().map(|(key, _)| key).collect();
         let loaded = now_or_never(self.store.load(0, keys)).expect("loads");
         for ((key, resident), loaded) in self.partition.resident().into_iter().zip(loaded) {

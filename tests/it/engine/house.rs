@@ -23,7 +23,7 @@ pub(super) struct House {
 impl House {
     /// At most `idle` runs rest in memory.
     pub(super) fn new(idle: usize) -> House {
-        let mut partition = Partition::new(1, 0, 0);
+        let mut partition = Partition::new(1, 0, 0, 0);
         partition.keep_at_most(idle, 9);
         House { partition, registry: registry(1, false), batch: 0, heads: BTreeMap::new(), entries: BTreeMap::new() }
     }

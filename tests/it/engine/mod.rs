@@ -28,3 +28,4 @@ mod starts;
 mod steps;
 mod table;
 mod verify;
+mod voices;

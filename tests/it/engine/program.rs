@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::voices::words;
 use backstitch_server::engine::awakeable_signal;
 use backstitch_server::limits::STATE_VALUE_BYTES_MAX;
 use backstitch_server::model::{
@@ -22,6 +23,10 @@ pub(super) enum Node {
     Saga { undo_throws: u32 },
     /// A step that beats, throws so many times first, and has so much time in all and to be taken up.
     Timed { throws: u32, close: Option<u64>, start: Option<u64> },
+    /// A step that says so many words, on the channel `news` or that of its run, and throws so many times first.
+    Talk { throws: u32, words: u32, channel: bool },
+    /// A fact, and so many words of the handler.
+    Say(u32),
     /// A timer.
     Sleep(u64),
     /// A wait for the signal `s{0}`.
@@ -356,6 +361,11 @@ impl<'a> Walk<'a> {
 
     fn leaf(&mut self, node: &Node, id: String) -> State {
         let entry = self.by_id.get(&*id).map(|at| &self.snapshot.entries[*at]);
+        if let Node::Say(_) = node
+            && self.created.insert(format!("say {id}"))
+        {
+            self.ops.extend(words(node, self.snapshot, &id, 0));
+        }
         if self.delivered.contains(&*id) {
             let failed = entry.is_some_and(|entry| matches!(entry.outcome, Some(Outcome::Err(_))));
             if let (Node::Update(..), Some(Outcome::Ok(value))) = (node, entry.and_then(|entry| entry.outcome.as_ref()))
@@ -372,6 +382,9 @@ impl<'a> Walk<'a> {
         if self.created.insert(id.clone()) {
             if let Node::Timed { .. } = node {
                 self.ops.push(heartbeat(node, &id, failures + 1));
+            }
+            if let Node::Talk { .. } = node {
+                self.ops.extend(words(node, self.snapshot, &id, failures + 1));
             }
             let op = self.op(node, &id, failures);
             self.ops.push(op);
@@ -396,6 +409,10 @@ impl<'a> Walk<'a> {
             Node::Step { throws, fatal } => {
                 self.ran.push(id.to_owned());
                 HandlerOp::Step(step_report(id, failures + 1, *throws, *fatal))
+            }
+            Node::Talk { throws, .. } => {
+                self.ran.push(id.to_owned());
+                HandlerOp::Step(step_report(id, failures + 1, *throws, false))
             }
             Node::Saga { undo_throws } => {
                 self.ran.push(id.to_owned());
@@ -484,7 +501,7 @@ impl<'a> Walk<'a> {
                 })
             }
             Node::Fetch { .. } => super::calls::op(node, id),
-            Node::Marker => HandlerOp::Marker { id: id.into(), name, params: no_params() },
+            Node::Marker | Node::Say(_) => HandlerOp::Marker { id: id.into(), name, params: no_params() },
             Node::All(_) | Node::Race(_) => unreachable!("branches hold leaves only"),
         }
     }

@@ -1,7 +1,8 @@
 //! The book's view of steps: how often they are tried and how long, and that what can be undone is undone.
 
 use backstitch_server::model::{
-    Change, Entry, EntryKind, EntryStatus, Failure, Outcome, Payload, RunHead, RunStatus, Timestamp, names,
+    Answer, Change, Entry, EntryKind, EntryStatus, Failure, Outcome, Payload, RunHead, RunStatus, Terminal, Timestamp,
+    names,
 };
 
 use super::program::{UNDO_ATTEMPTS, params_of};
@@ -111,6 +112,14 @@ pub(super) fn run_of(change: &Change) -> Option<i64> {
         Change::EntryAdded(entry) | Change::EntryChanged(entry) => Some(entry.run_no),
         Change::WaitOpened(wait) | Change::WaitChanged(wait) | Change::WaitClosed(wait) => Some(wait.run_no),
         Change::SignalAdded(signal) | Change::SignalChanged(signal) => Some(signal.run_no),
+        Change::MessagesAdded(messages) | Change::MessagesCut(messages) => Some(messages.run_no),
+        Change::StreamPut(stream) => Some(stream.run_no),
+        Change::StreamDeleted(run_no, _) => Some(*run_no),
         _ => None,
     }
+}
+
+/// Whether a handler is done with what it did, and wants to go on in a new run.
+pub(super) fn goes_on(answer: &Answer) -> bool {
+    matches!(answer, Answer::Ops { end: Some(Terminal::ContinueAsNew(_)), .. })
 }

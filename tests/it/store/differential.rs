@@ -7,6 +7,7 @@ use backstitch_server::store::memory::MemoryStore;
 use backstitch_server::store::{Commit, ObjectsPage, SettledPage, Store};
 use proptest::prelude::*;
 
+use super::said::Said;
 use super::world::{Dice, World};
 
 /// What is done; the numbers are the chance that it uses.
@@ -49,6 +50,7 @@ struct Pair {
     oracle: MemoryStore,
     sqlite: super::SqliteStore,
     world: World,
+    said: Said,
     epoch: u32,
     commit_no: u64,
 }
@@ -70,7 +72,11 @@ impl Pair {
     }
 
     async fn commit(&mut self, dice: &[u64]) {
-        let changes = dice.iter().flat_map(|dice| self.world.changes(&mut Dice(*dice))).collect();
+        let mut changes = Vec::new();
+        for dice in dice {
+            changes.extend(self.world.changes(&mut Dice(*dice)));
+            changes.extend(self.said.changes(&mut Dice(*dice), &self.world.runs));
+        }
         self.commit_no += 1;
         let now = Timestamp(1_700_000_000_000 + i64::try_from(self.commit_no).unwrap());
         let batch = Arc::new(Batch { partition: 0, epoch: self.epoch, commit_no: self.commit_no, now, changes });
@@ -120,6 +126,8 @@ impl Pair {
     async fn one(&mut self, dice: &mut Dice) {
         let (run, event) = (self.world.run_id(dice), self.world.event_id(dice));
         both!(self, run(run)).unwrap();
+        let page = self.said.page(dice, self.world.runs.last());
+        both!(self, messages(page)).unwrap();
         let journal = both!(self, journal(run)).unwrap();
         both!(self, event(event)).unwrap();
         let page = SettledPage {
@@ -167,7 +175,7 @@ impl Pair {
 async fn agree(ops: &[Op]) {
     let dir = tempfile::tempdir().unwrap();
     let (oracle, sqlite) = (MemoryStore::new(), super::sqlite(dir.path()));
-    let mut pair = Pair { oracle, sqlite, world: World::default(), epoch: 0, commit_no: 0 };
+    let mut pair = Pair { oracle, sqlite, world: World::default(), said: Said::default(), epoch: 0, commit_no: 0 };
     pair.run(&Op::Takeover).await;
     for op in ops {
         pair.run(op).await;

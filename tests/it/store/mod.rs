@@ -6,6 +6,7 @@ mod file;
 mod kill;
 mod refusals;
 mod schedules;
+mod said;
 mod world;
 
 use std::path::Path;

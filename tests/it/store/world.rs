@@ -74,7 +74,7 @@ impl Dice {
 /// Everything that was made.
 #[derive(Default)]
 pub(super) struct World {
-    runs: Vec<RunHead>,
+    pub(super) runs: Vec<RunHead>,
     entries: Vec<Vec<Entry>>,
     signals: Vec<Vec<Signal>>,
     events: Vec<Event>,
@@ -475,7 +475,7 @@ impl World {
                 StateKey::Mark(mark) => Key::Mark(mark),
                 StateKey::Object(object) => Key::Object(object),
                 StateKey::Schedule(schedule) => Key::Schedule(schedule),
-                StateKey::Fanout(_) => Key::Mark(World::mark(dice, |_| MarkScope::Event)),
+                StateKey::Fanout(_) | StateKey::Channel(_) => Key::Mark(World::mark(dice, |_| MarkScope::Event)),
             },
             4 => Key::EventName(dice.text(&NAMES)),
             5 => Key::Waits(World::index(dice)),

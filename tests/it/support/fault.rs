@@ -8,9 +8,7 @@ use backstitch_server::model::{
     RunHead, RunId, ScheduleKey, Text, Timestamp, Wait,
 };
 use backstitch_server::store::{
-    Commit, Dump, EventFilter, EventView, HeldKey, Journal, ObjectView, ObjectsPage, Ownership, RegistryRows,
-    RunFilter, RunView, ScheduleRow, SchedulesPage, SettledPage, Store, StoreError, TickRun, TicksPage, Timer,
-    UpdateView,
+    Commit, Dump, EventFilter, EventView, HeldKey, Journal, ObjectView, ObjectsPage, Ownership, RegistryRows, RunFilter, RunView, ScheduleRow, SchedulesPage, SettledPage, Store, StoreError, TickRun, TicksPage, Timer, UpdateView, ChannelView, MessagesPage,
 };
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
@@ -206,6 +204,10 @@ impl<S: Store> Store for FaultStore<S> {
 
     fn objects(&self, page: ObjectsPage) -> BoxFuture<'_, Result<Vec<HeldKey>, StoreError>> {
         self.inner.objects(page)
+    }
+
+    fn messages(&self, page: MessagesPage) -> BoxFuture<'_, Result<ChannelView, StoreError>> {
+        self.inner.messages(page)
     }
 
     fn journal(&self, id: RunId) -> BoxFuture<'_, Result<Option<Journal>, StoreError>> {

@@ -110,6 +110,7 @@ pub(crate) fn snapshot(entries: Vec<Entry>) -> Snapshot {
         seen: 0,
         entries: entries.into_iter().map(Arc::new).collect(),
         state: None,
+        published: Vec::new(),
     }
 }
 

@@ -48,6 +48,8 @@ pub(crate) fn write(dir: &Path, dump: &Dump, registry: &Registry) {
     changes.extend(dump.waits.iter().cloned().map(Change::WaitOpened));
     changes.extend(dump.signals.iter().cloned().map(Change::SignalAdded));
     changes.extend(dump.state.iter().cloned().map(Change::StatePut));
+    changes.extend(dump.messages.iter().cloned().map(Change::MessagesAdded));
+    changes.extend(dump.streams.iter().cloned().map(Change::StreamPut));
     let store = SqliteStore::open(&SqliteConfig { durability: Durability::Relaxed, ..SqliteConfig::new(dir) });
     let store = store.expect("a store can be made");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime can be made");

@@ -1,2 +1,2 @@
 -- How far the partition is.
-select commit_no, now, run_no, event_seq from partitions where partition = ?1;
+select commit_no, now, run_no, event_seq, message_no from partitions where partition = ?1;
