@@ -12,7 +12,7 @@ const SURFACE: Record<string, string[]> = {
     "AnyFailed", "Backstitch", "CancelledError", "FetchResponse", "MapFailed", "MisuseError", "NestedStepError", "NonRetriableError", "RetryAfterError", "SchemaError", "StepError",
     "UnserializableError", "event", "exclusive", "functionRef", "objectRef", "shared", "signal", "update",
   ],
-  "backstitch/client": ["Client", "ClientError", "JobHandle", "RunFailedError", "RunHandle", "RunNotFinishedError", "ScheduleHandle", "UpdateNotAnswered", "UpdateRejected"],
+  "backstitch/client": ["Client", "ClientError", "JobHandle", "RunFailedError", "RunHandle", "RunNotFinishedError", "ScheduleHandle", "Transcript", "UpdateNotAnswered", "UpdateRejected"],
   "backstitch/fetch": ["serve"],
   "backstitch/node": ["listener", "serve"],
   "backstitch/express": ["serve"],
@@ -25,6 +25,7 @@ const SURFACE: Record<string, string[]> = {
   "backstitch/workers": ["serve"],
   "backstitch/bun": ["serve"],
   "backstitch/deno": ["serve"],
+  "backstitch/react": ["useStream"],
   "backstitch/testing": ["NotCrashSafe", "TestRun", "TestRunError", "TestUpdateError", "crashEverywhere", "testRun"],
 };
 
@@ -41,7 +42,8 @@ test("each subpath exports its surface and nothing else", async () => {
 
 test("there are no runtime dependencies, and the types are where the manifest says", () => {
   assert.equal(manifest.dependencies, undefined);
-  assert.deepEqual(Object.keys(manifest.devDependencies), ["@types/node", "typescript"]);
+  assert.deepEqual(Object.keys(manifest.devDependencies), ["@types/node", "@types/react", "@types/react-dom", "happy-dom", "react", "react-dom", "typescript"]);
+  assert.deepEqual([manifest.peerDependencies, manifest.peerDependenciesMeta], [{ react: ">=18" }, { react: { optional: true } }]);
   for (const entry of Object.values<any>(manifest.exports)) {
     if (typeof entry === "string") continue;
     for (const file of [entry.types, entry.default]) assert.ok(statSync(new URL(file, root)).isFile());
@@ -71,6 +73,7 @@ test("only adapters of Node import from Node, and nothing imports anything else"
   for (const entry of Object.keys(SURFACE)) {
     const reached: string[] = [];
     loadedBy(entry, (from, file) => {
+      if (from === "react" && entry === "backstitch/react") return;
       assert.ok(from.startsWith("node:") && ON_NODE.includes(entry), `${entry} loads ${file}, which imports ${from}`);
       reached.push(from);
     });
@@ -79,7 +82,7 @@ test("only adapters of Node import from Node, and nothing imports anything else"
 });
 
 test("what a handler loads stays small, on every host", () => {
-  for (const entry of Object.keys(SURFACE).filter((name) => !/client|testing/.test(name))) {
+  for (const entry of Object.keys(SURFACE).filter((name) => !/client|react|testing/.test(name))) {
     const files = new Map([...loadedBy("backstitch", () => undefined), ...loadedBy(entry, () => undefined)]);
     const bytes = [...files.values()].reduce((sum, source) => sum + source.length, 0);
     assert.ok(bytes < HANDLER_BYTES_MAX, `${entry}: ${bytes} bytes`);

@@ -46,6 +46,7 @@ export type { ReadState, State } from "./state.js";
 export { FetchResponse, type FetchMethod, type FetchOptions } from "./fetch.js";
 export type { InvokeOptions, MapOptions, Step, StepOptions, TolerantMapOptions, Waited, WaitForEventOptions, WaitOptions } from "./step.js";
 export type { BodyFacts } from "./replay/entry.js";
+export type { Pipe, Publish, PublishOptions } from "./replay/published.js";
 export type { Run } from "./run.js";
 export type { Logger } from "./log.js";
 

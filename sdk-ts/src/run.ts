@@ -3,6 +3,7 @@
  */
 import type { Codec } from "./codec.js";
 import type { Call } from "./replay/entry.js";
+import { type PublishOptions, said } from "./replay/published.js";
 import type { Replay } from "./replay/replay.js";
 import { chanceNumber, chanceUuid, join, segment } from "./wire/ids.js";
 import type { RunFacts } from "./wire/invocation.js";
@@ -45,6 +46,15 @@ export interface Run {
    */
   setStatus(value: unknown): void;
   /**
+   * Publishes a message to whoever reads the run's stream: once, however often the handler is replayed. Inside of a step use the `publish`
+   * that its body is given. Any JSON, at most 64 KiB.
+   *
+   * ```ts
+   * run.publish("stage", { name: "searching" });
+   * ```
+   */
+  publish(topic: string, data: unknown, options?: PublishOptions): void;
+  /**
    * Whether the code goes the new way, for changing a function while it has runs: true for runs that come here after the change, and
    * from then on; false for those that have been here with the old code. The answer is kept in the journal.
    *
@@ -69,6 +79,7 @@ export interface Run {
 /** The facts as seen in one scope: chance is counted there. */
 export function factsIn(scope: string, facts: RunFacts, replay: Replay, codec: Codec): Run {
   let counter = 0;
+  let spoken = 0;
   return {
     id: facts.id,
     name: facts.name,
@@ -78,6 +89,7 @@ export function factsIn(scope: string, facts: RunFacts, replay: Replay, codec: C
     now: () => new Date(replay.lastDeliveredAt),
     random: () => chanceNumber(facts.seed ?? facts.id, scope, counter++),
     uuid: () => chanceUuid(facts.seed ?? facts.id, scope, counter++),
+    publish: (topic, data, options) => replay.publish(scope === "" ? "$publish" : `${scope}/$publish`, spoken++, said(topic, data, options)),
     setStatus: (value) => replay.setStatus(writeNote("the status of the run", value)),
     patched: (id) => replay.patched(patchCall(id)),
     deprecatePatch: (id) => void patchCall(id),

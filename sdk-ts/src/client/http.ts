@@ -1,6 +1,7 @@
 /**
  * The client's way to the server: JSON over HTTP, retried where that is safe, with errors that say what to do.
  */
+import type { StreamSource } from "./stream.js";
 
 /** The server refused a request, or could not be reached. */
 export class ClientError extends Error {
@@ -55,6 +56,11 @@ export class Http {
     readonly headers: Record<string, string>,
     readonly fetch: typeof globalThis.fetch,
   ) {}
+
+  /** A stream at this server. */
+  source(path: string): StreamSource {
+    return { url: `${this.url}${path}`, headers: () => this.headers, fetch: this.fetch };
+  }
 
   /** Resolves for 2xx. Throws `ClientError` otherwise. */
   async send(request: ClientRequest): Promise<ClientResponse> {

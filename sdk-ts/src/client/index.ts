@@ -12,6 +12,7 @@ import { writeJson } from "../wire/json.js";
 import { ClientError, Http } from "./http.js";
 import { type Job, JobHandle } from "./job.js";
 import { ScheduleHandle, type ScheduleStatus, schedules } from "./schedule.js";
+import { readStream, type StreamEvent, type StreamOptions } from "./stream.js";
 import { outcome, POLL_MS, type ResultOptions, RunHandle } from "./run.js";
 
 export { ClientError } from "./http.js";
@@ -29,6 +30,23 @@ export {
   type UpdateOptions,
   UpdateRejected,
 } from "./run.js";
+
+export { type StreamCut, type StreamEnd, type StreamEvent, type StreamGap, type StreamMessage, type StreamOptions, Transcript } from "./stream.js";
+
+/** What a subscription token lets its holder read: the messages of a run, or those on a channel. */
+export type SubscriptionScope = ({ run: string | RunHandle<any> } | { channel: string }) & {
+  /** Of these topics only; of all if left out. */
+  topics?: readonly string[];
+  /** For how long: an hour if left out, at most a day. */
+  ttl?: Duration;
+};
+
+/** A token with which a browser reads one stream. */
+export interface SubscriptionToken {
+  readonly token: string;
+  /** Until when it can be used to begin reading. */
+  readonly expiresAt: Date;
+}
 
 /** Where the server is, and how to talk to it. */
 export interface ClientOptions {
@@ -142,6 +160,33 @@ export class Client {
     const filter = { ...job.filter, ...(status === undefined ? {} : { status: [status].flat() }) };
     const { body } = await this.#http.send({ method: "POST", path: "/v1/jobs", body: { ...job, filter } });
     return job.dryRun === true ? Number(body.total) : new JobHandle(body.id, this.#http);
+  }
+
+  /**
+   * Reads what a run publishes, to its end; goes on where it broke off. `Transcript` puts it together.
+   *
+   * ```ts
+   * for await (const event of client.stream<string>(run, { topics: ["tokens"] })) {
+   *   if (event.kind === "message") process.stdout.write(event.data);
+   * }
+   * ```
+   */
+  stream<T = Json>(run: string | RunHandle<any>, options: StreamOptions = {}): AsyncGenerator<StreamEvent<T>, void, undefined> {
+    return readStream<T>(this.#http.source(`/v1/runs/${encodeURIComponent(typeof run === "string" ? run : run.id)}/stream`), options);
+  }
+
+  /** Reads what runs publish on a channel that has a name, from now on, or behind the id `after` (0: from the first that is kept). It has no end. */
+  streamChannel<T = Json>(channel: string, options: StreamOptions = {}): AsyncGenerator<StreamEvent<T>, void, undefined> {
+    return readStream<T>(this.#http.source(`/v1/channels/${encodeURIComponent(channel)}/stream`), options);
+  }
+
+  /** Makes a token with which a browser may read one stream, and nothing else. */
+  async subscriptionToken(scope: SubscriptionScope): Promise<SubscriptionToken> {
+    const { topics, ttl } = scope;
+    if (ttl !== undefined) durationMs(ttl, "`ttl`");
+    const what = "run" in scope ? { run: typeof scope.run === "string" ? scope.run : scope.run.id } : { channel: scope.channel };
+    const { body } = await this.#http.send({ method: "POST", path: "/v1/subscriptions", body: { ...what, topics, ttl } });
+    return { token: String(body.token), expiresAt: new Date(body.expiresAt) };
   }
 
   /** The job of an id. */

@@ -8,6 +8,7 @@ import type { Duration, Json, Jsonify } from "../types.js";
 import type { UpdateType } from "../update.js";
 import { writeJson } from "../wire/json.js";
 import type { ClientResponse, Http } from "./http.js";
+import { readStream, type StreamEvent, type StreamOptions } from "./stream.js";
 
 /** Options of waiting for a result. */
 export interface ResultOptions {
@@ -175,6 +176,11 @@ export class RunHandle<Out = Json> {
     }
     if (body?.err !== undefined) throw new UpdateRejected(this.id, body.err);
     return body?.ok ?? null;
+  }
+
+  /** Reads what the run publishes, to its end. As `client.stream` does. */
+  stream<T = Json>(options: StreamOptions = {}): AsyncGenerator<StreamEvent<T>, void, undefined> {
+    return readStream<T>(this.#http.source(`/v1/runs/${this.id}/stream`), options);
   }
 
   /** Asks the run to stop; its handler may put things right first, and what it has done is undone. */

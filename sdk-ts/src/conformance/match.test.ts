@@ -43,6 +43,7 @@ function idOf(op: Fields): string {
   if (ENDS.includes(op.op)) return "(end)";
   if (op.op === "status") return "(status)";
   if (op.op === "reply") return `reply ${op.update}`;
+  if (op.op === "publish") return `publish ${op.id} ${op.topic} ${op.index}`;
   return op.op === "heartbeat" ? `heartbeat ${op.id}` : (op.id as string);
 }
 
@@ -68,5 +69,6 @@ export function assertOps(actual: Fields, expected: Fields, ordered: string[] = 
   assert.ok(end === -1 || end === ids.length - 1, "a terminal op stands last");
   const before = (a: string, b: string): boolean => !ids.includes(a) || !ids.includes(b) || ids.indexOf(a) < ids.indexOf(b);
   for (const id of ids) assert.ok(before(`heartbeat ${id}`, id), "a heartbeat stands before its step");
+  for (const [at, op] of (actual.ops as Fields[]).entries()) assert.ok(op.op !== "publish" || !ids.includes(op.id) || at < ids.indexOf(op.id), "what a step has said stands before its report");
   assert.deepEqual(ids.filter((id) => ordered.includes(id)), ordered, "order");
 }

@@ -101,6 +101,7 @@ function optionsOf(s: Statement, frame: Frame): StepOptions {
 async function body(s: Statement, facts: BodyFacts, frame: Frame): Promise<unknown> {
   const entry = facts.idempotencyKey.slice(frame.run.id.length + 1);
   frame.began(entry);
+  for (const { topic, data, channel } of s.publishes ?? []) facts.publish(topic, evaluate(data, frame.variables), channel === undefined ? {} : { channel });
   for (const said of s.heartbeats ?? []) facts.heartbeat(evaluate(said, frame.variables));
   if (s.slow !== undefined) await slow(s.slow, facts.signal, () => frame.stopped(entry));
   if (s.nested !== undefined) return frame.step.run(s.nested, () => 1);
@@ -156,6 +157,7 @@ const VERBS: Record<string, (s: Statement, f: Frame) => unknown> = {
     return null;
   },
   status: (s, f) => void f.run.setStatus(evaluate(s.status, f.variables)),
+  publish: (s, f) => void f.run.publish(s.publish, evaluate(s.data, f.variables), given(s, "channel")),
   patched: (s, f) => f.run.patched(s.patched),
   deprecatePatch: (s, f) => void f.run.deprecatePatch(s.deprecatePatch),
   continueAsNew: (s, f) => f.run.continueAsNew(evaluate(s.continueAsNew, f.variables)),

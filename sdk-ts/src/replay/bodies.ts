@@ -6,6 +6,7 @@ import type { WireError } from "../wire/error.js";
 import { toWireError } from "../wire/error.js";
 import type { RawJson } from "../wire/json.js";
 import type { BodyFacts, Call } from "./entry.js";
+import { pipe, type Publish, type Said, said } from "./published.js";
 import { bodyContext } from "./turns.js";
 
 /** What runs a step and resolves to its written result. */
@@ -27,6 +28,10 @@ export interface BodyStart {
   readonly body: StepBody;
   /** Called with what a heartbeat says, unless the body was stopped. */
   readonly heartbeat: (details: unknown) => void;
+  /** Called with what the body publishes, unless it was stopped. */
+  readonly publish: (said: Said) => void;
+  /** Resolves when what waits to go out is little enough. */
+  readonly room: () => Promise<void>;
   /** Called once, unless the body was stopped. */
   readonly ended: (result: BodyResult) => void;
 }
@@ -77,12 +82,25 @@ export class Bodies {
     const { name, attempt, idempotencyKey, timeoutMs, details, body, ended } = start;
     const began = Date.now();
     const limits = new Limits(start, stop);
-    const heartbeat = (said?: unknown): void => {
+    const heartbeat = (details?: unknown): void => {
       if (!this.#running.has(stop)) return;
       limits.alive();
-      start.heartbeat(said);
+      start.heartbeat(details);
     };
-    const facts: BodyFacts = { attempt, idempotencyKey, signal: stop.signal, deadline: timeoutMs === undefined ? undefined : new Date(began + timeoutMs), details, heartbeat };
+    const publish: Publish = (topic, data, options) => {
+      const written = said(topic, data, options);
+      if (this.#running.has(stop)) start.publish(written);
+    };
+    const facts: BodyFacts = {
+      attempt,
+      idempotencyKey,
+      signal: stop.signal,
+      deadline: timeoutMs === undefined ? undefined : new Date(began + timeoutMs),
+      details,
+      heartbeat,
+      publish,
+      pipe: (topic, source, options) => pipe(publish, start.room, stop.signal, topic, source, options),
+    };
     const result = await limits.within(() => bodyContext().run({ of: this.#marker, entry: name }, () => body(facts)));
     if (!this.#running.delete(stop)) return;
     const end = Date.now();

@@ -6,6 +6,7 @@ import type { EntryKind } from "../wire/answer.js";
 import type { JournalEntry } from "../wire/invocation.js";
 import type { RawJson } from "../wire/json.js";
 import type { RunningBody } from "./bodies.js";
+import type { Pipe, Publish } from "./published.js";
 
 /** What a step's body is given besides its own closure. */
 export interface BodyFacts {
@@ -24,6 +25,25 @@ export interface BodyFacts {
    * at most one a second is sent. At most 64 KiB.
    */
   heartbeat(details?: unknown): void;
+  /**
+   * Publishes a message to whoever reads the run's stream, at once. What an attempt has published that comes to nothing is cut: a reader
+   * ends with what the successful one said. Any JSON, at most 64 KiB.
+   *
+   * ```ts
+   * await step.run("report", async ({ publish }) => {
+   *   for (const page of pages) publish("progress", { page });
+   * });
+   * ```
+   */
+  publish: Publish;
+  /**
+   * Publishes each of a sequence of messages as it comes: the tokens of a model, the lines of a file. Pauses while the server is behind.
+   *
+   * ```ts
+   * const tokens = await step.run("answer", ({ pipe }) => pipe("tokens", model.stream(prompt)));
+   * ```
+   */
+  pipe: Pipe;
 }
 
 /** What undoes a step that has succeeded. */

@@ -23,6 +23,7 @@ import { type Checkpointer, Stale } from "./checkpointer.js";
 import type { Call, Entry } from "./entry.js";
 import { Ledger } from "./ledger.js";
 import { maySettleBy } from "./linger.js";
+import { publishOp, type Said } from "./published.js";
 import { Reports } from "./reports.js";
 import { turn } from "./turns.js";
 import { UNDO, undoCall } from "./undo.js";
@@ -142,6 +143,16 @@ export class Replay {
   setStatus(value: RawJson): void {
     if (this.#over) return;
     this.#reports.setStatus(value);
+    this.#wake();
+  }
+
+  /** Publishes what the handler says outside of bodies. What an earlier invocation has said there is not said again. */
+  publish(id: string, index: number, said: Said): void {
+    const { caller } = this.#bodies;
+    if (caller !== undefined) throw new NestedStepError("run.publish", caller);
+    if (this.#over || index < (this.#invocation.run.published?.[id] ?? 0)) return;
+    this.#reports.publish(publishOp(id, undefined, said, index));
+    this.#touched++;
     this.#wake();
   }
 
@@ -434,6 +445,7 @@ export class Replay {
       this.#heldBack++;
       return;
     }
+    let index = 0;
     entry.body = this.#bodies.start({
       name,
       attempt,
@@ -446,6 +458,11 @@ export class Replay {
         this.#reports.heartbeat({ op: "heartbeat", id, name, params, attempt, details: writeNote(`the details of \`${id}\``, said) });
         this.#wake();
       },
+      publish: (said) => {
+        this.#reports.publish(publishOp(id, attempt, said, index++));
+        this.#wake();
+      },
+      room: () => this.#reports.room(),
       ended: (result) => {
         entry.body = undefined;
         this.#reports.add({ op, id, name, params, ...result });

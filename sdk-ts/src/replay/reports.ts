@@ -5,11 +5,13 @@
  * mode: everything that was not confirmed stays here, for the answer. What makes no entry and is only worth its newest value (the
  * status, heartbeats) is kept apart as notes: they go with the next report, and make one of their own only once a second.
  */
-import type { EntryOp, HeartbeatOp, ReplyOp, ReportOp, StatusOp } from "../wire/answer.js";
+import { MisuseError } from "../errors.js";
+import type { EntryOp, HeartbeatOp, PublishOp, ReplyOp, ReportOp, StatusOp } from "../wire/answer.js";
 import type { CheckpointReply } from "../wire/checkpoint.js";
 import type { RawJson } from "../wire/json.js";
-import { BEAT_EVERY_MS, BEAT_WAIT_MS, CHECKPOINT_CHARS_MAX, NOTE_EVERY_MS } from "../wire/limits.js";
+import { BEAT_EVERY_MS, BEAT_WAIT_MS, CHECKPOINT_CHARS_MAX, NOTE_EVERY_MS, PUBLISH_CHARS, PUBLISH_EVERY_MS, PUBLISH_PAUSE_CHARS, PUBLISH_WAITING_CHARS_MAX } from "../wire/limits.js";
 import { type Checkpointer, Stale } from "./checkpointer.js";
+import { gather } from "./published.js";
 
 /** Told of every reply, with the ops of the report that it replies to. Throws if the reply makes no sense. */
 export type OnReply = (reply: CheckpointReply, sent: readonly ReportOp[]) => void;
@@ -31,6 +33,10 @@ export class Reports {
   #status: StatusOp | undefined;
   readonly #heartbeats = new Map<string, HeartbeatOp>();
   #nextNotesAt = Date.now() + NOTE_EVERY_MS;
+  /** Characters of what was published and waits. */
+  #published = 0;
+  #nextPublishAt = 0;
+  #roomFor: (() => void)[] = [];
   #n = 0;
   #beating = false;
   #nextBeatAt = Date.now() + BEAT_EVERY_MS;
@@ -61,10 +67,33 @@ export class Reports {
     return this.live && !this.draining ? (this.#port?.lingerMs ?? 0) : 0;
   }
 
-  /** In how many milliseconds notes make a report of their own; infinity if there are none, or nobody takes reports. */
+  /** In how many milliseconds notes, or what was published, make a report of their own; infinity if there is nothing, or nobody takes reports. */
   get notesInMs(): number {
-    if (!this.live || this.draining || this.#notes().length === 0) return Number.POSITIVE_INFINITY;
-    return Math.max(0, this.#nextNotesAt - Date.now());
+    if (!this.live || this.draining) return Number.POSITIVE_INFINITY;
+    const at = Math.min(
+      this.#notes().length === 0 ? Number.POSITIVE_INFINITY : this.#nextNotesAt,
+      this.#published === 0 ? Number.POSITIVE_INFINITY : this.#published >= PUBLISH_CHARS ? 0 : this.#nextPublishAt,
+    );
+    return Math.max(0, at - Date.now());
+  }
+
+  /** Notes what was published, behind what was done before it. What can only go out with the answer, and is too much for it, is dropped. */
+  publish(op: PublishOp): void {
+    const most = this.live ? PUBLISH_WAITING_CHARS_MAX.live : PUBLISH_WAITING_CHARS_MAX.answer;
+    const chars = op.data.text.length;
+    if (this.#published + chars > most) {
+      if (this.live) throw new MisuseError(`failed to publish on \`${op.topic}\`: ${most} characters wait for the server already. Publish through \`pipe\`, which pauses, or less.`);
+      return;
+    }
+    const last = this.#waiting.at(-1);
+    if (last?.op !== "publish" || !gather(last, op)) this.#waiting.push(op);
+    this.#published += chars;
+  }
+
+  /** Resolves when little enough waits for the server. */
+  room(): Promise<void> {
+    if (!this.live || this.draining || this.#published < PUBLISH_PAUSE_CHARS) return Promise.resolve();
+    return new Promise((resolve) => this.#roomFor.push(resolve));
   }
 
   /** Notes what was done. How far a step had come that failed must be known before its error. */
@@ -72,6 +101,8 @@ export class Reports {
     const heartbeat = this.#heartbeats.get(op.id);
     this.#heartbeats.delete(op.id);
     if (heartbeat !== undefined && op.err !== undefined) this.#waiting.push(heartbeat);
+    // Nothing came of the attempt: what it said and nobody has heard need not be said.
+    if (op.err !== undefined) this.#unsay((said) => said.id === op.id);
     this.#waiting.push(op);
   }
 
@@ -89,6 +120,7 @@ export class Reports {
   forget(id?: string): void {
     if (id === undefined) this.#heartbeats.clear();
     else this.#heartbeats.delete(id);
+    this.#unsay((said) => said.attempt !== undefined && (id === undefined || said.id === id));
   }
 
   /** Notes the reply to an update. */
@@ -104,7 +136,7 @@ export class Reports {
   /** Sends what waits, unless a report is on its way. True if one is now. */
   flush(seen: number): boolean {
     if (!this.live || this.draining) return this.busy;
-    if (this.#inFlight.length === 0 && (this.#waiting.length > 0 || this.notesInMs === 0)) {
+    if (this.#inFlight.length === 0 && (this.#waiting.some((op) => op.op !== "publish") || this.notesInMs === 0)) {
       this.#inFlight = this.#nextBatch();
       void this.#send(this.#inFlight, this.#n + 1, seen);
     }
@@ -127,6 +159,18 @@ export class Reports {
     this.#end.abort();
   }
 
+  #unsay(which: (said: PublishOp) => boolean): void {
+    if (this.#published === 0) return;
+    this.#waiting = this.#waiting.filter((op) => op.op !== "publish" || !which(op));
+    this.#count();
+  }
+
+  #count(): void {
+    this.#published = this.#waiting.reduce((chars, op) => chars + (op.op === "publish" ? op.data.text.length : 0), 0);
+    if (this.live && this.#published >= PUBLISH_PAUSE_CHARS) return;
+    for (const resolve of this.#roomFor.splice(0)) resolve();
+  }
+
   #notes(): ReportOp[] {
     return [...this.#heartbeats.values(), ...(this.#status === undefined ? [] : [this.#status])];
   }
@@ -138,10 +182,13 @@ export class Reports {
     for (const op of this.#waiting) {
       chars += "params" in op ? op.params.text.length : 0;
       chars += ("ok" in op ? op.ok?.text.length : undefined) ?? 0;
+      chars += op.op === "publish" ? op.data.text.length : 0;
       if (count > 0 && chars > CHECKPOINT_CHARS_MAX) break;
       count++;
     }
     const batch = this.#waiting.splice(0, count);
+    this.#nextPublishAt = Date.now() + PUBLISH_EVERY_MS;
+    this.#count();
     if (this.#waiting.length > 0) return batch;
     batch.push(...this.#notes());
     this.#status = undefined;
@@ -161,6 +208,7 @@ export class Reports {
       if (this.#end.signal.aborted) return;
       this.live = false;
       this.stale ||= error instanceof Stale;
+      this.#count();
     } finally {
       if (ops.length === 0) this.#beating = false;
       this.#wake();

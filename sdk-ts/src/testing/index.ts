@@ -14,6 +14,7 @@ import { TestRun } from "./run.js";
 import type { TestRunOptions } from "./options.js";
 
 export { TestRun, TestRunError, type TestRunStatus } from "./run.js";
+export type { TestMessage } from "./stream.js";
 export { TestUpdateError } from "./updates.js";
 export type { CrashPoints, FailingAttempts, Injected, TestRunOptions } from "./options.js";
 export { crashEverywhere, type CrashReport, type Finding, type Given, NotCrashSafe, type Prepared } from "./everywhere.js";

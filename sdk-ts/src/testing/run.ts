@@ -24,6 +24,7 @@ import { fetched } from "./fetches.js";
 import { passes } from "./filter.js";
 import { Journal, nextAttemptMs, type Outcome, type TestEntry } from "./journal.js";
 import { failingBody, injectedBody, type TestRunOptions } from "./options.js";
+import { type TestMessage, TestStream } from "./stream.js";
 import { TestUpdates } from "./updates.js";
 
 /** Where a run stands. */
@@ -81,6 +82,7 @@ export class TestRun<Out = Json> {
   #fn: FunctionDefinition<any, Out>;
   readonly #options: TestRunOptions;
   readonly #updates = new TestUpdates();
+  readonly #stream = new TestStream();
   readonly #key: string | undefined;
   #id: string;
   #journal = new Journal();
@@ -138,6 +140,11 @@ export class TestRun<Out = Json> {
   /** What the run shows of itself: its last `run.setStatus`. */
   get value(): Json {
     return this.#value;
+  }
+
+  /** What the run has published, as a reader has it in the end: nothing of attempts that came to nothing. */
+  get messages(): readonly TestMessage[] {
+    return this.#stream.messages;
   }
 
   /** The object's state as it is now. */
@@ -317,12 +324,14 @@ export class TestRun<Out = Json> {
     const answer = await execute(appOf(this.#fn), this.#fn as FunctionDefinition, invocation, { signal: crash.signal, stage, ...this.#talk(crash) }).catch(lost);
     const printed = answer === undefined ? undefined : JSON.parse(printAnswer(answer, BODY_BYTES_MAX));
     if (printed === undefined || this.#loses(printed.ops)) {
+      this.#stream.hush();
       this.#attempt++;
       this.#ready = true;
       return;
     }
     this.answers.push(printed);
     await this.#apply(printed, before);
+    this.#stream.hush();
   }
 
   /** How this invocation talks to the server, and where its handler logs. */
@@ -340,7 +349,7 @@ export class TestRun<Out = Json> {
 
   #body(): object {
     const { id } = this;
-    const run = { id, app: this.#fn.app, function: this.#fn.function, name: this.#options.runId ?? null, attempt: this.#attempt, startedAt: new Date(this.#startedAt).toISOString(), deadline: this.#deadline === undefined ? null : new Date(this.#deadline).toISOString(), key: this.#key ?? null, secret: SECRET, ...(this.#seen === undefined ? {} : { seen: this.#seen }) };
+    const run = { id, app: this.#fn.app, function: this.#fn.function, name: this.#options.runId ?? null, attempt: this.#attempt, startedAt: new Date(this.#startedAt).toISOString(), deadline: this.#deadline === undefined ? null : new Date(this.#deadline).toISOString(), key: this.#key ?? null, secret: SECRET, published: this.#stream.published, ...(this.#seen === undefined ? {} : { seen: this.#seen }) };
     const state = this.#key === undefined ? {} : { state: this.#stateAtFirst };
     return { run, trigger: this.#trigger, input: this.#input, ...state, journal: this.#journal.wire(this.#nowMs), links: { checkpoint: null, journal: null }, token: `inv_1.${(this.#invocations++).toString(16)}.${id.slice(4)}` };
   }
@@ -362,7 +371,7 @@ export class TestRun<Out = Json> {
   #loses(ops: any[]): boolean {
     const { crash } = this.#options;
     // What only says how things stand is no progress: to lose it would end the same attempt again and again.
-    if (ops.length > 0 && ops.every((op) => op.op === "status" || op.op === "heartbeat")) return false;
+    if (ops.length > 0 && ops.every((op) => op.op === "status" || op.op === "heartbeat" || op.op === "publish")) return false;
     const ids = ops.map((op) => op.id ?? op.op);
     const here = `place ${this.told.length}`;
     const place = crash === "everywhere" || crash?.at === this.told.length ? here : ids.find((id) => crash?.after?.includes(id) && !this.#crashed.has(id));
@@ -399,6 +408,7 @@ export class TestRun<Out = Json> {
     if (op.op === "continueAsNew") return this.#continue(op.input);
     if (op.op === "status") return void (this.#value = op.value);
     if (op.op === "reply") return this.#updates.reply(op.update, op);
+    if (op.op === "publish") return this.#hear(op);
     const entry = this.#journal.create(op.id, op.op === "heartbeat" ? "step" : op.op, op.name ?? op.id, op.params);
     if (op.params?.scheduleToClose !== undefined) entry.closeAt ??= this.#nowMs + durationMs(op.params.scheduleToClose);
     if (entry.status !== "open") return;
@@ -418,8 +428,16 @@ export class TestRun<Out = Json> {
     }
   }
 
+  #hear(op: any): void {
+    const step = op.attempt === undefined ? undefined : this.#journal.entries.get(op.id);
+    const current = op.attempt === undefined || (step === undefined ? op.attempt === 1 : step.status === "open" && op.attempt === step.attempts + 1);
+    if (current) this.#stream.take(op, this.#invocations);
+  }
+
   #applyStep(entry: TestEntry, op: any): void {
     entry.attempts = op.attempt;
+    if ("ok" in op) this.#stream.keep(op.id, op.attempt, this.#invocations);
+    else this.#stream.cut(op.id);
     if ("ok" in op) return void this.#settle(entry, { ok: op.ok });
     const undoing = entry.id.startsWith("$undo/");
     const pause = nextAttemptMs(undoing ? { attempts: UNDO_ATTEMPTS, ...op.params.retry } : op.params.retry, op.attempt, op.err);
@@ -440,6 +458,7 @@ export class TestRun<Out = Json> {
     this.continued.push({ id: this.#id, input });
     [this.#journal, this.#input, this.#startedAt, this.#trigger] = [new Journal(), input, this.#nowMs, { kind: "call" }];
     this.#stateAtFirst = this.#state;
+    this.#stream.restart();
     [this.#attempt, this.#idle, this.#seen, this.#awaiting, this.#ready] = [1, 0, undefined, undefined, true];
   }
 

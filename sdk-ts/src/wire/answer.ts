@@ -45,8 +45,24 @@ export interface ReplyOp {
   err?: WireError;
 }
 
+/** Messages that one place of the code has published, one after the other. Makes no entry. */
+export interface PublishOp {
+  op: "publish";
+  /** The step whose body said them; of the handler outside of bodies `$publish`, with its scopes before it. */
+  id: string;
+  attempt?: number;
+  channel?: string;
+  topic: string;
+  /** The ordinal of the first at its place. */
+  index: number;
+  /** How many they are; not sent. */
+  count: number;
+  /** All of them, as a list. */
+  data: RawJson;
+}
+
 /** An op that may go out while the handler works. */
-export type ReportOp = EntryOp | StatusOp | HeartbeatOp | ReplyOp;
+export type ReportOp = EntryOp | StatusOp | HeartbeatOp | ReplyOp | PublishOp;
 
 /** An op that ends the run. */
 export type TerminalOp = { op: "done"; ok: RawJson } | { op: "fail"; err: WireError } | { op: "continueAsNew"; input: RawJson };
@@ -75,7 +91,7 @@ export interface Answer {
 
 /** An op as JSON. Payloads are copied as they were written. */
 export function printOp(op: Op): string {
-  const fields = Object.entries(op).filter(([, value]) => value !== undefined);
+  const fields = Object.entries(op).filter(([key, value]) => value !== undefined && !(key === "count" && op.op === "publish"));
   return `{${fields.map(([key, value]) => `"${key}":${value instanceof RawJson ? value.text : JSON.stringify(value)}`).join(",")}}`;
 }
 
@@ -98,7 +114,7 @@ function nameOf(op: Op): string {
 
 /** Replaces an op that can never be sent by an error that can; what is only for people to look at is left out. */
 function shrink(op: Op, bytes: number, bytesMax: number): Op | undefined {
-  if (op.op === "status" || op.op === "heartbeat") return undefined;
+  if (op.op === "status" || op.op === "heartbeat" || op.op === "publish") return undefined;
   if (op.op === "reply") return { op: "reply", update: op.update, err: tooLarge("the reply to the update", bytes, bytesMax) };
   if (op.op === "step") {
     const { ok: _, ...rest } = op;
@@ -141,5 +157,7 @@ export function printAnswer(answer: Answer, bytesMax: number, final = false): st
   // A UTF-16 unit takes at most three bytes, so nearly every answer is known to fit without counting.
   if (whole.length * 3 <= bytesMax || encoder.encode(whole).length <= bytesMax) return whole;
   // Awaiting is only a hint: without it there is more room for what counts.
-  return `${head}${fitting(answer.ops, bytesMax - head.length - 2, bytesMax).join(",")}]}`;
+  // So is what was only said on the way.
+  const counts = answer.ops.filter((op) => op.op !== "publish");
+  return `${head}${fitting(counts, bytesMax - head.length - 2, bytesMax).join(",")}]}`;
 }

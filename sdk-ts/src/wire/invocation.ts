@@ -33,6 +33,8 @@ export interface RunFacts {
   /** What chance follows from in the place of the run's id: a fork goes the way of the run that it copied. */
   seed?: string;
   seen?: number;
+  /** How many messages the handler has published outside of bodies, by the place in its code. */
+  published?: Readonly<Record<string, number>>;
   /** When the run fails if it has not ended. */
   deadline?: string;
   /** The key of the object that it belongs to. */
@@ -109,6 +111,7 @@ function readRun(value: unknown): RunFacts {
     secret: typeof run.secret === "string" ? run.secret : "",
     ...(typeof run.seed === "string" ? { seed: run.seed } : {}),
     ...(typeof run.seen === "number" ? { seen: run.seen } : {}),
+    ...(run.published === undefined ? {} : { published: fields(run.published, "run.published") as Record<string, number> }),
     ...(typeof run.deadline === "string" ? { deadline: run.deadline } : {}),
     ...(typeof run.key === "string" ? { key: run.key } : {}),
   };

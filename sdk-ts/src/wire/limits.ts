@@ -50,6 +50,20 @@ export const BEAT_EVERY_MS = 1_000;
 export const NOTE_EVERY_MS = 1_000;
 /** Bytes of a status and of a heartbeat's details: the server's bound. */
 export const NOTE_BYTES_MAX = 65_536;
+/** Bytes of one published message, with the brackets of a list of one: the server's bound. */
+export const MESSAGE_BYTES_MAX = 65_536;
+/** Bytes of names: the server's bound. */
+export const NAME_BYTES_MAX = 256;
+/** Milliseconds between two reports that only bring what was published: what comes meanwhile goes together. */
+export const PUBLISH_EVERY_MS = 50;
+/** Characters of published messages that make a report at once, and that one op holds. */
+export const PUBLISH_CHARS = 16_384;
+/** Messages that one op holds. */
+export const PUBLISH_COUNT_MAX = 1_000;
+/** Characters of published messages that may wait before a pipe pauses. */
+export const PUBLISH_PAUSE_CHARS = 262_144;
+/** Characters of published messages that wait at most: while they go out, and where they can only go out with the answer. */
+export const PUBLISH_WAITING_CHARS_MAX = { live: 8 * 1024 * 1024, answer: 1024 * 1024 } as const;
 /** Bytes of one value of an object's state: the server's bound. */
 export const STATE_VALUE_BYTES_MAX = 262_144;
 /** Milliseconds given to a branch in an await of its own to come to steps that must be undone, before a failed handler is abandoned. */
