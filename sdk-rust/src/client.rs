@@ -7,6 +7,7 @@
 mod job;
 mod run;
 mod schedule;
+mod stream;
 
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use crate::time;
 pub use job::{Job, JobHandle, JobStatus, RunFilter};
 pub use run::{Fork, ForkPlan, RunHandle, RunStatus, Updating};
 pub use schedule::{Backfill, BackfillPlan, Reprocess, ScheduleHandle, ScheduleStatus, Tally};
+pub use stream::{Message, Reading, StreamEvent};
 
 /// Where a server listens unless it was told otherwise.
 const URL_DEFAULT: &str = "http://127.0.0.1:8484";

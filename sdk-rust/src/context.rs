@@ -503,6 +503,10 @@ impl Ctx {
         self.replay.core().is_replaying()
     }
 
+    pub(crate) fn path(&self) -> &str {
+        &self.scope
+    }
+
     pub(crate) fn replay(&self) -> &Arc<Replay> {
         &self.replay
     }

@@ -36,6 +36,9 @@ struct ShoppingCart;
 #[doc = include_str!("../../docs/guides/stopping.md")]
 struct Stopping;
 
+#[doc = include_str!("../../docs/guides/streaming.md")]
+struct Streaming;
+
 #[doc = include_str!("../../docs/guides/time-outs.md")]
 struct TimeOuts;
 

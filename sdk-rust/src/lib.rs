@@ -71,6 +71,7 @@ mod object;
 mod policy;
 mod port;
 pub mod prelude;
+mod publish;
 mod race;
 mod raw;
 mod replay;

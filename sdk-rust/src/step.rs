@@ -105,6 +105,11 @@ impl Step {
         Ok(())
     }
 
+    /// The way of what the body publishes.
+    pub(crate) fn voice(&self) -> (&Arc<Replay>, SlotKey) {
+        (&self.pulse.replay, self.pulse.slot)
+    }
+
     /// What the last heartbeat of an attempt before this one said; `None` on the first, and if there was none.
     pub fn details<T: DeserializeOwned>(&self) -> Result<Option<T>, Error> {
         self.details.as_ref().map(|details| details.decode("what the last heartbeat said")).transpose()

@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::Failure;
 use crate::raw::Raw;
+use crate::replay::voice::Said;
 use crate::schedule::Tick;
 
 pub(crate) use invocation::present;
@@ -74,6 +75,8 @@ pub(crate) struct Run {
     pub(crate) seed: Option<String>,
     /// The `seen` of the last answer that the server took, where it says so.
     pub(crate) seen: Option<u64>,
+    /// How many messages its handler has published outside of bodies, by the place in its code.
+    pub(crate) published: BTreeMap<String, u32>,
 }
 
 /// What started a run.
@@ -191,6 +194,8 @@ pub(crate) enum Op {
     Reply { update: String, outcome: Result<Raw, Failure> },
     /// What the run shows of itself.
     Status(Raw),
+    /// Messages for whoever reads.
+    Publish(PublishOp),
 }
 
 impl Op {
@@ -198,13 +203,51 @@ impl Op {
     pub(crate) fn entry(&self) -> Option<&EntryOp> {
         match self {
             Op::Entry(op) => Some(op),
-            Op::Heartbeat(_) | Op::Reply { .. } | Op::Status(_) => None,
+            Op::Heartbeat(_) | Op::Reply { .. } | Op::Status(_) | Op::Publish(_) => None,
         }
     }
 
     /// Whether it settles at once and nobody waits for it.
     pub(crate) fn is_silent(&self) -> bool {
         self.entry().is_some_and(|op| matches!(op.kind, OpKind::Marker | OpKind::State))
+    }
+}
+
+/// Messages that one place of the code has published, one after the other.
+#[derive(Debug, Clone)]
+pub(crate) struct PublishOp {
+    /// The step; of the handler outside of bodies `$publish`, with its scopes before it.
+    pub(crate) id: String,
+    pub(crate) attempt: Option<u32>,
+    pub(crate) channel: Option<String>,
+    pub(crate) topic: String,
+    /// The ordinal of the first at its place.
+    pub(crate) index: u32,
+    pub(crate) count: u32,
+    /// All of them, with commas between them.
+    pub(crate) data: Vec<u8>,
+}
+
+impl PublishOp {
+    /// One message.
+    pub(crate) fn new(id: String, attempt: Option<u32>, index: u32, said: Said) -> PublishOp {
+        let Said { channel, topic, data } = said;
+        PublishOp { id, attempt, channel, topic, index, count: 1, data: data.as_bytes().to_vec() }
+    }
+
+    /// Whether the other one follows directly, and there is room.
+    pub(crate) fn takes(&self, next: &PublishOp, count_max: u32, bytes_max: usize) -> bool {
+        let same = self.id == next.id && self.attempt == next.attempt;
+        let there = self.channel == next.channel && self.topic == next.topic;
+        let follows = self.index + self.count == next.index;
+        same && there && follows && self.count < count_max && self.data.len() + next.data.len() < bytes_max
+    }
+
+    /// Takes the other one in.
+    pub(crate) fn gather(&mut self, mut next: PublishOp) {
+        self.data.push(b',');
+        self.data.append(&mut next.data);
+        self.count += next.count;
     }
 }
 

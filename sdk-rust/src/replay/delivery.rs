@@ -90,7 +90,7 @@ impl Core {
     fn cancel(&mut self) -> Vec<Waker> {
         self.was_cancelled = true;
         self.take_back();
-        let mut wakers = Vec::new();
+        let (mut wakers, mut silenced) = (Vec::new(), Vec::new());
         for place in std::mem::take(&mut self.open) {
             let slot = &mut self.slots[place];
             if !slot.is_awaited() {
@@ -100,9 +100,11 @@ impl Core {
             if matches!(std::mem::replace(&mut slot.progress, Progress::Cancelled), Progress::Running) {
                 self.bodies.running -= 1;
                 self.notes.heartbeats.remove(&place);
+                silenced.push(slot.id.clone());
             }
             wakers.extend(slot.waker.take());
         }
+        silenced.iter().for_each(|id| self.unsay(Some(id)));
         wakers
     }
 
@@ -163,6 +165,7 @@ impl Core {
         }
         self.bodies.running = 0;
         self.notes.heartbeats.clear();
+        self.unsay(None);
     }
 
     /// The error that the run ends with once what it did is undone; `None` if nothing is to be undone.

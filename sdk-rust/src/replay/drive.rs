@@ -30,6 +30,7 @@ use crate::replay::merge::Ripe;
 use crate::replay::signal::Signal;
 use crate::replay::state::Next;
 use crate::replay::undo;
+use crate::replay::voice::TOGETHER_BYTES;
 use crate::time;
 use crate::wire::checkpoint::{self, Reply};
 use crate::wire::{Answer, Op, Outcome, Terminal};
@@ -117,6 +118,8 @@ impl Drive {
             signal,
             waker,
         };
+        let live = drive.course.link.is_some();
+        drive.replay.core().publishes_live(live);
         drive.begin();
         drive
     }
@@ -332,7 +335,9 @@ impl Drive {
     /// From here on everything goes out with the answer.
     fn lose(&mut self, ops: Vec<Op>) {
         self.course.link = None;
-        self.replay.core().put_back(ops);
+        let mut core = self.replay.core();
+        core.publishes_live(false);
+        core.put_back(ops);
     }
 
     /// Sends what is to be reported, if nothing is under way. False: there is nothing, or nobody to tell it.
@@ -340,7 +345,8 @@ impl Drive {
         let Some(link) = self.course.link.as_mut().filter(|link| !link.is_flying()) else { return false };
         let mut core = self.replay.core();
         let noted = core.has_notes();
-        let due = core.has_ops() || noted && link.poll_notes(cx).is_ready();
+        let said = core.published().is_some_and(|bytes| bytes >= TOGETHER_BYTES || link.poll_said(cx).is_ready());
+        let due = core.presses() || said || noted && link.poll_notes(cx).is_ready();
         if !due {
             return false;
         }
@@ -389,6 +395,7 @@ impl Drive {
             self.drop_handler();
             self.drop_undos();
             self.replay = self.replay.reborn(now);
+            self.replay.core().publishes_live(self.course.link.is_some());
             (self.undoing, self.undone) = (None, false);
             self.begin();
             return true;

@@ -30,6 +30,9 @@ const BEAT: Duration = Duration::from_secs(10);
 /// Between two reports that only say how things stand.
 const NOTES: Duration = Duration::from_secs(1);
 
+/// Between two reports that only bring what was published: what comes meanwhile goes together.
+const SAID: Duration = Duration::from_millis(50);
+
 /// The pause after a beat that brought nothing: a server that does not wait must not be asked without end.
 const BEAT_PAUSE: Duration = Duration::from_secs(1);
 
@@ -58,6 +61,9 @@ pub(crate) struct Link {
     notes_from: Instant,
     /// Until then, while there are any.
     notes: Option<Pin<Box<Sleep>>>,
+    /// From when on what was published is worth a report of its own, and until then, while there is any.
+    said_from: Instant,
+    said: Option<Pin<Box<Sleep>>>,
     /// How long an invocation may wait with no body running.
     linger_max: Duration,
     linger: Option<Pin<Box<Sleep>>>,
@@ -106,6 +112,8 @@ impl Link {
             beat,
             notes_from,
             notes: None,
+            said_from: time::instant(),
+            said: None,
             linger_max,
             linger: None,
             due: None,
@@ -130,6 +138,7 @@ impl Link {
     /// Sends a checkpoint. There is none under way.
     pub(crate) fn send(&mut self, ops: Vec<Op>, body: Bytes) {
         self.linger = None;
+        (self.said, self.said_from) = (None, soon(SAID));
         let way = Way::Sent(self.post(body.clone(), REQUEST));
         self.flight = Some(Flight { ops, body, begun: time::instant(), pause: PAUSE, way });
     }
@@ -138,6 +147,12 @@ impl Link {
     pub(crate) fn poll_notes(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let from = self.notes_from;
         self.notes.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(from))).as_mut().poll(cx)
+    }
+
+    /// Ready when what was published may make a report of its own.
+    pub(crate) fn poll_said(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let from = self.said_from;
+        self.said.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(from))).as_mut().poll(cx)
     }
 
     /// Status and heartbeats are going out.

@@ -39,12 +39,15 @@ impl Core {
 
     /// Takes out the first ops, which go out now.
     pub(crate) fn take_ops(&mut self, count: usize) -> Vec<Op> {
-        self.ops.drain(..count).collect()
+        let ops = self.ops.drain(..count).collect();
+        self.count_published();
+        ops
     }
 
     /// Puts back what went out and was not confirmed.
     pub(crate) fn put_back(&mut self, ops: Vec<Op>) {
         self.ops.splice(0..0, ops);
+        self.count_published();
     }
 
     /// The greatest `seq` that is known.

@@ -20,3 +20,4 @@ pub(crate) mod notes;
 mod signal;
 pub(crate) mod state;
 pub(crate) mod undo;
+pub(crate) mod voice;

@@ -80,7 +80,7 @@ impl Core {
         ops.retain(|op| match op {
             Op::Status(_) => !std::mem::replace(&mut shown, true),
             Op::Heartbeat(heartbeat) => silenced.insert(heartbeat.id.clone()),
-            Op::Entry(_) | Op::Reply { .. } => true,
+            Op::Entry(_) | Op::Reply { .. } | Op::Publish(_) => true,
         });
         ops.reverse();
         ops

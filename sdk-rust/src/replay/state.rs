@@ -13,6 +13,7 @@ use crate::error::{Error, Failure, StepError};
 use crate::raw::Raw;
 use crate::replay::notes::Notes;
 use crate::replay::undo::Undo;
+use crate::replay::voice::Voice;
 use crate::wire::{self, Answer, Due, EntryOp, EntryState, Invocation, Op, OpKind, Outcome, Report, Terminal};
 
 /// The state of one invocation.
@@ -53,6 +54,7 @@ pub(crate) struct Core {
     /// The entry whose outcome is needed to undo it, and has to be fetched first.
     pub(super) wanted: Option<String>,
     pub(super) notes: Notes,
+    pub(super) voice: Voice,
     /// How many groups of entries are awaited together.
     groups: usize,
 }
@@ -211,6 +213,7 @@ impl Core {
             undos: BTreeMap::new(),
             wanted: None,
             notes: Notes::default(),
+            voice: Voice::default(),
             groups: 0,
         }
     }
@@ -363,6 +366,11 @@ impl Core {
             self.ops.push(Op::Heartbeat(heartbeat));
         }
         let (id, name, params) = (slot.id.clone(), name.to_owned(), params.clone());
+        // Nothing came of the attempt: what it said and nobody has heard need not be said.
+        if report.outcome.is_err() {
+            self.unsay(Some(&id));
+        }
+        let slot = &self.slots[key.0];
         self.ops.push(Op::Entry(EntryOp { kind: slot.kind, id, name, params, report: Some(report) }));
     }
 
@@ -372,7 +380,10 @@ impl Core {
         if matches!(std::mem::replace(&mut slot.progress, Progress::Gone), Progress::Running) {
             self.bodies.running -= 1;
             self.notes.heartbeats.remove(&key.0);
+            let id = slot.id.clone();
+            self.unsay(Some(&id));
         }
+        let slot = &mut self.slots[key.0];
         slot.waker = None;
         self.open.remove(&key.0);
     }

@@ -13,7 +13,7 @@ use crate::error::Failure;
 use crate::port::{Port, Request, Response};
 use crate::raw::{ObjectWriter, Raw};
 use crate::time;
-use crate::wire::{Due, Entry, EntryOp, EntryState, HeartbeatOp, Op, OpKind, Outcome, Report, present};
+use crate::wire::{Due, Entry, EntryOp, EntryState, HeartbeatOp, Op, OpKind, Outcome, PublishOp, Report, present};
 
 /// The handler's end.
 pub(super) struct Line(mpsc::UnboundedSender<Call>);
@@ -148,6 +148,14 @@ struct OpBody<'a> {
     value: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     details: Option<&'a RawValue>,
+    #[serde(default)]
+    channel: Option<String>,
+    #[serde(default)]
+    topic: String,
+    #[serde(default)]
+    index: u32,
+    #[serde(borrow, default, deserialize_with = "present")]
+    data: Option<&'a RawValue>,
 }
 
 impl OpBody<'_> {
@@ -165,6 +173,20 @@ impl OpBody<'_> {
             "heartbeat" => {
                 let (attempt, details) = (self.attempt, raw(self.details));
                 return Ok(Op::Heartbeat(HeartbeatOp { id: self.id, params, attempt, details }));
+            }
+            "publish" => {
+                let list = self.data.map_or("[]", RawValue::get).trim();
+                let data = &list[1..list.len() - 1];
+                let count = serde_json::from_str::<Vec<&RawValue>>(list).map_or(0, |list| list.len() as u32);
+                return Ok(Op::Publish(PublishOp {
+                    id: self.id,
+                    attempt: (self.attempt > 0).then_some(self.attempt),
+                    channel: self.channel,
+                    topic: self.topic,
+                    index: self.index,
+                    count,
+                    data: data.as_bytes().to_vec(),
+                }));
             }
             _ => {}
         }

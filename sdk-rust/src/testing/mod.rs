@@ -39,6 +39,7 @@ mod line;
 mod ops;
 mod outside;
 mod server;
+mod voices;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -58,6 +59,8 @@ use crate::time::Clock;
 use crate::wire::Outcome as Settled;
 
 use server::{Advance, Server};
+
+pub use voices::Message;
 
 /// Gives an app a clock of the test's, by which it judges signatures.
 pub fn with_clock(mut app: App, now: impl Fn() -> SystemTime + Send + Sync + 'static) -> App {
@@ -279,6 +282,11 @@ impl TestRun {
     /// What the run shows of itself.
     pub fn status(&self) -> Option<Value> {
         self.server.status.clone()
+    }
+
+    /// What the run has published, as a reader has it in the end: nothing of attempts that came to nothing.
+    pub fn messages(&self) -> Vec<Message> {
+        self.server.voices.heard()
     }
 
     /// The state of the object of the run's key, by name.

@@ -14,7 +14,9 @@ use crate::raw::Raw;
 use crate::testing::child_failed;
 use crate::testing::server::{Advance, Open, RUN_ID, Server, json};
 use crate::time;
-use crate::wire::{Due, Entry, EntryOp, EntryState, HeartbeatOp, Op, OpKind, Outcome as Settled, Report, digest};
+use crate::wire::{
+    Due, Entry, EntryOp, EntryState, HeartbeatOp, Op, OpKind, Outcome as Settled, PublishOp, Report, digest,
+};
 
 impl Server {
     pub(super) async fn take(&mut self, op: Op) {
@@ -23,6 +25,7 @@ impl Server {
             Op::Heartbeat(op) => self.hear(op),
             Op::Reply { update, outcome } => self.answer_update(&update, outcome),
             Op::Status(value) => self.status = Some(json(&value)),
+            Op::Publish(op) => self.listen(op),
         }
     }
 
@@ -37,6 +40,20 @@ impl Server {
                 *state = EntryState::Run(Due { attempt, error: None, details: Some(details) });
             }
             EntryState::Run(_) | EntryState::Settled { .. } => {}
+        }
+    }
+
+    /// Takes what is published: of a body only while its step is open, and this is its attempt.
+    fn listen(&mut self, op: PublishOp) {
+        let entry = self.entries.iter().find(|open| open.entry.id == op.id).map(|open| &open.entry.state);
+        let current = match (op.attempt, entry) {
+            (None, _) => true,
+            (Some(attempt), None | Some(EntryState::Pending)) => attempt == 1,
+            (Some(attempt), Some(EntryState::Run(due))) => attempt == due.attempt,
+            (Some(_), Some(EntryState::Settled { .. })) => false,
+        };
+        if current {
+            self.voices.take(op, self.invocations);
         }
     }
 
@@ -78,6 +95,11 @@ impl Server {
     }
 
     fn step(&mut self, index: usize, report: Report, params: &Value) {
+        let id = self.entries[index].entry.id.clone();
+        match report.outcome {
+            Ok(_) => self.voices.keep(&id, report.attempt, self.invocations),
+            Err(_) => self.voices.cut(&id),
+        }
         let failure = match report.outcome {
             Ok(value) => return self.settle(index, Settled::Ok(value)),
             Err(failure) => failure,

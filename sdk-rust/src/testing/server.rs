@@ -18,6 +18,7 @@ use crate::replay::link::Link;
 use crate::testing::fetches::Answers;
 use crate::testing::line::{self, Checkpoint, Line};
 use crate::testing::outside::{Objects, Sent};
+use crate::testing::voices::Voices;
 use crate::testing::{Outcome, Record, Recorded, Stubs, ops};
 use crate::time::Clock;
 use crate::wire::{
@@ -49,6 +50,7 @@ pub(super) struct Server {
     seen: u64,
     pub(super) signals: VecDeque<(String, Raw)>,
     pub(super) updates: Vec<Sent>,
+    pub(super) voices: Voices,
     pub(super) status: Option<Value>,
     pub(super) objects: Objects,
     /// The object's state when the run began.
@@ -110,6 +112,7 @@ impl Server {
             secret: "00112233445566778899aabbccddeeff".to_owned(),
             seed: None,
             seen: None,
+            published: BTreeMap::new(),
         };
         Server {
             app,
@@ -122,6 +125,7 @@ impl Server {
             signals: VecDeque::new(),
             updates: Vec::new(),
             status: None,
+            voices: Voices::default(),
             objects: Objects::default(),
             state: None,
             time: Arc::new(Mutex::new(beginning)),
@@ -167,6 +171,7 @@ impl Server {
                 Err(failure) => return Advance::Ended(Err(failure)),
             };
             self.apply(answer).await;
+            self.voices.hush();
         }
     }
 
@@ -177,6 +182,7 @@ impl Server {
         };
         let handler = Arc::clone(&function.handler);
         self.run.seen = Some(self.seen);
+        self.run.published = self.voices.published();
         let state = self.first_state();
         let token = format!("inv_{}", self.invocations);
         let invocation = Invocation {
@@ -345,6 +351,7 @@ impl Server {
     fn go_on(&mut self, input: Raw) {
         (self.input, self.state) = (input, None);
         self.entries.clear();
+        self.voices.restart();
         (self.seq, self.seen, self.ready) = (0, 0, true);
         self.runs += 1;
         let began = self.now();

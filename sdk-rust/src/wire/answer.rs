@@ -8,7 +8,7 @@ use crate::raw::Raw;
 use crate::replay::ids;
 use crate::time;
 
-use super::{Answer, EntryOp, HeartbeatOp, Op, OpKind, Terminal, Written};
+use super::{Answer, EntryOp, HeartbeatOp, Op, OpKind, PublishOp, Terminal, Written};
 
 impl Answer {
     /// The answer's JSON, within `bytes_max`. What does not fit at all becomes an error; what does not fit beside the
@@ -23,6 +23,11 @@ impl Answer {
         let room = bytes_max.saturating_sub(out.len() + 3);
         let mut part = Vec::new();
         let mut first = true;
+        let said: usize = self.ops.iter().map(|op| if let Op::Publish(op) = op { op.data.len() } else { 0 }).sum();
+        if said > room / 2 {
+            // What was only said on the way must not crowd out what counts.
+            self.ops.retain(|op| !matches!(op, Op::Publish(_)));
+        }
         for op in &mut self.ops {
             op.write(&mut part);
             if part.len() > room {
@@ -121,7 +126,7 @@ impl Op {
                 *outcome = Err(too_large(&format!("the reply to update `{update}`"), bytes_max));
                 Shrunk::Fits
             }
-            Op::Heartbeat(_) | Op::Status(_) => Shrunk::Gone,
+            Op::Heartbeat(_) | Op::Status(_) | Op::Publish(_) => Shrunk::Gone,
         }
     }
 
@@ -134,6 +139,7 @@ impl Op {
                 write_outcome(out, outcome);
             }
             Op::Status(value) => raw(out, "{\"op\":\"status\",\"value\":", value),
+            Op::Publish(op) => op.write(out),
         }
         out.push(b'}');
     }
@@ -163,6 +169,23 @@ impl HeartbeatOp {
         raw(out, ",\"params\":", &self.params);
         field(out, ",\"attempt\":", &self.attempt);
         raw(out, ",\"details\":", &self.details);
+    }
+}
+
+impl PublishOp {
+    fn write(&self, out: &mut Vec<u8>) {
+        field(out, "{\"op\":\"publish\",\"id\":", &self.id);
+        if let Some(attempt) = &self.attempt {
+            field(out, ",\"attempt\":", attempt);
+        }
+        if let Some(channel) = &self.channel {
+            field(out, ",\"channel\":", channel);
+        }
+        field(out, ",\"topic\":", &self.topic);
+        field(out, ",\"index\":", &self.index);
+        out.extend_from_slice(b",\"data\":[");
+        out.extend_from_slice(&self.data);
+        out.push(b']');
     }
 }
 

@@ -80,6 +80,8 @@ struct RunBody<'a> {
     seed: Option<String>,
     #[serde(default)]
     seen: Option<u64>,
+    #[serde(default)]
+    published: BTreeMap<String, u32>,
 }
 
 #[derive(Deserialize)]
@@ -152,6 +154,7 @@ impl RunBody<'_> {
             secret: self.secret,
             seed: self.seed,
             seen: self.seen,
+            published: self.published,
         })
     }
 }

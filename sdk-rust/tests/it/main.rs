@@ -9,6 +9,7 @@ mod conformance;
 mod guides;
 mod handlers;
 mod primitives;
+mod publish;
 mod reborn;
 mod serve;
 mod support;

@@ -363,6 +363,14 @@ impl Interpreter {
         if let Some(template) = s.get("status") {
             return ctx.set_status(self.eval(locals, template)).map(|()| Value::Null);
         }
+        if let Some(topic) = s.get("publish") {
+            let data = self.eval(locals, &s["data"]);
+            let said = match s.get("channel") {
+                Some(channel) => ctx.publish_on(text(channel), text(topic), data),
+                None => ctx.publish(text(topic), data),
+            };
+            return said.map(|()| Value::Null);
+        }
         if let Some(id) = s.get("patched") {
             return ctx.patched(text(id)).map(Value::Bool);
         }
@@ -549,6 +557,12 @@ impl Work {
 
     async fn run(self, step: Step, result: Value) -> Result<Value, Error> {
         let Work { statement: s, ok, heartbeats } = self;
+        for said in s.get("publishes").and_then(Value::as_array).into_iter().flatten() {
+            match said.get("channel") {
+                Some(channel) => step.publish_on(text(channel), text(&said["topic"]), &said["data"])?,
+                None => step.publish(text(&said["topic"]), &said["data"])?,
+            }
+        }
         for heartbeat in heartbeats {
             step.heartbeat(heartbeat)?;
         }

@@ -31,9 +31,9 @@ pub(super) fn answer(expected: &Value, got: &Value) -> Result<(), String> {
     if terminal.is_some_and(|position| position + 1 != found.len()) {
         return Err("the terminal op is not the last".to_owned());
     }
-    for (at, heartbeat) in found.iter().enumerate().filter(|(_, op)| op["op"] == "heartbeat") {
+    for (at, heartbeat) in found.iter().enumerate().filter(|(_, op)| op["op"] == "heartbeat" || op["op"] == "publish") {
         if found[..at].iter().any(|op| op["op"] == "step" && op["id"] == heartbeat["id"]) {
-            return Err(format!("the heartbeat of {} stands after its step", heartbeat["id"]));
+            return Err(format!("what {} says while it is at work stands after its report", heartbeat["id"]));
         }
     }
     wanted_ids.sort();
@@ -53,6 +53,7 @@ fn name(op: &Value) -> String {
     match id(&op["op"]) {
         "reply" => format!("reply {}", id(&op["update"])),
         "heartbeat" => format!("heartbeat {}", id(&op["id"])),
+        "publish" => format!("publish {} {} {}", id(&op["id"]), id(&op["topic"]), op["index"]),
         "status" => "status".to_owned(),
         end if ENDS.contains(&end) => "end".to_owned(),
         _ => id(&op["id"]).to_owned(),
