@@ -214,7 +214,8 @@ impl<T: DeserializeOwned> Reader<T> {
     async fn read(&mut self) -> Result<(), Refusal> {
         let away = |error: Error| Refusal { error, passing: true };
         if self.lines.is_none() {
-            self.lines = self.connect().await?;
+            let request = self.request()?;
+            self.lines = connect(request).await?;
         }
         let Some(lines) = &mut self.lines else {
             self.ready.push_back(StreamEvent::End { status: None });
@@ -239,8 +240,8 @@ impl<T: DeserializeOwned> Reader<T> {
         Ok(())
     }
 
-    /// Connects; nothing if the end was seen already.
-    async fn connect(&self) -> Result<Option<Lines>, Refusal> {
+    /// What is asked when a connection is made.
+    fn request(&self) -> Result<reqwest::RequestBuilder, Refusal> {
         let Reading { client, path, topics, after, .. } = &self.reading;
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         let topics = topics.join(",");
@@ -253,24 +254,29 @@ impl<T: DeserializeOwned> Reader<T> {
         if let Some(after) = after {
             request = request.header("last-event-id", after);
         }
-        let response = request.send().await;
-        let response = response.map_err(|error| Refusal { error: Error::from(error), passing: true })?;
-        let status = response.status();
-        if status == StatusCode::NO_CONTENT {
-            return Ok(None);
-        }
-        if !status.is_success() {
-            let passing = matches!(status.as_u16(), 429 | 500..=599);
-            let body = response.bytes().await.unwrap_or_default();
-            return Err(Refusal { error: problem(status, &body), passing });
-        }
-        let chunks: Chunks = Box::pin(stream::unfold(response, |mut response| async move {
-            let chunk = response.chunk().await.transpose()?;
-            Some((chunk, response))
-        }));
-        let (kind, id, data) = (String::new(), String::new(), String::new());
-        Ok(Some(Lines { chunks, rest: Vec::new(), kind, id, data }))
+        Ok(request)
     }
+}
+
+/// Connects; nothing if the end was seen already.
+async fn connect(request: reqwest::RequestBuilder) -> Result<Option<Lines>, Refusal> {
+    let response = request.send().await;
+    let response = response.map_err(|error| Refusal { error: Error::from(error), passing: true })?;
+    let status = response.status();
+    if status == StatusCode::NO_CONTENT {
+        return Ok(None);
+    }
+    if !status.is_success() {
+        let passing = matches!(status.as_u16(), 429 | 500..=599);
+        let body = response.bytes().await.unwrap_or_default();
+        return Err(Refusal { error: problem(status, &body), passing });
+    }
+    let chunks: Chunks = Box::pin(stream::unfold(response, |mut response| async move {
+        let chunk = response.chunk().await.transpose()?;
+        Some((chunk, response))
+    }));
+    let (kind, id, data) = (String::new(), String::new(), String::new());
+    Ok(Some(Lines { chunks, rest: Vec::new(), kind, id, data }))
 }
 
 impl Lines {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -119,14 +119,16 @@ impl Reader {
     }
 
     fn events(self) -> impl Stream<Item = Result<Event, Infallible>> {
-        stream::unfold((self, false, None::<Instant>), |(mut reader, ended, handed)| async move {
+        stream::unfold((self, false, None::<u64>), |(mut reader, ended, handed)| async move {
             // The next page is asked for when the one before has gone out. Who took too long comes back with the id it has.
-            let stalled = handed.is_some_and(|at| at.elapsed() > Duration::from_millis(STREAM_STALL_MS));
+            let now = reader.doors.clock.monotonic_ms();
+            let stalled = handed.is_some_and(|at| now.saturating_sub(at) > STREAM_STALL_MS);
             if ended || stalled {
                 return None;
             }
             let page = reader.next().await?;
-            Some((stream::iter(page.events), (reader, page.ended, Some(Instant::now()))))
+            let handed = reader.doors.clock.monotonic_ms();
+            Some((stream::iter(page.events), (reader, page.ended, Some(handed))))
         })
         .flatten()
         .map(Ok)
