@@ -1,7 +1,7 @@
 //! Who owns what. On one node with one partition every id leads to the one processor; callers ask all the same, so
 //! that nothing else changes when there are more.
 
-use crate::model::{FunctionId, RunId, ScheduleKey, Text, Channel};
+use crate::model::{Channel, FunctionId, RunId, ScheduleKey, Text};
 use crate::processor::Processor;
 
 /// The partitions that this node owns, and the way to them.

@@ -6,7 +6,7 @@ use super::cancel::closed_with;
 use super::command::Command;
 use super::draft::{Draft, Part};
 use super::run::fresh_entry;
-use super::{object, schedule, publish};
+use super::{object, publish, schedule};
 use crate::model::{
     EntryKind, EntryStatus, Failure, Key, Outcome, ParentLink, Payload, RunId, RunStatus, Timestamp, names,
 };

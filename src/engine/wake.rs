@@ -3,7 +3,7 @@
 
 use super::command::{Command, Reply};
 use super::draft::{Draft, Part};
-use super::{cancel, object, saga, schedule, wait, publish};
+use super::{cancel, object, publish, saga, schedule, wait};
 use crate::model::{Failure, Key, RunId, RunStatus, StateKey, names};
 
 /// A run may be due. Whatever is due happens now; what is not, does not.

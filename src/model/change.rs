@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Attempt, Entry, EntryKind, Event, EventId, FunctionId, ObjectKey, ObjectValue, Outcome, RunHead, RunId, ScheduleKey, Signal, Text, Timestamp, Verdict, Wait, WaitIndex, Channel, Messages, Stream,
+    Attempt, Channel, Entry, EntryKind, Event, EventId, FunctionId, Messages, ObjectKey, ObjectValue, Outcome, RunHead,
+    RunId, ScheduleKey, Signal, Stream, Text, Timestamp, Verdict, Wait, WaitIndex,
 };
 
 /// One appended row or one after-image.

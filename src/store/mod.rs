@@ -11,7 +11,9 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use crate::model::{
-    App, Attempt, Batch, Deployment, DeploymentId, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded, ObjectKey, ObjectLock, ObjectValue, RunHead, RunId, RunStatus, Schedule, ScheduleKey, Settle, Signal, StateKey, StateRow, Text, Timestamp, Verdict, Wait, Channel, ChannelHead, Messages, Stream,
+    App, Attempt, Batch, Channel, ChannelHead, Deployment, DeploymentId, Entry, EntryId, Event, EventId, FunctionId,
+    Job, Key, Loaded, Messages, ObjectKey, ObjectLock, ObjectValue, RunHead, RunId, RunStatus, Schedule, ScheduleKey,
+    Settle, Signal, StateKey, StateRow, Stream, Text, Timestamp, Verdict, Wait,
 };
 
 /// A database that keeps the tables. All methods may be called at once from many tasks; `commit` is called by the one

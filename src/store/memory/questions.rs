@@ -5,10 +5,14 @@ use std::sync::Arc;
 use super::tables::Tables;
 use crate::limits;
 use crate::model::{
-    Entry, EntryId, EntryKind, EntryStatus, Event, EventId, FunctionId, Key, Loaded, ObjectKey, ObjectLock, ObjectValue, Outcome, Payload, RunHead, RunId, RunStatus, ScheduleKey, Signal, StateKey, StateRow, StoredRun, Text, Timestamp, Wait, Messages,
+    Entry, EntryId, EntryKind, EntryStatus, Event, EventId, FunctionId, Key, Loaded, Messages, ObjectKey, ObjectLock,
+    ObjectValue, Outcome, Payload, RunHead, RunId, RunStatus, ScheduleKey, Signal, StateKey, StateRow, StoredRun, Text,
+    Timestamp, Wait,
 };
 use crate::store::{
-    Dump, EventFilter, EventView, HeldKey, Journal, ObjectView, ObjectsPage, RunFilter, RunView, ScheduleRow, SchedulesPage, SettledPage, StoreError, TickRun, TicksPage, Timer, TimerKey, UpdateView, ChannelView, MessagesPage, channel_head,
+    ChannelView, Dump, EventFilter, EventView, HeldKey, Journal, MessagesPage, ObjectView, ObjectsPage, RunFilter,
+    RunView, ScheduleRow, SchedulesPage, SettledPage, StoreError, TickRun, TicksPage, Timer, TimerKey, UpdateView,
+    channel_head,
 };
 
 impl Tables {

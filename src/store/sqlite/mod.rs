@@ -28,7 +28,9 @@ use self::files::DataDirectory;
 use self::readers::Lane;
 use self::writer::{Opening, Writer};
 use super::{
-    Commit, Dump, EventFilter, EventView, HeldKey, Journal, ObjectView, ObjectsPage, Ownership, RegistryRows, RunFilter, RunView, ScheduleRow, SchedulesPage, SettledPage, Store, StoreError, TickRun, TicksPage, Timer, UpdateView, ChannelView, MessagesPage,
+    ChannelView, Commit, Dump, EventFilter, EventView, HeldKey, Journal, MessagesPage, ObjectView, ObjectsPage,
+    Ownership, RegistryRows, RunFilter, RunView, ScheduleRow, SchedulesPage, SettledPage, Store, StoreError, TickRun,
+    TicksPage, Timer, UpdateView,
 };
 use crate::model::{
     App, Batch, Deployment, DeploymentId, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded, ObjectKey,

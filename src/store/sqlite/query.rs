@@ -13,7 +13,8 @@ use crate::model::{
     ScheduleKey, StateKey, StateRow, Text, Timestamp,
 };
 use crate::store::{
-    Dump, EventFilter, EventView, HeldKey, Journal, ObjectView, ObjectsPage, RunFilter, RunView, ScheduleRow, SchedulesPage, SettledPage, StoreError, TickRun, TicksPage, UpdateView, ChannelView, MessagesPage, channel_head,
+    ChannelView, Dump, EventFilter, EventView, HeldKey, Journal, MessagesPage, ObjectView, ObjectsPage, RunFilter,
+    RunView, ScheduleRow, SchedulesPage, SettledPage, StoreError, TickRun, TicksPage, UpdateView, channel_head,
 };
 
 fn head(connection: &Connection, id: RunId) -> Read<Option<RunHead>> {

@@ -7,8 +7,10 @@ use rusqlite::{Connection, Params, Row};
 
 use super::error::sorted;
 use crate::model::{
-    Attempt, Before, DeploymentId, DeploymentState, Entry, EntryKind, EntryStatus, Event, EventId, FunctionId, JobAction, JobId, JobStatus, ObjectKey, ObjectValue, Origin, Outcome, ParentLink, Payload, Previous, QueuePlace, RunHead, RunId, RunStatus, ScheduleKey, Signal, StateKey, StateRow, Text, Tick, Timestamp, Token, TriggerKind, Channel, Messages, Stream,
-    Verdict, Wait, WaitIndex,
+    Attempt, Before, Channel, DeploymentId, DeploymentState, Entry, EntryKind, EntryStatus, Event, EventId, FunctionId,
+    JobAction, JobId, JobStatus, Messages, ObjectKey, ObjectValue, Origin, Outcome, ParentLink, Payload, Previous,
+    QueuePlace, RunHead, RunId, RunStatus, ScheduleKey, Signal, StateKey, StateRow, Stream, Text, Tick, Timestamp,
+    Token, TriggerKind, Verdict, Wait, WaitIndex,
 };
 use crate::store::{ScheduleRow, StoreError, TickRun, UpdateView};
 

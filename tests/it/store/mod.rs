@@ -5,8 +5,8 @@ mod faults;
 mod file;
 mod kill;
 mod refusals;
-mod schedules;
 mod said;
+mod schedules;
 mod world;
 
 use std::path::Path;

@@ -8,7 +8,9 @@ use backstitch_server::model::{
     RunHead, RunId, ScheduleKey, Text, Timestamp, Wait,
 };
 use backstitch_server::store::{
-    Commit, Dump, EventFilter, EventView, HeldKey, Journal, ObjectView, ObjectsPage, Ownership, RegistryRows, RunFilter, RunView, ScheduleRow, SchedulesPage, SettledPage, Store, StoreError, TickRun, TicksPage, Timer, UpdateView, ChannelView, MessagesPage,
+    ChannelView, Commit, Dump, EventFilter, EventView, HeldKey, Journal, MessagesPage, ObjectView, ObjectsPage,
+    Ownership, RegistryRows, RunFilter, RunView, ScheduleRow, SchedulesPage, SettledPage, Store, StoreError, TickRun,
+    TicksPage, Timer, UpdateView,
 };
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
