@@ -13,7 +13,9 @@ use super::run::{Run, awaited_signal};
 use super::state::NameFacts;
 use super::{Partition, publish, turns::Turn};
 use crate::model::{
-    Attempt, Change, DeploymentId, Entry, EntryId, EntryStatus, Event, FunctionConfig, Key, Moment, ObjectKey, ObjectValue, Outcome, Registry, RetryPolicy, RunHead, RunId, RunStatus, Signal, StateKey, StateRow, Text, Timestamp, Verdict, Wait, WaitIndex, derive, Stream,
+    Attempt, Change, DeploymentId, Entry, EntryId, EntryStatus, Event, FunctionConfig, Key, Moment, ObjectKey,
+    ObjectValue, Outcome, Registry, RetryPolicy, RunHead, RunId, RunStatus, Signal, StateKey, StateRow, Stream, Text,
+    Timestamp, Verdict, Wait, WaitIndex, derive,
 };
 
 /// Why a decision stops before its end.

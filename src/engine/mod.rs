@@ -60,7 +60,9 @@ use turns::Turns;
 
 use crate::limits::{ADOPTION_MS, COALESCE_MS, LINE_PAGE, TIMER_PAGE};
 use crate::model::{
-    Answer, Change, Deployment, EntryKind, EntryStatus, FetchCall, FetchTarget, FetchToken, Key, Loaded, Moment, ObjectKey, Outcome, Registry, RunId, RunStatus, Snapshot, Span, StateKey, StoredRun, Timestamp, Token, Undelivered, Stream,
+    Answer, Change, Deployment, EntryKind, EntryStatus, FetchCall, FetchTarget, FetchToken, Key, Loaded, Moment,
+    ObjectKey, Outcome, Registry, RunId, RunStatus, Snapshot, Span, StateKey, StoredRun, Stream, Timestamp, Token,
+    Undelivered,
 };
 
 /// The state of one partition in memory.

@@ -3,7 +3,7 @@
 use super::command::Reply;
 use super::draft::{Draft, Part, RunDraft};
 use super::turns::Turn;
-use super::{cancel, chain, checkpoint, end, fetch, hold, invoke, object, saga, step, update, wait, publish};
+use super::{cancel, chain, checkpoint, end, fetch, hold, invoke, object, publish, saga, step, update, wait};
 use crate::limits::{ENTRIES_MAX, JOURNAL_BYTES_MAX, LOSSES_MAX, RETRY_AFTER_MS_MAX};
 use crate::model::{
     Answer, Attempt, Awaiting, EntryKind, EntryStatus, Failure, HandlerOp, HoldKind, Mismatch, Note, Outcome, Payload,

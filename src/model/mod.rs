@@ -28,8 +28,8 @@ mod timetable;
 mod wait;
 
 pub use answer::{
-    Answer, Awaiting, EventDraft, FetchOp, HandlerOp, Heartbeat, InvokeOp, Mismatch, Note, Problem, ProblemCode, PublishOp,
-    StateOp, StepReport, StepResult, Terminal, Undelivered, WaitEventOp, WaitSignalOp,
+    Answer, Awaiting, EventDraft, FetchOp, HandlerOp, Heartbeat, InvokeOp, Mismatch, Note, Problem, ProblemCode,
+    PublishOp, StateOp, StepReport, StepResult, Terminal, Undelivered, WaitEventOp, WaitSignalOp,
 };
 pub use app::{App, Deployment, DeploymentLimits, DeploymentState, Manifest, MoveTo, MoveToError};
 pub use change::{Batch, Change, Key, Loaded, MarkKey, MarkScope, StateKey, StateRow, StoredRun};

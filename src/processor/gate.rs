@@ -8,7 +8,7 @@ use super::ends::End;
 use super::handle::{Caller, Declined};
 use super::watch::Followed;
 use crate::engine::Reply;
-use crate::model::{Deployment, FetchCall, RunId, Snapshot};
+use crate::model::{Deployment, FetchCall, Snapshot};
 
 /// Something that wants to leave.
 pub(super) enum Outgoing {

@@ -71,7 +71,7 @@ async fn each_failure_has_its_own_words() {
         (302, &[("location", "/login")], String::new(), "answered 302 Found to /login. Redirects are not followed"),
         (200, sdk, version, "the SDK speaks versions 2 to 2, this server speaks version 1; update the server"),
         (200, sdk, other.to_string(), "failed to register `shop`: the app at http://127.0.0.1"),
-        (200, sdk, faulty.to_string(), "/functions/0/triggers/0/cron: `nonsense` is not a cron line"),
+        (200, sdk, faulty.to_string(), "/functions/0/triggers/0/cron: is no cron line"),
         (200, sdk, "{".to_owned(), "failed to read the manifest: EOF"),
         (500, sdk, String::new(), "failed to ask the app what it is"),
         (200, sdk, " ".repeat(5 << 20), "larger than 4194304 bytes"),
