@@ -7,7 +7,7 @@ import { test } from "node:test";
 
 const repository = new URL("../../", import.meta.url);
 const root = new URL("../", import.meta.url);
-const guides = readdirSync(new URL("docs/guides/", repository)).map((file) => `docs/guides/${file}`);
+const guides = readdirSync(new URL("docs/guides/", repository)).filter((file) => file.endsWith(".md")).map((file) => `docs/guides/${file}`);
 const OPTIONS = "--ignoreConfig --noEmit --strict --noUncheckedIndexedAccess --exactOptionalPropertyTypes --skipLibCheck --module NodeNext --moduleResolution NodeNext --target ES2022 --lib ES2023 --types node";
 
 test("what the guides show compiles", { timeout: 60_000 }, () => {
