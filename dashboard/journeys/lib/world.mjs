@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
-const READY_MS_MAX = 20_000;
+const READY_MS_MAX = 60_000;
 const here = import.meta.dirname;
 const alive = new Set();
 process.once("exit", () => {
