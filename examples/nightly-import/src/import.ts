@@ -61,7 +61,7 @@ export const night = app.function(
  */
 export const totals = app.function(
   { id: "totals", on: [{ cron: "0 5 * * *", tz: "Europe/Berlin", overlap: "bufferAll", catchUp: "3d", jitter: "1m" }] },
-  async ({ tick, step }: Context<[], null>) => {
+  async ({ tick, step }) => {
     if (tick === undefined) throw new NonRetriableError("totals belong to a time: trigger the schedule imports/totals, or fill a range up");
     const day = new Date(tick.at.getTime() - 86_400_000).toISOString().slice(0, 10);
     const sold = await step.run("count", () => countSales(day), { retry: { attempts: 1 } });
