@@ -26,6 +26,7 @@ pub const FIELDS: &[LogField] = &[
     field("deployments", "How many deployments it is about."),
     field("due_at", "When a timer should have fired."),
     field("duration_ms", "How long it took, in milliseconds."),
+    field("entry.id", "The id of an entry in its run's journal."),
     field("error", "What went wrong, in a sentence."),
     field("errors", "The same, where there are several."),
     field("function", "A function's id in its app."),

@@ -53,19 +53,23 @@ async fn a_run_that_follows_its_app_goes_on_with_the_fixed_code() {
 
 #[tokio::test]
 async fn a_pinned_run_goes_on_where_it_is_moved_to() {
-    let version = |number| ("AWS_LAMBDA_FUNCTION_VERSION", number);
-    let (place, first) = (Place::new(), NodeApp::deploy(0, &[version("1")]).await);
+    // Each version has a port for ever, and says so.
+    let (one, two) = (free_port(), free_port());
+    let (one_url, two_url) = (format!("http://127.0.0.1:{one}/"), format!("http://127.0.0.1:{two}/"));
+    let first_version = [("BACKSTITCH_VERSION", "1"), ("BACKSTITCH_DEPLOYMENT_URL", one_url.as_str())];
+    let second_version = [("BACKSTITCH_VERSION", "2"), ("BACKSTITCH_DEPLOYMENT_URL", two_url.as_str())];
+    let (place, first) = (Place::new(), NodeApp::deploy(one, &first_version).await);
     let server = Server::start(&place).await;
     let (_, shown) = server.put_app("web", &first.url).await;
     assert_eq!(shown["deployment"]["immutable"], true, "{shown}");
-    let (run, port) = (waiting(&server).await, first.port());
+    let run = waiting(&server).await;
     // A host that does not keep its promise: another code under the same version.
     first.kill().await;
-    let first = NodeApp::deploy(port, &[version("1"), OTHER]).await;
+    let first = NodeApp::deploy(one, &[first_version[0], first_version[1], OTHER]).await;
     let why = contradicted(&server, &run).await;
     assert!(why["sentence"].as_str().is_some_and(|text| text.contains("move the run there")), "{why}");
 
-    let second = NodeApp::deploy(0, &[version("2")]).await;
+    let second = NodeApp::deploy(two, &second_version).await;
     let (_, now) = server.put_app("web", &second.url).await;
     let (old, new) = (&shown["deployment"]["id"], &now["deployment"]["id"]);
     assert_ne!(old, new);
@@ -85,4 +89,10 @@ async fn a_pinned_run_goes_on_where_it_is_moved_to() {
     first.kill().await;
     second.kill().await;
     server.kill().await;
+}
+
+/// A port of loopback that nothing listens on.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    listener.local_addr().expect("it listens").port()
 }
