@@ -33,7 +33,7 @@ impl Place {
 }
 
 /// A port that nobody has, and that the system gives to nobody while no server listens: below those that it gives away.
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = (std::process::id() % 400) as u16 * 50;
     (0..50)

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::handlers::NodeApp;
-use super::server::{Place, Server};
+use super::server::{Place, Server, free_port};
 
 /// Other code than the journal was written by.
 const OTHER: (&str, &str) = ("CODE", "other");
@@ -89,10 +89,4 @@ async fn a_pinned_run_goes_on_where_it_is_moved_to() {
     first.kill().await;
     second.kill().await;
     server.kill().await;
-}
-
-/// A port of loopback that nothing listens on.
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    listener.local_addr().expect("it listens").port()
 }
