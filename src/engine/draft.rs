@@ -336,16 +336,10 @@ impl<'a> RunDraft<'a> {
     fn of(run: &'a Run) -> RunDraft<'a> {
         RunDraft {
             base: Some(run),
-            head: (*run.head).clone(),
-            added: Vec::new(),
-            added_ids: BTreeMap::new(),
-            changed: BTreeMap::new(),
             last_seq: run.last_seq,
-            signals_added: Vec::new(),
-            signals_changed: BTreeMap::new(),
             waits: run.waits.clone(),
             streams: run.streams.clone(),
-            wait_changes: Vec::new(),
+            ..RunDraft::created((*run.head).clone())
         }
     }
 

@@ -408,7 +408,7 @@ export class TestRun<Out = Json> {
     if (op.op === "continueAsNew") return this.#continue(op.input);
     if (op.op === "status") return void (this.#value = op.value);
     if (op.op === "reply") return this.#updates.reply(op.update, op);
-    if (op.op === "publish") return this.#hear(op);
+    if (op.op === "publish") return this.#stream.hear(op, this.#journal.entries.get(op.id), this.#invocations);
     const entry = this.#journal.create(op.id, op.op === "heartbeat" ? "step" : op.op, op.name ?? op.id, op.params);
     if (op.params?.scheduleToClose !== undefined) entry.closeAt ??= this.#nowMs + durationMs(op.params.scheduleToClose);
     if (entry.status !== "open") return;
@@ -426,12 +426,6 @@ export class TestRun<Out = Json> {
       if (op.op === "waitSignal") this.#takeSignal(entry);
       else this.#events.some((_, i) => op.params.since !== "now" && this.#takeEvent(entry, i));
     }
-  }
-
-  #hear(op: any): void {
-    const step = op.attempt === undefined ? undefined : this.#journal.entries.get(op.id);
-    const current = op.attempt === undefined || (step === undefined ? op.attempt === 1 : step.status === "open" && op.attempt === step.attempts + 1);
-    if (current) this.#stream.take(op, this.#invocations);
   }
 
   #applyStep(entry: TestEntry, op: any): void {

@@ -14,6 +14,16 @@ export interface TestMessage {
   readonly attempt?: number;
 }
 
+/** The op, as far as it matters here. */
+interface Publish {
+  readonly id: string;
+  readonly attempt?: number;
+  readonly channel?: string;
+  readonly topic: string;
+  readonly index: number;
+  readonly data: readonly Json[];
+}
+
 /** Who speaks at one place of the code: which attempt, in which invocation, and how many messages there were. */
 interface Speaker {
   readonly attempt: number | undefined;
@@ -35,8 +45,13 @@ export class TestStream {
     return Object.fromEntries([...this.#speakers].filter(([, { attempt }]) => attempt === undefined).map(([source, { next }]) => [source, next]));
   }
 
-  /** Takes an op, of an attempt that is the one to be reported next. */
-  take(op: { id: string; attempt?: number; channel?: string; topic: string; index: number; data: Json[] }, invocation: number): void {
+  /** Takes an op, if what it says counts: of the body of a step, if its attempt is the one to be reported next. */
+  hear(op: Publish, step: { readonly status: string; readonly attempts: number } | undefined, invocation: number): void {
+    const counts = op.attempt === undefined || (step === undefined ? op.attempt === 1 : step.status === "open" && op.attempt === step.attempts + 1);
+    if (counts) this.#take(op, invocation);
+  }
+
+  #take(op: Publish, invocation: number): void {
     const speaks = { attempt: op.attempt, invocation: op.attempt === undefined ? undefined : invocation };
     let speaker = this.#speakers.get(op.id);
     if (speaker !== undefined && (speaker.attempt !== speaks.attempt || speaker.invocation !== speaks.invocation)) {

@@ -11,8 +11,8 @@ use backstitch::{
 use futures_util::future::{BoxFuture, try_join_all};
 use serde_json::{Value, json};
 
-use super::calls;
 use super::values::{describe, duration, event, field, instant, list, make_error, plain, substitute, text, timed};
+use super::{calls, said};
 
 /// What has become of the bodies of steps, by id.
 pub(super) type Seen = Arc<Mutex<Bodies>>;
@@ -364,12 +364,7 @@ impl Interpreter {
             return ctx.set_status(self.eval(locals, template)).map(|()| Value::Null);
         }
         if let Some(topic) = s.get("publish") {
-            let data = self.eval(locals, &s["data"]);
-            let said = match s.get("channel") {
-                Some(channel) => ctx.publish_on(text(channel), text(topic), data),
-                None => ctx.publish(text(topic), data),
-            };
-            return said.map(|()| Value::Null);
+            return said::publish(ctx, s, topic, self.eval(locals, &s["data"])).map(|()| Value::Null);
         }
         if let Some(id) = s.get("patched") {
             return ctx.patched(text(id)).map(Value::Bool);
@@ -557,12 +552,7 @@ impl Work {
 
     async fn run(self, step: Step, result: Value) -> Result<Value, Error> {
         let Work { statement: s, ok, heartbeats } = self;
-        for said in s.get("publishes").and_then(Value::as_array).into_iter().flatten() {
-            match said.get("channel") {
-                Some(channel) => step.publish_on(text(channel), text(&said["topic"]), &said["data"])?,
-                None => step.publish(text(&said["topic"]), &said["data"])?,
-            }
-        }
+        said::publish_all(&step, &s)?;
         for heartbeat in heartbeats {
             step.heartbeat(heartbeat)?;
         }

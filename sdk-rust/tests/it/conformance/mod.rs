@@ -8,6 +8,7 @@ mod http;
 mod interpreter;
 mod matching;
 mod modes;
+mod said;
 mod standin;
 mod values;
 
