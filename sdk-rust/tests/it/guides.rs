@@ -10,6 +10,10 @@ fn every_guide_is_compiled() {
     for guide in std::fs::read_dir(root.join("../docs/guides")).unwrap() {
         let path = guide.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        // Pictures, and a page about what is seen in a browser.
+        if !name.ends_with(".md") || name == "dashboard.md" {
+            continue;
+        }
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.contains("\n```rust\n"), "{name} shows no Rust");
         assert!(compiled.contains(&format!("docs/guides/{name}")), "{name} is not compiled: name it in src/guides.rs");
