@@ -47,6 +47,7 @@ export { FetchResponse, type FetchMethod, type FetchOptions } from "./fetch.js";
 export type { InvokeOptions, MapOptions, Step, StepOptions, TolerantMapOptions, Waited, WaitForEventOptions, WaitOptions } from "./step.js";
 export type { BodyFacts } from "./replay/entry.js";
 export type { Run } from "./run.js";
+export type { AttributeValue, Attributes, LabelOptions } from "./labels.js";
 export type { Logger } from "./log.js";
 
 // Throw and catch.
