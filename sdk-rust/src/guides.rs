@@ -12,6 +12,9 @@ struct Children;
 #[doc = include_str!("../../docs/guides/failures.md")]
 struct Failures;
 
+#[doc = include_str!("../../docs/guides/finding-runs.md")]
+struct FindingRuns;
+
 #[doc = include_str!("../../docs/guides/hosts.md")]
 struct Hosts;
 

@@ -52,6 +52,7 @@ use crate::app::App;
 use crate::error::{Error, Failure};
 use crate::event::Outgoing;
 use crate::fetch::FetchResponse;
+use crate::labels::AttributeValue;
 use crate::raw::Raw;
 use crate::schedule::Tick;
 use crate::time::Clock;
@@ -279,6 +280,32 @@ impl TestRun {
     /// What the run shows of itself.
     pub fn status(&self) -> Option<Value> {
         self.server.status.clone()
+    }
+
+    /// A tag that the run is started with.
+    #[must_use]
+    pub fn tag(mut self, tag: impl Into<String>) -> TestRun {
+        self.server.labels.tags.insert(tag.into());
+        self.server.labels_at_first = self.server.labels.clone();
+        self
+    }
+
+    /// An attribute that the run is started with.
+    #[must_use]
+    pub fn attribute(mut self, name: impl Into<String>, value: impl Into<AttributeValue>) -> TestRun {
+        self.server.labels.attributes.insert(name.into(), value.into());
+        self.server.labels_at_first = self.server.labels.clone();
+        self
+    }
+
+    /// The tags that the run is found by.
+    pub fn tags(&self) -> Vec<String> {
+        self.server.labels.tags.iter().cloned().collect()
+    }
+
+    /// The attributes that the run is found by.
+    pub fn attributes(&self) -> BTreeMap<String, AttributeValue> {
+        self.server.labels.attributes.clone()
     }
 
     /// The state of the object of the run's key, by name.

@@ -23,6 +23,7 @@ impl Server {
             Op::Heartbeat(op) => self.hear(op),
             Op::Reply { update, outcome } => self.answer_update(&update, outcome),
             Op::Status(value) => self.status = Some(json(&value)),
+            Op::Labels(labels) => self.labels = labels,
         }
     }
 

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::app::App;
 use crate::error::{Error, Failure};
+use crate::labels::Labels;
 use crate::port::{Outbound, Response};
 use crate::raw::{ObjectWriter, Raw};
 use crate::replay::call::{Host, Replay};
@@ -50,6 +51,9 @@ pub(super) struct Server {
     pub(super) signals: VecDeque<(String, Raw)>,
     pub(super) updates: Vec<Sent>,
     pub(super) status: Option<Value>,
+    /// What the run is found by, and what it was started with.
+    pub(super) labels: Labels,
+    pub(super) labels_at_first: Labels,
     pub(super) objects: Objects,
     /// The object's state when the run began.
     state: Option<BTreeMap<String, Raw>>,
@@ -122,6 +126,8 @@ impl Server {
             signals: VecDeque::new(),
             updates: Vec::new(),
             status: None,
+            labels: Labels::default(),
+            labels_at_first: Labels::default(),
             objects: Objects::default(),
             state: None,
             time: Arc::new(Mutex::new(beginning)),
@@ -182,6 +188,7 @@ impl Server {
         let invocation = Invocation {
             run: self.run.clone(),
             trigger: self.trigger.clone(),
+            labels: self.labels_at_first.clone(),
             input: self.input.clone(),
             journal: self.journal(),
             state,
@@ -343,6 +350,7 @@ impl Server {
 
     /// The run goes on in a new one. What was sent and not taken goes over to it.
     fn go_on(&mut self, input: Raw) {
+        self.labels_at_first = self.labels.clone();
         (self.input, self.state) = (input, None);
         self.entries.clear();
         (self.seq, self.seen, self.ready) = (0, 0, true);

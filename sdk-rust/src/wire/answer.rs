@@ -121,7 +121,7 @@ impl Op {
                 *outcome = Err(too_large(&format!("the reply to update `{update}`"), bytes_max));
                 Shrunk::Fits
             }
-            Op::Heartbeat(_) | Op::Status(_) => Shrunk::Gone,
+            Op::Heartbeat(_) | Op::Status(_) | Op::Labels(_) => Shrunk::Gone,
         }
     }
 
@@ -134,6 +134,10 @@ impl Op {
                 write_outcome(out, outcome);
             }
             Op::Status(value) => raw(out, "{\"op\":\"status\",\"value\":", value),
+            Op::Labels(labels) => {
+                field(out, "{\"op\":\"labels\",\"tags\":", &labels.tags);
+                field(out, ",\"attributes\":", &labels.attributes);
+            }
         }
         out.push(b'}');
     }

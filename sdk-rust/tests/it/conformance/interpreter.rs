@@ -12,6 +12,7 @@ use futures_util::future::{BoxFuture, try_join_all};
 use serde_json::{Value, json};
 
 use super::calls;
+use super::labels;
 use super::values::{describe, duration, event, field, instant, list, make_error, plain, substitute, text, timed};
 
 /// What has become of the bodies of steps, by id.
@@ -363,6 +364,9 @@ impl Interpreter {
         if let Some(template) = s.get("status") {
             return ctx.set_status(self.eval(locals, template)).map(|()| Value::Null);
         }
+        if let Some(done) = labels::of_run(ctx, s, |template| self.eval(locals, template)) {
+            return done;
+        }
         if let Some(id) = s.get("patched") {
             return ctx.patched(text(id)).map(Value::Bool);
         }
@@ -480,9 +484,9 @@ impl Interpreter {
         C: Callable<Input = Value, Output = Value>,
     {
         if let Some(id) = s.get("start") {
-            return ctx.start_as(text(id), function, input).await.map(Value::String);
+            return labels::of_start(ctx.start_as(text(id), function, input), s).await.map(Value::String);
         }
-        let mut call = ctx.call_as(text(&s["invoke"]), function, input);
+        let mut call = labels::of_call(ctx.call_as(text(&s["invoke"]), function, input), s);
         if let Some(timeout) = s.get("timeout") {
             call = call.timeout(duration(timeout));
         }

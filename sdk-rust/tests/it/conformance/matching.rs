@@ -53,7 +53,7 @@ fn name(op: &Value) -> String {
     match id(&op["op"]) {
         "reply" => format!("reply {}", id(&op["update"])),
         "heartbeat" => format!("heartbeat {}", id(&op["id"])),
-        "status" => "status".to_owned(),
+        note @ ("status" | "labels") => note.to_owned(),
         end if ENDS.contains(&end) => "end".to_owned(),
         _ => id(&op["id"]).to_owned(),
     }
