@@ -2,7 +2,8 @@
 //!
 //! `BACKSTITCH_KEY` holds the keys that the server's requests are verified with; `BACKSTITCH_DEV=1` accepts unsigned
 //! requests where no key is configured; `BACKSTITCH_VERSION` names the deployment, else a published version on AWS Lambda does;
-//! `BACKSTITCH_DEPLOYMENT_URL` is its own address, if it has one; `BACKSTITCH_URL` is where the client finds the server.
+//! `BACKSTITCH_DEPLOYMENT_URL` is its own address, if it has one; `BACKSTITCH_URL` is where the client finds the server. `BACKSTITCH_CHAOS` is set where
+//! the server counts what is done to the world.
 
 #![expect(clippy::disallowed_methods, reason = "the SDK's one door to environment variables")]
 
@@ -41,6 +42,13 @@ fn variable(name: &str) -> Option<String> {
 fn lambda_version() -> Option<String> {
     let version = variable("AWS_LAMBDA_FUNCTION_VERSION").filter(|version| version != "$LATEST")?;
     Some(format!("{}-{version}", variable("AWS_LAMBDA_FUNCTION_NAME").as_deref().unwrap_or("lambda")))
+}
+
+/// The server that counts what is done to the world, under `backstitch dev --chaos`.
+#[cfg(feature = "client")]
+pub(crate) fn chaos() -> Option<String> {
+    variable("BACKSTITCH_CHAOS")?;
+    variable("BACKSTITCH_URL")
 }
 
 /// The server's address and the key that the client shows it.

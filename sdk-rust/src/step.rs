@@ -333,7 +333,7 @@ impl<F: Body<T>, T: Serialize + DeserializeOwned> Run<F, T> {
         let replay = Arc::clone(&self.call.replay);
         let started_at = replay.host.clock.now();
         let Due { attempt, error: last_error, details } = due;
-        if let Some(outcome) = replay.stub(&self.call.id) {
+        if let Some(outcome) = replay.stub(&self.call.id, attempt) {
             return self.end(outcome, attempt, started_at);
         }
         let Options { timeout, heartbeat, .. } = self.options;

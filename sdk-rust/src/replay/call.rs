@@ -56,10 +56,9 @@ impl Replay {
         Arc::new(Replay { run, trigger, host, object: self.object.reborn(), core, numbers: Mutex::default() })
     }
 
-    /// The outcome that a test has given to this step.
-    pub(crate) fn stub(&self, id: &str) -> Option<Result<Raw, Error>> {
-        let outcome = self.host.stubs.get(id)?;
-        Some(outcome.clone().map_err(Error::own))
+    /// The outcome that a test has given to this attempt of a step.
+    pub(crate) fn stub(&self, id: &str, attempt: u32) -> Option<Result<Raw, Error>> {
+        Some(self.host.stubs.get(id, attempt)?.map_err(Error::own))
     }
 
     // A panic cannot happen under these locks: no user code runs there.

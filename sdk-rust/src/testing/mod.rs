@@ -34,6 +34,9 @@
 //! # }
 //! ```
 
+#[cfg(feature = "client")]
+mod dev;
+mod everywhere;
 mod fetches;
 mod line;
 mod ops;
@@ -57,6 +60,10 @@ use crate::raw::Raw;
 use crate::schedule::Tick;
 use crate::time::Clock;
 use crate::wire::Outcome as Settled;
+
+#[cfg(feature = "client")]
+pub use dev::{ClockState, DevClock, effect};
+pub use everywhere::{Crash, CrashReport, NotCrashSafe, crash_everywhere};
 
 use server::{Advance, Server};
 
@@ -199,6 +206,28 @@ impl TestRun {
         self
     }
 
+    /// Lets these attempts of a step fail, from 1, without running its body.
+    #[must_use]
+    pub fn failing(
+        mut self,
+        id: &str,
+        attempts: impl IntoIterator<Item = u32>,
+        error: impl Fn(u32) -> Error,
+    ) -> TestRun {
+        for attempt in attempts {
+            let failure = error(attempt).into_failure();
+            self.server.stubs.attempts.insert((id.to_owned(), attempt), failure);
+        }
+        self
+    }
+
+    /// Disturbs the run as [`crash_everywhere`] wants it.
+    #[must_use]
+    pub fn crashing(mut self, crash: Crash) -> TestRun {
+        (self.server.crash_at, self.server.checkpoints) = (crash.at, crash.checkpoints);
+        self
+    }
+
     /// Lets the handler report while it works, as behind a server that it can reach: an invocation then goes on as long as
     /// it can. Without it each step is an invocation, and so a test of replay.
     #[must_use]
@@ -320,6 +349,11 @@ impl TestRun {
         self.server.invocations
     }
 
+    /// What the server was told of in each answer and report that it took: ids of entries, in order.
+    pub fn told(&self) -> Vec<Vec<String>> {
+        self.server.told.clone()
+    }
+
     /// The names and data of the events that the run has sent.
     pub fn sent(&self) -> Vec<(String, Value)> {
         self.server.sent.clone()
@@ -369,5 +403,22 @@ fn child_failed(failure: &Failure) -> Failure {
     outer
 }
 
-/// Step outcomes by entry id.
-pub(crate) type Stubs = HashMap<String, Result<Raw, Failure>>;
+/// What the kit gives to steps in place of their bodies' outcomes.
+#[derive(Clone, Default)]
+pub(crate) struct Stubs {
+    /// By entry id.
+    outcomes: HashMap<String, Result<Raw, Failure>>,
+    /// Of single attempts.
+    attempts: HashMap<(String, u32), Failure>,
+}
+
+impl Stubs {
+    /// What this attempt comes to without its body, if a test has said so.
+    pub(crate) fn get(&self, id: &str, attempt: u32) -> Option<Result<Raw, Failure>> {
+        if self.outcomes.is_empty() && self.attempts.is_empty() {
+            return None;
+        }
+        let failure = self.attempts.get(&(id.to_owned(), attempt)).cloned().map(Err);
+        failure.or_else(|| self.outcomes.get(id).cloned())
+    }
+}

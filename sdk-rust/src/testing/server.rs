@@ -59,6 +59,10 @@ pub(super) struct Server {
     pub(super) stubs: Stubs,
     pub(super) children: HashMap<String, Settled>,
     pub(super) crashes: Vec<String>,
+    /// The answer or report of this place is lost, once.
+    pub(super) crash_at: Option<usize>,
+    /// The entries of each that was taken.
+    pub(super) told: Vec<Vec<String>>,
     pub(super) executions: HashMap<String, u32>,
     pub(super) fetches: Answers,
     /// What calls have come to that settle when they are due.
@@ -129,9 +133,11 @@ impl Server {
             objects: Objects::default(),
             state: None,
             time: Arc::new(Mutex::new(beginning)),
-            stubs: Stubs::new(),
+            stubs: Stubs::default(),
             children: HashMap::new(),
             crashes: Vec::new(),
+            crash_at: None,
+            told: Vec::new(),
             executions: HashMap::new(),
             fetches: Answers::new(),
             answers: HashMap::new(),
@@ -149,7 +155,7 @@ impl Server {
     }
 
     pub(super) fn stub(&mut self, id: &str, outcome: Result<Raw, Failure>) {
-        self.stubs.insert(id.to_owned(), outcome);
+        self.stubs.outcomes.insert(id.to_owned(), outcome);
     }
 
     /// Calls the handler as long as there is something that it does not know.
@@ -269,8 +275,14 @@ impl Server {
             *self.executions.entry(op.id.clone()).or_insert(0) += 1;
         }
         let lost = |id: &String| reports(ops).any(|op| op.id == *id);
-        let Some(position) = self.crashes.iter().position(lost) else { return false };
-        self.crashes.remove(position);
+        if self.crash_at == Some(self.told.len()) {
+            self.crash_at = None;
+        } else if let Some(position) = self.crashes.iter().position(lost) {
+            self.crashes.remove(position);
+        } else {
+            self.told.push(ops.iter().filter_map(Op::entry).map(|op| op.id.clone()).collect());
+            return false;
+        }
         (self.ready, self.lost) = (true, true);
         true
     }

@@ -6,6 +6,7 @@ mod checkpoints;
 #[cfg(feature = "client")]
 mod client;
 mod conformance;
+mod disturbed;
 mod guides;
 mod handlers;
 mod primitives;
