@@ -6,7 +6,10 @@
 use std::sync::Mutex;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use crate::model::Timestamp;
+use tokio::sync::watch;
+
+use crate::limits::SKIP_MS_MAX;
+use crate::model::{Span, Timestamp};
 
 /// Tells the time and makes chance.
 pub trait Clock: Send + Sync + 'static {
@@ -16,6 +19,14 @@ pub trait Clock: Send + Sync + 'static {
     fn monotonic_ms(&self) -> u64;
     /// 128 bits of chance.
     fn entropy(&self) -> u128;
+
+    /// Tells when the wall clock is moved; nothing if it never is.
+    fn skips(&self) -> Option<watch::Receiver<u64>> {
+        None
+    }
+
+    /// A partition is taken whose time was this when it was left.
+    fn resume(&self, _left_at: Timestamp) {}
 }
 
 /// The machine's clocks and the operating system's entropy.
@@ -51,6 +62,70 @@ impl Clock for SystemClock {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes).expect("the operating system has entropy once it has booted");
         u128::from_be_bytes(bytes)
+    }
+}
+
+/// The machine's clocks with a wall clock that a developer may move forward. What must be real, such as the time of a
+/// signature, asks another clock.
+#[derive(Debug)]
+pub struct DevClock {
+    system: SystemClock,
+    skipped_ms: watch::Sender<u64>,
+}
+
+impl DevClock {
+    /// Nothing is skipped yet.
+    pub fn new() -> DevClock {
+        DevClock { system: SystemClock::new(), skipped_ms: watch::Sender::new(0) }
+    }
+
+    /// Moves the wall clock forward to `time`, unless it is there already. False when that is farther than it goes.
+    pub fn skip_to(&self, time: Timestamp) -> bool {
+        let mut fits = true;
+        self.skipped_ms.send_if_modified(|skipped| {
+            let ahead = time.since(self.system.wall()).0;
+            fits = ahead <= SKIP_MS_MAX;
+            let moves = fits && ahead > *skipped;
+            if moves {
+                *skipped = ahead;
+            }
+            moves
+        });
+        fits
+    }
+
+    /// How far the wall clock is ahead of the machine's.
+    pub fn skipped(&self) -> Span {
+        Span(*self.skipped_ms.borrow())
+    }
+}
+
+impl Default for DevClock {
+    fn default() -> DevClock {
+        DevClock::new()
+    }
+}
+
+impl Clock for DevClock {
+    fn wall(&self) -> Timestamp {
+        self.system.wall().after(self.skipped())
+    }
+
+    fn monotonic_ms(&self) -> u64 {
+        self.system.monotonic_ms()
+    }
+
+    fn entropy(&self) -> u128 {
+        self.system.entropy()
+    }
+
+    fn skips(&self) -> Option<watch::Receiver<u64>> {
+        Some(self.skipped_ms.subscribe())
+    }
+
+    /// What was skipped before a restart stays skipped, as far as something was written since.
+    fn resume(&self, left_at: Timestamp) {
+        self.skip_to(left_at);
     }
 }
 
@@ -105,6 +180,7 @@ pub struct PartitionTime {
 impl PartitionTime {
     /// Begins at the time that is stored with the partition.
     pub fn starting_at(last: Timestamp, clock: &dyn Clock) -> PartitionTime {
+        clock.resume(last);
         PartitionTime { last, monotonic_ms: clock.monotonic_ms() }
     }
 

@@ -9,14 +9,16 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::api::{self, Doors, Guard, Places};
+use crate::api::{self, Dev, Doors, Guard, Places};
 use crate::auditor;
 use crate::auth::{RunSecrets, Signer, SigningKey};
 use crate::catalog::{self, Catalog};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, DevClock, SystemClock};
 use crate::cluster::Cluster;
 use crate::dashboard;
-use crate::dispatch::{ClientError, Discovery, Drift, Egress, HttpClient, HttpFetcher, HttpInvoker, Wire};
+use crate::dispatch::{
+    ClientError, Discovery, Drift, Egress, Faults, HttpClient, HttpFetcher, HttpInvoker, Invoker, Wire,
+};
 use crate::jobs;
 use crate::limits::{AUDIT_MS, POLLS_MAX, STREAM_READERS_MAX, SYNC_DEV_MS, SYNC_MS, WATCHES_MAX};
 use crate::model::{Home, Span, Text};
@@ -46,8 +48,10 @@ pub struct Settings {
     pub key: Option<SigningKey>,
     /// Which addresses the server may call.
     pub egress: Egress,
-    /// Whether apps are asked for changes every other second.
+    /// Whether it is a developer's: apps are asked for changes every other second, and the clock can be skipped.
     pub dev: bool,
+    /// What is done to calls on purpose. Handlers do not reach the server then, so that each operation is a call.
+    pub faults: Option<Arc<Faults>>,
 }
 
 /// Why a server did not start.
@@ -101,15 +105,20 @@ impl Node {
             .await
             .map_err(|error| StartError::Listen { address: settings.listen, error })?;
         let address = listener.local_addr().map_err(|error| StartError::Listen { address: settings.listen, error })?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let real: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let dev = settings.dev.then(|| Dev::new(Arc::new(DevClock::new())));
+        let clock: Arc<dyn Clock> = match &dev {
+            Some(dev) => dev.clock.clone(),
+            None => real.clone(),
+        };
         let store = open_store(&settings).await?;
         let secrets = Arc::new(RunSecrets::new(&store.secret(fresh_secret(&*clock)).await?));
         let client = HttpClient::new(settings.egress.clone())?;
-        let signer = Arc::new(Signer::new(settings.environment.to_string(), settings.key.as_ref(), clock.clone()));
+        let signer = Arc::new(Signer::new(settings.environment.to_string(), settings.key.as_ref(), real.clone()));
         let (drift, drifted) = Drift::channel(clock.clone());
-        let registry = catalog::load(&*store, home(settings.public_url.as_deref(), address)).await?;
+        let registry = catalog::load(&*store, home(&settings, address)).await?;
         let wire = settings.dev.then(|| Arc::new(Wire::default()));
-        let invoker = HttpInvoker::new(
+        let called: Arc<dyn Invoker> = Arc::new(HttpInvoker::new(
             client.clone(),
             signer.clone(),
             secrets.clone(),
@@ -117,14 +126,18 @@ impl Node {
             drift,
             clock.clone(),
             wire.clone(),
-        );
+        ));
+        let invoker = match &settings.faults {
+            Some(faults) => Arc::new(faults.around(called)) as Arc<dyn Invoker>,
+            None => called,
+        };
         let (stop_doors, doors_stop) = watch::channel(false);
         let (stop_loops, loops_stop) = watch::channel(false);
         let (processor, partition) = processor::open(processor::Parts {
             partition: PARTITION,
             store: store.clone(),
             clock: clock.clone(),
-            invoker: Arc::new(invoker),
+            invoker,
             fetcher: Arc::new(HttpFetcher::new(client.clone(), clock.clone())),
             registry: registry.subscribe(),
             stop: loops_stop.clone(),
@@ -177,6 +190,7 @@ impl Node {
             polling: Places::of(POLLS_MAX),
             metrics,
             wire,
+            dev,
         };
         let router = api::router(doors, dashboard::routes());
         let api = tokio::spawn(api::serve(listener, router, doors_stop));
@@ -234,7 +248,14 @@ async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, StoreError> {
 }
 
 /// Where handlers reach the server: at its public address, and on this machine if it listens there.
-fn home(public_url: Option<&str>, address: SocketAddr) -> Home {
+fn home(settings: &Settings, address: SocketAddr) -> Home {
+    match settings.faults {
+        Some(_) => Home { public_url: None, local_url: None },
+        None => home_at(settings.public_url.as_deref(), address),
+    }
+}
+
+fn home_at(public_url: Option<&str>, address: SocketAddr) -> Home {
     let local = address.ip().to_canonical().is_loopback() || address.ip().is_unspecified();
     Home {
         public_url: public_url.map(|url| url.trim_end_matches('/').to_owned()),
@@ -263,7 +284,7 @@ mod tests {
 
     #[track_caller]
     fn check(public_url: Option<&str>, listen: &str, expected: (Option<&str>, Option<&str>)) {
-        let Home { public_url, local_url } = home(public_url, listen.parse().unwrap());
+        let Home { public_url, local_url } = home_at(public_url, listen.parse().unwrap());
         assert_eq!((public_url.as_deref(), local_url.as_deref()), expected, "{listen}");
     }
 

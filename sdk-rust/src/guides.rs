@@ -9,6 +9,9 @@ struct CallingSlowApis;
 #[doc = include_str!("../../docs/guides/children.md")]
 struct Children;
 
+#[doc = include_str!("../../docs/guides/crash-safety.md")]
+struct CrashSafety;
+
 #[doc = include_str!("../../docs/guides/failures.md")]
 struct Failures;
 
@@ -38,6 +41,9 @@ struct Stopping;
 
 #[doc = include_str!("../../docs/guides/streaming.md")]
 struct Streaming;
+
+#[doc = include_str!("../../docs/guides/testing.md")]
+struct Testing;
 
 #[doc = include_str!("../../docs/guides/time-outs.md")]
 struct TimeOuts;

@@ -26,7 +26,7 @@ const SURFACE: Record<string, string[]> = {
   "backstitch/bun": ["serve"],
   "backstitch/deno": ["serve"],
   "backstitch/react": ["useStream"],
-  "backstitch/testing": ["NotCrashSafe", "TestRun", "TestRunError", "TestUpdateError", "crashEverywhere", "testRun"],
+  "backstitch/testing": ["DevClock", "NotCrashSafe", "TestRun", "TestRunError", "TestUpdateError", "crashEverywhere", "devClock", "effect", "testRun"],
 };
 
 /** Bytes of JavaScript that a handler loads through `backstitch` and an adapter, comments included: what edge hosts start with. */

@@ -1,25 +1,28 @@
-//! What only a developer may do: move the clock. A server that `backstitch dev` runs has these addresses; to others they are
-//! not there, whoever asks.
+//! What only a developer may do: move the clock, and count what code does to the world. A server that `backstitch dev` runs has
+//! these addresses; to others they are not there, whoever asks.
 //!
 //! The clock goes from timer to timer: what falls due is settled, and what follows from it is done, before the next one is.
 //! So a sleep in a loop of 24 comes to its end in a day, and each time-out fires at its own time.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::body;
+use super::body::{self, Checks};
 use super::doors::Doors;
 use super::error::{Code, FieldError, Problem};
 use crate::clock::{Clock as _, DevClock};
-use crate::limits::{SKIP_LOOK_MS, SKIP_QUIET_MS, SKIP_STEPS_MAX, SKIP_TAKES_MS, START_BODY_BYTES_MAX, TIMER_PAGE};
+use crate::limits::{
+    EFFECTS_MAX, SKIP_LOOK_MS, SKIP_QUIET_MS, SKIP_STEPS_MAX, SKIP_TAKES_MS, START_BODY_BYTES_MAX, TIMER_PAGE,
+};
 use crate::model::{RunId, Span, StateKey, Timestamp};
 use crate::store::{Timer, TimerKey};
 
@@ -30,18 +33,32 @@ pub struct Dev {
     pub clock: Arc<DevClock>,
     /// Who moves the clock: two that step at once would each be moved by the other.
     moving: Arc<tokio::sync::Mutex<()>>,
+    /// What was done to the world, by name.
+    effects: Arc<Mutex<BTreeMap<String, Done>>>,
+}
+
+/// How often something was done to the world.
+#[derive(Clone, Debug, Default)]
+struct Done {
+    keys: BTreeSet<String>,
+    without_key: u64,
+    calls: u64,
 }
 
 impl Dev {
     /// With the clock that the server runs on.
     pub fn new(clock: Arc<DevClock>) -> Dev {
-        Dev { clock, moving: Arc::default() }
+        Dev { clock, moving: Arc::default(), effects: Arc::default() }
+    }
+
+    fn effects(&self) -> MutexGuard<'_, BTreeMap<String, Done>> {
+        self.effects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The addresses of a developer.
 pub(super) fn routes() -> OpenApiRouter<Doors> {
-    OpenApiRouter::new().routes(routes!(clock)).routes(routes!(advance))
+    OpenApiRouter::new().routes(routes!(clock)).routes(routes!(advance)).routes(routes!(effects, done, forget))
 }
 
 /// The server's clock.
@@ -86,7 +103,8 @@ struct AdvanceJson {
 async fn clock(State(doors): State<Doors>) -> Result<Json<ClockJson>, Problem> {
     let dev = developer(&doors)?;
     let now = dev.clock.wall();
-    let (next, quiet) = (next_timer(&doors, now).await?, is_quiet(&doors, now).await?);
+    // In this order: what is at work could set a timer between the two questions.
+    let (quiet, next) = (is_quiet(&doors, now).await?, next_timer(&doors, now).await?);
     Ok(Json(ClockJson { now, skipped_ms: dev.clock.skipped().0, next, fired: 0, quiet }))
 }
 
@@ -112,11 +130,93 @@ async fn advance(
     moving.await.map_err(|panic| Problem::internal(panic.to_string()))?.map(Json)
 }
 
+/// Something that was done to the world.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewEffect)]
+struct NewEffectJson {
+    /// What was done, such as `charge`.
+    name: String,
+    /// The idempotency key that it was done with: effects of one name and key are one. Without it each is one.
+    #[serde(default)]
+    key: Option<String>,
+}
+
+/// How often something was done to the world.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Effect)]
+pub struct EffectJson {
+    /// What.
+    pub name: String,
+    /// How often, as whoever knows the keys sees it.
+    pub count: u64,
+    /// How often it was asked for.
+    pub calls: u64,
+}
+
+/// Tell what was done to the world since it was last forgotten.
+#[utoipa::path(
+    get, path = "/dev/effects", tag = "dev", operation_id = "devEffects",
+    responses((status = 200, description = "The effects, by name", body = Vec<EffectJson>))
+)]
+async fn effects(State(doors): State<Doors>) -> Result<Json<Vec<EffectJson>>, Problem> {
+    let effects = developer(&doors)?.effects();
+    let counted = effects.iter().map(|(name, done)| {
+        let keyed = u64::try_from(done.keys.len()).unwrap_or(u64::MAX);
+        EffectJson { name: name.clone(), count: keyed.saturating_add(done.without_key), calls: done.calls }
+    });
+    Ok(Json(counted.collect()))
+}
+
+/// Say that something was done to the world: fakes do, and code that runs under `backstitch dev --chaos`.
+#[utoipa::path(
+    post, path = "/dev/effects", tag = "dev", operation_id = "countDevEffect",
+    request_body = NewEffectJson,
+    responses((status = 200, description = "It has been counted", body = EffectJson))
+)]
+async fn done(
+    State(doors): State<Doors>,
+    headers: HeaderMap,
+    body: axum::body::Body,
+) -> Result<Json<EffectJson>, Problem> {
+    let dev = developer(&doors)?;
+    let received = body::receive(&headers, body, START_BODY_BYTES_MAX, false).await?;
+    let NewEffectJson { name, key } = received.json()?;
+    let mut checks = Checks::default();
+    checks.name("/name", &name);
+    key.iter().for_each(|key| drop(checks.name("/key", key)));
+    checks.done()?;
+    let mut effects = dev.effects();
+    if effects.values().map(|done| done.keys.len() + 1).sum::<usize>() >= EFFECTS_MAX {
+        let problem =
+            format!("is one of more than {EFFECTS_MAX} effects: DELETE /dev/effects forgets those that were counted");
+        return Err(Problem::field(FieldError::at("/name", problem)));
+    }
+    let done = effects.entry(name.clone()).or_default();
+    done.calls += 1;
+    match key {
+        Some(key) => drop(done.keys.insert(key)),
+        None => done.without_key += 1,
+    }
+    let keyed = u64::try_from(done.keys.len()).unwrap_or(u64::MAX);
+    Ok(Json(EffectJson { name, count: keyed.saturating_add(done.without_key), calls: done.calls }))
+}
+
+/// Forget what was done to the world, to count anew.
+#[utoipa::path(
+    delete, path = "/dev/effects", tag = "dev", operation_id = "forgetDevEffects",
+    responses((status = 204, description = "Nothing has been done"))
+)]
+async fn forget(State(doors): State<Doors>) -> Result<StatusCode, Problem> {
+    developer(&doors)?.effects().clear();
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// Whose server it is.
 fn developer(doors: &Doors) -> Result<&Dev, Problem> {
     doors.dev.as_ref().ok_or_else(|| {
-        let detail = "failed to find a clock that can be skipped: this server runs with `backstitch start`, whose time is real; \
-                      `backstitch dev` has one";
+        let detail = "failed to find what only developers have, such as a clock that can be skipped: this server runs with `backstitch start`, whose time is real, \
+                      and which counts nothing for tests; `backstitch dev` has both";
         Problem::new(Code::DevOnly, detail)
     })
 }
@@ -143,15 +243,24 @@ async fn target(doors: &Doors, dev: &Dev, asked: &AdvanceJson) -> Result<Timesta
     match (&asked.by, asked.to.as_deref()) {
         (Some(by), None) => Ok(now.after(*by)),
         (None, Some("next")) => next_timer(doors, now).await?.ok_or_else(|| {
-            Problem::new(Code::NoTimer, "failed to skip to the next timer: nothing waits for a time. A run may wait for a signal or an event")
+            Problem::new(
+                Code::NoTimer,
+                "failed to skip to the next timer: nothing waits for a time. A run may wait for a signal or an event",
+            )
         }),
         (None, Some(time)) => match time.parse::<Timestamp>() {
             Ok(time) if time >= now => Ok(time),
-            Ok(_) => Err(Problem::field(FieldError::at("/to", format!("is in the past: it is {now}, and time never runs backwards")))),
+            Ok(_) => Err(Problem::field(FieldError::at(
+                "/to",
+                format!("is in the past: it is {now}, and time never runs backwards"),
+            ))),
             Err(error) => Err(Problem::field(FieldError::at("/to", format!("is neither `next` nor a time: {error}")))),
         },
         (Some(_), Some(_)) => Err(Problem::field(FieldError::at("/to", "stands beside `by`: say one of both"))),
-        (None, None) => Err(Problem::field(FieldError::at("", "says neither `by` (a duration such as \"1h\") nor `to` (\"next\" or a time)"))),
+        (None, None) => Err(Problem::field(FieldError::at(
+            "",
+            "says neither `by` (a duration such as \"1h\") nor `to` (\"next\" or a time)",
+        ))),
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::watch;
 
+use super::dev::Dev;
 use super::error::Problem;
 use super::guard::Guard;
 use crate::auth::RunSecrets;
@@ -55,6 +56,8 @@ pub struct Doors {
     pub metrics: Arc<Metrics>,
     /// What went over the wire, on a server for development.
     pub wire: Option<Arc<Wire>>,
+    /// What a developer may do, and nobody else.
+    pub dev: Option<Dev>,
 }
 
 impl Doors {

@@ -43,6 +43,8 @@ pub enum Code {
     OutOfScope,
     /// 404: the API has no such address.
     UnknownRoute,
+    /// 404: only a server that `backstitch dev` runs has the address.
+    DevOnly,
     /// 404: no registered app has the function.
     UnknownFunction,
     /// 404: the app has no such object.
@@ -71,6 +73,8 @@ pub enum Code {
     SlowBody,
     /// 409: the client's name or key stands for another input already.
     Conflict,
+    /// 409: nothing waits for a time.
+    NoTimer,
     /// 409: the run has ended.
     RunEnded,
     /// 409: the run has not failed, so there is nothing to retry.
@@ -136,11 +140,13 @@ impl Code {
             | Code::UnknownSchedule
             | Code::UnknownTick
             | Code::UnknownJob
+            | Code::DevOnly
             | Code::UnknownApp
             | Code::UnknownDeployment => StatusCode::NOT_FOUND,
             Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Code::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Code::Conflict
+            | Code::NoTimer
             | Code::RunEnded
             | Code::NotFailed
             | Code::NotHeld

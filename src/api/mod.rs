@@ -13,6 +13,7 @@ mod body;
 mod cors;
 mod cursor;
 mod deployments;
+mod dev;
 mod doors;
 mod error;
 mod events;
@@ -43,6 +44,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 
+pub use dev::{ClockJson, Dev, EffectJson};
 pub use doors::{Doors, Places};
 pub use error::{Code, FieldError, ProblemBody};
 pub use events::{AcceptedEventJson, AcceptedJson, StartedJson};
@@ -110,6 +112,7 @@ fn described() -> OpenApiRouter<Doors> {
         .merge(invocations::routes())
         .merge(jobs::routes())
         .merge(schedules::routes())
+        .merge(dev::routes())
         .merge(health::routes())
 }
 

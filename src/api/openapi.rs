@@ -23,7 +23,7 @@ use super::error::{Code, FieldError, ProblemBody};
         (name = "jobs", description = "One action on many runs"),
         (name = "apps", description = "Who serves functions, and where"),
         (name = "invocations", description = "What SDKs say and ask while a handler is at work"),
-        (name = "dev", description = "What only a server for development shows"),
+        (name = "dev", description = "What only a server for development has: a clock that can be skipped, and what went over the wire"),
         (name = "health", description = "Whether the server lives and takes work")
     )
 )]

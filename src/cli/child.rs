@@ -27,12 +27,23 @@ pub(super) struct Child {
 impl Child {
     /// Starts a command that is told where the server is, and that it may trust it.
     pub(super) fn start(command: &[String], url: &str, key: Option<&SigningKey>) -> Result<Child> {
+        Child::start_with(command, url, key, &[])
+    }
+
+    /// The same, with more variables.
+    pub(super) fn start_with(
+        command: &[String],
+        url: &str,
+        key: Option<&SigningKey>,
+        variables: &[(&str, &str)],
+    ) -> Result<Child> {
         let (program, arguments) = command.split_first().context("no command was given after `--`")?;
         let mut starting = Command::new(program);
         starting
             .args(arguments)
             .env("BACKSTITCH_DEV", "1")
             .env("BACKSTITCH_URL", url)
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::client::Client;
 use super::style::{DIM, styled};
@@ -14,15 +14,15 @@ use crate::model::Span;
 
 /// Show the time of a development server, and skip it.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  backstitch clock\n  backstitch clock advance 3d\n  backstitch clock next")]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  backstitch clock\n  backstitch clock advance 3d\n  backstitch clock next"
+)]
 pub(super) struct Clock {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Print the clock as a JSON object.
-    #[arg(long, global = true)]
-    json: bool,
     #[command(flatten)]
-    flags: ClientFlags,
+    asked: Asked,
 }
 
 #[derive(Debug, Subcommand)]
@@ -37,26 +37,46 @@ struct Advance {
     /// How long: 90s, 1h30m, 3d.
     #[arg(value_name = "DURATION")]
     by: Span,
+    #[command(flatten)]
+    asked: Asked,
 }
 
 /// Skip to the next timer.
 #[derive(Debug, Args)]
-struct Next {}
+struct Next {
+    #[command(flatten)]
+    asked: Asked,
+}
+
+#[derive(Debug, Args)]
+struct Asked {
+    /// Print the clock as a JSON object.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    flags: ClientFlags,
+}
 
 impl Clock {
     pub(super) async fn execute(self) -> Result<Exit> {
-        let client = Client::new(self.flags)?;
-        let move_it = async |body| client.write(Method::POST, &["dev", "clock", "advance"], &[], &body).await;
-        let clock: ClockJson = match &self.command {
-            None => client.read(&["dev", "clock"], &[]).await?,
-            Some(Command::Advance(Advance { by })) => move_it(json!({ "by": by })).await?,
-            Some(Command::Next(Next {})) => move_it(json!({ "to": "next" })).await?,
+        let (body, Asked { json, flags }) = match self.command {
+            None => (Value::Null, self.asked),
+            Some(Command::Advance(Advance { by, asked })) => (json!({ "by": by }), asked),
+            Some(Command::Next(Next { asked })) => (json!({ "to": "next" }), asked),
         };
-        if self.json {
+        let client = Client::new(flags)?;
+        let clock: ClockJson = match body {
+            Value::Null => client.read(&["dev", "clock"], &[]).await?,
+            body => client.write(Method::POST, &["dev", "clock", "advance"], &[], &body).await?,
+        };
+        if json {
             screen::json(&clock)?;
             return Ok(Exit::Done);
         }
-        let ahead = if clock.skipped_ms == 0 { "the machine's time".to_owned() } else { format!("{} ahead", Span(clock.skipped_ms)) };
+        let ahead = match clock.skipped_ms {
+            0 => "the machine's time".to_owned(),
+            ms => format!("{} ahead of the machine's", Span(ms)),
+        };
         screen::line(format!("{}  {}", clock.now, styled(DIM, ahead)))?;
         match clock.next {
             Some(next) => screen::line(format!("next timer at {next}, in {}", next.since(clock.now)))?,

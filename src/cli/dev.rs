@@ -5,6 +5,7 @@
 use anyhow::Result;
 use clap::Args;
 
+use super::chaos::{self, ChaosFlags};
 use super::child::Child;
 use super::discovery::{Finder, Given, PORTS};
 use super::serve::{self, Announcement, Stops};
@@ -16,7 +17,7 @@ use crate::node::Node;
 /// Run a server on your machine, and find your app.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  backstitch dev\n  backstitch dev -- npm run dev\n  backstitch dev --app http://localhost:3000/api/backstitch"
+    after_help = "Examples:\n  backstitch dev\n  backstitch dev -- npm run dev\n  backstitch dev --app http://localhost:3000/api/backstitch\n  backstitch dev --chaos shop/order --input '{\"cents\": 999}' -- node shop.js"
 )]
 pub(super) struct Dev {
     /// The address of an app, or NAME=ADDRESS; may be given several times.
@@ -28,6 +29,8 @@ pub(super) struct Dev {
     /// Print where it listens as a JSON object on the first line.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    chaos: ChaosFlags,
     /// A command that starts your app, with BACKSTITCH_DEV=1 and BACKSTITCH_URL set. It ends with the server.
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
@@ -38,6 +41,10 @@ pub(super) struct Dev {
 impl Dev {
     pub(super) async fn execute(self) -> Result<Exit> {
         let config = Server::load(self.flags.clone(), Mode::Dev)?;
+        if self.chaos.is_wanted() {
+            let app = chaos::App { addresses: self.apps, everywhere: !self.no_discovery, command: self.command };
+            return chaos::execute(self.chaos, config, app, self.json).await;
+        }
         // Before the node, so that a signal that comes while it starts is not lost.
         let stops = Stops::listen()?;
         let node = serve::open(&config).await?;
@@ -45,9 +52,7 @@ impl Dev {
             screen::json(&Announcement::of(&node, &config))?;
         }
         self.greet(&node, &config);
-        let given = self.apps.iter().map(|text| Given::read(text)).collect();
-        let signs = config.calls.key.is_some();
-        let finder = Finder::new(node.catalog().clone(), signs, given, !self.no_discovery, node.address().port())?;
+        let finder = finder(&node, &config, &self.apps, !self.no_discovery)?;
         let mut child = match self.command.as_slice() {
             [] => None,
             command => match Child::start(command, &node.url(), config.calls.key.as_ref()) {
@@ -95,6 +100,12 @@ impl Dev {
         }
         screen::note("");
     }
+}
+
+/// Looks for the apps at these addresses and, with `everywhere`, on the usual ports.
+pub(super) fn finder(node: &Node, config: &Server, addresses: &[String], everywhere: bool) -> Result<Finder> {
+    let given = addresses.iter().map(|text| Given::read(text)).collect();
+    Finder::new(node.catalog().clone(), config.calls.key.is_some(), given, everywhere, node.address().port())
 }
 
 /// Says when the app that was started ends; the server goes on.

@@ -8,8 +8,10 @@ mod acts;
 mod apps;
 mod call;
 mod cancel;
+mod chaos;
 mod child;
 mod client;
+mod clock;
 mod completions;
 mod deployments;
 mod dev;
@@ -96,6 +98,7 @@ enum Command {
     Apps(apps::Apps),
     Functions(functions::Functions),
     Objects(objects::Objects),
+    Clock(clock::Clock),
     Keys(keys::Keys),
     Doctor(doctor::Doctor),
     Verify(verify::Verify),
@@ -150,6 +153,7 @@ fn execute(command: Command) -> anyhow::Result<Exit> {
             Command::Apps(command) => command.execute().await,
             Command::Functions(command) => command.execute().await,
             Command::Objects(command) => command.execute().await,
+            Command::Clock(command) => command.execute().await,
             Command::Keys(command) => command.execute(),
             Command::Doctor(command) => command.execute().await,
             Command::Verify(command) => command.execute().await,

@@ -1,6 +1,8 @@
 //! What `dev` and `start` have in common: settings become a node, the node runs until it is told to stop or cannot go on.
 //! The first Ctrl-C (or SIGTERM) stops it in order, the second one at once.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -8,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::exit::{Exit, down};
 use super::screen;
 use crate::config::{Mode, Server};
+use crate::dispatch::Faults;
 use crate::node::{Node, Settings};
 use crate::telemetry;
 
@@ -36,6 +39,11 @@ impl Announcement {
 
 /// Starts logging and the node.
 pub(super) async fn open(config: &Server) -> Result<Node> {
+    open_with(config, None).await
+}
+
+/// The same, with calls that are disturbed on purpose.
+pub(super) async fn open_with(config: &Server, faults: Option<Arc<Faults>>) -> Result<Node> {
     telemetry::start(config.log.levels.clone(), config.log.format, screen::error_is_terminal())?;
     for variable in &config.unknown_variables {
         tracing::warn!(variable, "an environment variable looks like a setting and is none");
@@ -53,6 +61,7 @@ pub(super) async fn open(config: &Server) -> Result<Node> {
         cors_origins: config.cors_origins.clone(),
         egress: config.calls.egress.clone(),
         dev: config.mode == Mode::Dev,
+        faults,
     };
     Node::start(settings).await.map_err(|error| down(error.to_string()))
 }

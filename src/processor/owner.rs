@@ -62,6 +62,7 @@ pub(super) struct Owner {
     pub(super) partition: Partition,
     pub(super) epoch: u32,
     pub(super) time: PartitionTime,
+    skips: Option<watch::Receiver<u64>>,
     pub(super) durable: u64,
     pub(super) horizon: Timestamp,
     pub(super) inner: VecDeque<Envelope>,
@@ -108,6 +109,17 @@ pub(super) struct Filling {
     bytes: usize,
 }
 
+/// Returns when the wall clock was moved.
+async fn skipped(skips: &mut Option<watch::Receiver<u64>>) {
+    let moved = match skips {
+        Some(skips) => skips.changed().await.is_ok(),
+        None => false,
+    };
+    if !moved {
+        std::future::pending::<()>().await;
+    }
+}
+
 impl Owner {
     pub(super) fn new(
         parts: Parts,
@@ -122,6 +134,7 @@ impl Owner {
             partition: taken.partition,
             epoch: taken.epoch,
             time: PartitionTime::starting_at(taken.now, &*parts.clock),
+            skips: parts.clock.skips(),
             durable: taken.commit_no,
             horizon: taken.horizon,
             inner: VecDeque::new(),
@@ -218,6 +231,8 @@ impl Owner {
             Some(envelope) = self.reports.recv(), if self.has_room() => return self.decide(envelope),
             Some(scan) = self.scans.join_next() => return self.scanned(scan).await,
             Ok(()) = self.parts.registry.changed() => self.reread_registry(),
+            // What is due now is looked at in the next pass.
+            () = skipped(&mut self.skips) => {}
             Some(envelope) = self.outer.recv(), if self.has_room() && self.parking.len() < PARKED_MAX => {
                 return self.decide(envelope);
             }

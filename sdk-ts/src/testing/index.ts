@@ -19,6 +19,7 @@ export { TestUpdateError } from "./updates.js";
 export type { CrashPoints, FailingAttempts, Injected, TestRunOptions } from "./options.js";
 export { crashEverywhere, type CrashReport, type Finding, type Given, NotCrashSafe, type Prepared } from "./everywhere.js";
 export type { InjectedFetch, TestAnswer, TestFetch } from "./fetches.js";
+export { type ClockState, DevClock, devClock, effect } from "./dev.js";
 export type { TestEntry } from "./journal.js";
 
 /** Prepares a run of a function. Nothing happens before it is driven: `result`, `until`, `idle`, `advance`. */

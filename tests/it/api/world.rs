@@ -115,6 +115,7 @@ impl World {
             polling: Places::of(POLLS_MAX),
             metrics: Arc::default(),
             wire,
+            dev: None,
         };
         let router = api::router(doors, dashboard::routes());
         let peer = Peer::start(shop).await;

@@ -6,6 +6,7 @@ mod developing;
 mod objects;
 mod offline;
 mod serving;
+mod skipping;
 mod terminal;
 mod verifying;
 mod world;

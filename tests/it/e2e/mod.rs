@@ -1,6 +1,7 @@
 //! End to end: the real binary as a process, real handlers over real HTTP, real signals to kill with.
 
 mod broken;
+mod chaos;
 mod checkpoints;
 mod fetches;
 mod handlers;
