@@ -29,7 +29,12 @@ async fn order(ctx: Ctx, flaw: String) -> Result<usize, Error> {
     };
     ctx.run("charge", charge).await?;
     ctx.sleep("cool-off", 1.hours()).await?;
-    let parts = ctx.map("parts", [1, 2, 3], |n| *n, |ctx, n| async move { ctx.run("pack", |_| async move { backstitch::Ok(n) }).await });
+    let parts = ctx.map(
+        "parts",
+        [1, 2, 3],
+        |n| *n,
+        |ctx, n| async move { ctx.run("pack", |_| async move { backstitch::Ok(n) }).await },
+    );
     let packed = parts.concurrency(2).tolerate(1).await?;
     Ok(packed.iter().flatten().sum())
 }
