@@ -72,7 +72,10 @@ fn places(report: &Value, word: &str) -> Vec<String> {
 async fn a_sound_app_passes() {
     let report = report("none", 0).await;
     assert_eq!(report["crashSafe"], true, "{report:#}");
-    assert_eq!(report["operations"], serde_json::json!(["charge", "cool-off", "pack", "approval", "mail", "text"]));
+    let mut operations: Vec<&str> = report["operations"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    // The last two are done side by side.
+    operations[4..].sort_unstable();
+    assert_eq!(operations, ["charge", "cool-off", "pack", "approval", "mail", "text"]);
     assert_eq!(report["effects"], serde_json::json!({"charge": 1, "mail": 1}));
     assert_eq!(report["runs"].as_u64().unwrap(), report["calls"].as_u64().unwrap() * 4 + 2, "each call in four ways");
 }
