@@ -80,7 +80,7 @@ impl Auditor {
     async fn look_for_stuck(&mut self, partition: u16) -> Result<(), StoreError> {
         let store = &self.parts.store;
         let newest = store.runs(RunFilter { limit: 1, ..RunFilter::default() }).await?;
-        let newest = newest.first().map_or(0, |head| head.run_no);
+        let newest = newest.runs.first().map_or(0, |head| head.run_no);
         let (from, to) = (self.next, newest.min(self.next + AUDIT_RUNS - 1));
         self.next = if to >= newest { 1 } else { to + 1 };
         let stuck = store.stuck_runs(partition, from, to).await?;

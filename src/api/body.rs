@@ -2,6 +2,7 @@
 //! parameters and parts of the path. Unknown fields are errors, because a typo would lose data otherwise. Payloads in a
 //! body stay the bytes that came.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::extract::rejection::PathRejection;
@@ -17,7 +18,7 @@ use serde_path_to_error::Segment;
 
 use super::error::{Code, FieldError, Problem};
 use crate::limits::{BODY_READ_MS, NAME_BYTES_MAX};
-use crate::model::{Payload, Text};
+use crate::model::{AttributeValue, LabelProblem, Labels, Payload, Text};
 
 /// The type of JSON lines: one value in each.
 pub(super) const NDJSON: &str = "application/x-ndjson";
@@ -144,6 +145,21 @@ pub(super) fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Resu
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
+/// Takes parameters that may come several times out of a query: their values in the order in which they came, and the rest.
+pub(super) fn lists<const N: usize>(parts: Option<&str>, names: [&str; N]) -> ([Vec<String>; N], String) {
+    let mut lists = [const { Vec::new() }; N];
+    let mut rest = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in form_urlencoded::parse(parts.unwrap_or_default().as_bytes()) {
+        match names.iter().position(|list| *list == name) {
+            Some(list) => lists[list].push(value.into_owned()),
+            None => {
+                rest.append_pair(&name, &value);
+            }
+        }
+    }
+    (lists, rest.finish())
+}
+
 /// Query parameters, read like a body: unknown ones are errors.
 pub(super) fn query<T: DeserializeOwned>(parts: Option<&str>) -> Result<T, Problem> {
     let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(parts.unwrap_or_default().as_bytes()));
@@ -206,6 +222,15 @@ impl Checks {
             self.add(FieldError::at(pointer, problem));
         }
         text.into()
+    }
+
+    /// Tags and attributes that a client chose.
+    pub(super) fn labels(&mut self, tags: Vec<Text>, attributes: BTreeMap<Text, AttributeValue>) -> Labels {
+        Labels::checked(tags, attributes).unwrap_or_else(|LabelProblem { field, part, problem }| {
+            let part = part.map(|part| format!("/{}", part.replace('~', "~0").replace('/', "~1"))).unwrap_or_default();
+            self.add(FieldError::at(format!("/{field}{part}"), problem));
+            Labels::default()
+        })
     }
 
     /// Notes what is wrong with a field.

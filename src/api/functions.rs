@@ -1,5 +1,7 @@
 //! Functions: what there is, and starting them, with or without waiting for the result.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
@@ -18,7 +20,7 @@ use super::runs::{self, Awaited, ResultJson, WaitQuery, finished, wait_for_end};
 use super::view::{FunctionJson, PageJson, RunJson};
 use crate::engine::{Command, Reply, Start};
 use crate::limits::{CALL_WAIT_MS, OUTCOME_BYTES_MAX, START_BODY_BYTES_MAX};
-use crate::model::{FunctionId, Payload, RunId, Span, Text};
+use crate::model::{AttributeValue, FunctionId, Payload, RunId, Span, Text};
 use crate::processor::Processor;
 
 /// The addresses of functions.
@@ -63,6 +65,14 @@ pub(super) struct NewRun<'a> {
     /// A second start with this key within 24 hours finds the first run. May come as the header `idempotency-key`.
     #[serde(default)]
     idempotency_key: Option<String>,
+    /// What the run is found by: at most 32 texts of at most 128 bytes.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    tags: Vec<Text>,
+    /// What the run is found by: at most 32 texts, numbers or booleans by name.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    attributes: BTreeMap<Text, AttributeValue>,
 }
 
 /// A run that was started, or found.
@@ -92,6 +102,7 @@ pub(super) async fn asked(
     if in_body.is_some() && in_header.is_some() && in_body != in_header {
         checks.add(FieldError::at("/idempotencyKey", "differs from the header `idempotency-key`; send one of them"));
     }
+    let labels = checks.labels(asked.tags, asked.attributes);
     checks.done()?;
     let input = match asked.input {
         Some(raw) if raw.get().len() > OUTCOME_BYTES_MAX => {
@@ -101,7 +112,7 @@ pub(super) async fn asked(
         None => Payload::null(),
     };
     let idempotency_key = in_body.or(in_header);
-    Ok(Start { function, input, name, idempotency_key, delay: asked.delay, key })
+    Ok(Start { function, input, name, idempotency_key, delay: asked.delay, key, labels })
 }
 
 fn home<'a>(doors: &'a Doors, start: &Start) -> &'a Processor {

@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 use super::body::{self, Params};
 use super::doors::Doors;
 use super::error::{FieldError, Problem};
+use super::runs::check_filter;
 use super::view::{JobJson, PageJson};
 use crate::jobs::{self, JobError, NewJob};
 use crate::limits::SMALL_BODY_BYTES_MAX;
@@ -30,8 +31,8 @@ struct NewJobJson {
     /// `cancel`, `kill`, `pause`, `resume`, `retry`, `fork` or `move`.
     #[schema(value_type = String)]
     action: JobAction,
-    /// Which runs: `{"status": [], "app", "function", "deployment", "previous", "since", "until"}`; what is left out matches
-    /// all. Without statuses, those that the action can be about.
+    /// Which runs: `{"status": [], "app", "function", "deployment", "previous", "parent", "root", "event", "trigger", "key", "name",
+    /// "tag": [], "attribute": [], "text", "since", "until"}`, as in lists of runs; what is left out matches all. Without statuses, those that the action can be about.
     #[schema(value_type = Object)]
     filter: JobFilter,
     /// Of a fork: `{"at": entry id}`. Of a move: `{"to": "current" or a deployment's id}`.
@@ -64,6 +65,7 @@ async fn create(State(doors): State<Doors>, headers: HeaderMap, body: axum::body
     let received = body::receive(&headers, body, SMALL_BODY_BYTES_MAX, false).await?;
     let NewJobJson { action, filter, options, dry_run } = received.json()?;
     check(action, &options)?;
+    check_filter(&filter)?;
     if dry_run {
         let total = jobs::count(&*doors.store, action, &filter).await?;
         return Ok(Json(JobCountJson { total }).into_response());

@@ -53,7 +53,7 @@ pub use guard::Guard;
 pub use health::HealthJson;
 pub use jobs::JobCountJson;
 pub use objects::{ObjectKeyJson, ObjectStateJson};
-pub use runs::{ExplanationJson, ForkPlanJson, ForkedJson, ResultJson, ShownJson, StatusJson};
+pub use runs::{CountsJson, ExplanationJson, ForkPlanJson, ForkedJson, ResultJson, ShownJson, StatusJson};
 pub use schedules::{BackfillPlanJson, TickJson};
 pub use server::serve;
 pub use signals::SignalledJson;

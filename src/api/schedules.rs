@@ -495,7 +495,7 @@ async fn known(doors: &Doors, key: &ScheduleKey) -> Result<ScheduleRow, Problem>
 async fn whole(doors: &Doors, key: &ScheduleKey) -> Result<ScheduleJson, Problem> {
     let row = known(doors, key).await?;
     let filter = RunFilter { schedule: Some(key.clone()), limit: SCHEDULE_RUNS_SHOWN, ..RunFilter::default() };
-    let runs = doors.store.runs(filter).await?;
+    let runs = doors.store.runs(filter).await?.runs;
     let running = match row.schedule.running {
         Some(first) => {
             let newest = doors.store.newest_of_chain(first).await?.unwrap_or(first);

@@ -13,7 +13,7 @@ use crate::store::{RunFilter, Store, StoreError};
 /// How many runs that have not ended are pinned to a deployment.
 pub async fn open_runs(store: &dyn Store, deployment: DeploymentId) -> Result<u64, StoreError> {
     let statuses = RunStatus::ALL.into_iter().filter(|status| !status.is_terminal()).collect();
-    store.count_runs(RunFilter { deployment: Some(deployment), statuses, ..RunFilter::default() }).await
+    Ok(store.count_runs(RunFilter { deployment: Some(deployment), statuses, ..RunFilter::default() }).await?.total())
 }
 
 impl Keeper {

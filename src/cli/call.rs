@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::client::Client;
 use super::exit::usage;
+use super::labels::{Labels, LabelsBody};
 use super::run::result;
 use super::style::{DIM, styled};
 use super::{Exit, input, screen, target};
@@ -43,6 +44,8 @@ pub(super) struct Call {
     /// Not to begin before this is over, such as 10m.
     #[arg(long, value_name = "DURATION")]
     delay: Option<Span>,
+    #[command(flatten)]
+    labels: Labels,
     /// Print the API's answer.
     #[arg(long)]
     json: bool,
@@ -60,6 +63,8 @@ struct Body {
     idempotency_key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     delay: Option<Span>,
+    #[serde(flatten)]
+    labels: LabelsBody,
 }
 
 impl Call {
@@ -69,6 +74,7 @@ impl Call {
             run_id: self.run_id,
             idempotency_key: self.idempotency_key,
             delay: self.delay,
+            labels: self.labels.body()?,
         };
         let client = Client::new(self.flags)?;
         let function = target::function(&client, &self.function).await?;

@@ -28,7 +28,7 @@ pub(super) struct Jobs {
 #[derive(Debug, Subcommand)]
 enum Command {
     List(List),
-    Start(Start),
+    Start(Box<Start>),
     Show(Show),
     Stop(Stop),
 }
@@ -146,7 +146,7 @@ impl Start {
         let filter = self.matching.filter()?;
         if !self.all && filter.is_empty() {
             return Err(usage(
-                "say which runs: --status, --app, --function, --deployment, --since or --until; or --all",
+                "say which runs: --status, --app, --function, --tag, --attr, --text, --since and so on; or --all",
             ));
         }
         let mut body = serde_json::json!({ "action": self.action, "filter": filter, "dryRun": self.dry_run });

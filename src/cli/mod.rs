@@ -26,6 +26,7 @@ mod input;
 mod jobs;
 mod keys;
 mod kill;
+mod labels;
 mod moving;
 mod news;
 mod objects;

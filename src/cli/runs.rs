@@ -11,7 +11,8 @@ use super::exit::usage;
 use super::screen::Picture;
 use super::style::{DIM, ODD, styled};
 use super::table::{lines, print, table};
-use super::{Exit, screen};
+use super::{Exit, labels, screen};
+use crate::api::CountsJson;
 use crate::api::view::{PageJson, RunJson};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::ClientFlags;
@@ -30,6 +31,9 @@ pub(super) struct Runs {
     /// Draw the table anew every second, until Ctrl-C.
     #[arg(long, short, conflicts_with = "json")]
     watch: bool,
+    /// Only count them, by status.
+    #[arg(long, conflicts_with_all = ["watch", "limit"])]
+    count: bool,
     /// Print one run a line as the API shows it.
     #[arg(long)]
     json: bool,
@@ -44,6 +48,9 @@ impl Runs {
             return self.follow(&client).await;
         }
         let filters = self.matching.query()?;
+        if self.count {
+            return counted(&client.read(&["v1", "runs", "counts"], &filters).await?, self.json);
+        }
         let runs = pages(&client, filters, self.limit as usize).await?;
         if self.json {
             runs.iter().try_for_each(screen::json)?;
@@ -91,6 +98,20 @@ impl Runs {
     }
 }
 
+fn counted(counts: &CountsJson, json: bool) -> Result<Exit> {
+    if json {
+        screen::json(counts)?;
+        return Ok(Exit::Done);
+    }
+    let mut rows = table(&["status", "runs"]);
+    for (status, runs) in &counts.statuses {
+        rows.add_row([status.to_string(), runs.to_string()]);
+    }
+    rows.add_row(["all".to_owned(), counts.total.to_string()]);
+    print(&rows)?;
+    Ok(Exit::Done)
+}
+
 /// Which runs.
 #[derive(Debug, Args)]
 pub(super) struct Matching {
@@ -106,6 +127,30 @@ pub(super) struct Matching {
     /// Only pinned to this deployment.
     #[arg(long)]
     deployment: Option<String>,
+    /// Only with this tag. Given several times: with all of them.
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// Only with this attribute: NAME, NAME=VALUE, NAME>=VALUE (or > < <=), NAME^=PREFIX. Given several times: all must pass.
+    #[arg(long = "attr", value_name = "TEST")]
+    attributes: Vec<String>,
+    /// Only of objects with this key.
+    #[arg(long)]
+    key: Option<String>,
+    /// Only with a name that begins with this.
+    #[arg(long, value_name = "PREFIX")]
+    name: Option<String>,
+    /// Only with this in their id, app/function, name, key, tags or attributes.
+    #[arg(long)]
+    text: Option<String>,
+    /// Only of the family of this run: itself, its children, and theirs.
+    #[arg(long, value_name = "RUN")]
+    root: Option<String>,
+    /// Only awaited by this run.
+    #[arg(long, value_name = "RUN")]
+    parent: Option<String>,
+    /// Only started by this event.
+    #[arg(long)]
+    event: Option<String>,
     /// Only created since: a time (RFC 3339), or how long ago (1h).
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
@@ -133,18 +178,39 @@ impl Matching {
         add("app", app);
         add("function", function);
         add("deployment", self.deployment.clone());
+        add("key", self.key.clone());
+        add("name", self.name.clone());
+        add("text", self.text.clone());
+        add("root", self.root.clone());
+        add("parent", self.parent.clone());
+        add("event", self.event.clone());
         add("since", self.since.as_deref().map(|text| time("--since", text)).transpose()?);
         add("until", self.until.as_deref().map(|text| time("--until", text)).transpose()?);
+        filters.extend(self.tags.iter().map(|tag| ("tag", tag.clone())));
+        for test in &self.attributes {
+            filters.push(("attribute", labels::test(test)?));
+        }
         Ok(filters)
     }
 
     /// As the filter of a job.
     pub(super) fn filter(&self) -> Result<serde_json::Map<String, serde_json::Value>> {
-        let fields = self.query()?.into_iter().map(|(name, value)| match name {
-            "status" => (name.to_owned(), self.status.clone().into()),
-            _ => (name.to_owned(), value.into()),
-        });
-        Ok(fields.collect())
+        let mut fields = serde_json::Map::new();
+        for (name, value) in self.query()? {
+            match name {
+                "status" => {
+                    fields.insert(name.to_owned(), self.status.clone().into());
+                }
+                "tag" | "attribute" => {
+                    let list = fields.entry(name).or_insert_with(|| serde_json::Value::Array(Vec::new()));
+                    list.as_array_mut().into_iter().for_each(|list| list.push(value.clone().into()));
+                }
+                _ => {
+                    fields.insert(name.to_owned(), value.into());
+                }
+            }
+        }
+        Ok(fields)
     }
 }
 
@@ -182,7 +248,7 @@ async fn pages(client: &Client, filters: Vec<(&'static str, String)>, wanted: us
 
 fn rows(runs: &[RunJson]) -> Table {
     let now = SystemClock::new().wall();
-    let mut rows = table(&["run", "function", "status", "created", "took", "name"]);
+    let mut rows = table(&["run", "function", "status", "created", "took", "name", "tags…"]);
     for run in runs {
         rows.add_row([
             run.id.to_string(),
@@ -191,9 +257,16 @@ fn rows(runs: &[RunJson]) -> Table {
             format!("{} ago", rough(now.since(run.created_at))),
             run.ended_at.map(|ended| short(ended.since(run.created_at))).unwrap_or_default(),
             screen::plain(run.name.as_deref().unwrap_or_default(), 40),
+            screen::plain(&shown(run), 120),
         ]);
     }
     rows
+}
+
+/// Tags and attributes on one line.
+pub(super) fn shown(run: &RunJson) -> String {
+    let attributes = run.attributes.iter().map(|(name, value)| format!("{name}={value}"));
+    run.tags.iter().map(|tag| tag.to_string()).chain(attributes).collect::<Vec<_>>().join(" ")
 }
 
 /// A time span in its two greatest units.

@@ -4,7 +4,7 @@
 use super::draft::{Draft, Part, RunDraft};
 use super::ingest::accept_all;
 use super::start::{Birth, caused_id, create};
-use crate::model::{EventDraft, Key, OWN_EVENTS, Outcome, Payload, RunId, RunStatus, Text, TriggerKind};
+use crate::model::{EventDraft, Key, Labels, OWN_EVENTS, Outcome, Payload, RunId, RunStatus, Text, TriggerKind};
 
 /// Starts what is to be started after a run failed, and tells of a run that failed or was cancelled.
 pub(super) fn follow(draft: &mut Draft<'_>, id: RunId, status: RunStatus, outcome: &Outcome) -> Part<()> {
@@ -42,6 +42,7 @@ fn handle(draft: &mut Draft<'_>, id: RunId, error: &Payload) -> Part<()> {
         delay: None,
         key: None,
         tick: None,
+        labels: Labels::default(),
     };
     create(draft, birth).map(drop)
 }

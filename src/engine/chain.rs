@@ -98,6 +98,7 @@ fn go_on(draft: &mut Draft<'_>, id: RunId, input: &Payload) -> Part<()> {
             delay: idle.then_some(Span(CONTINUE_PAUSE_MS)),
             key: head.key,
             tick: head.tick,
+            labels: head.labels,
         },
     )?;
     if let Some(link) = head.parent

@@ -2,8 +2,8 @@
 
 use crate::model::{
     Answer, Change, Checkpoint, DeploymentId, EntryId, EventDraft, EventId, FetchEnd, FetchToken, FunctionId, Hold,
-    Key, MoveTo, News, NoTarget, ObjectKey, Payload, RunId, RunStatus, ScheduleKey, ScheduleSource, ScheduleSpec,
-    Settle, Span, StateKey, Text, Timestamp, TimingProblem, Token,
+    Key, Labels, MoveTo, News, NoTarget, ObjectKey, Payload, RunId, RunStatus, ScheduleKey, ScheduleSource,
+    ScheduleSpec, Settle, Span, StateKey, Text, Timestamp, TimingProblem, Token,
 };
 
 /// What someone wants of a partition.
@@ -220,6 +220,8 @@ pub struct Start {
     pub delay: Option<Span>,
     /// The key, for a handler of an object.
     pub key: Option<Text>,
+    /// What people find the run by.
+    pub labels: Labels,
 }
 
 /// What a schedule is to do.

@@ -7,7 +7,7 @@ use super::command::{Fork, ForkFrom, ForkPlan, Refusal, Reply};
 use super::draft::{Draft, Part, RunDraft};
 use super::run::is_update;
 use super::start::{Birth, caused_id, create};
-use super::{object, saga, update};
+use super::{object, saga, trigger, update};
 use crate::model::{Entry, EntryId, EntryKind, Origin, Outcome, Payload, Previous, RunId, RunStatus, Text};
 
 /// Makes a run that goes on from a point of another one, or says what it would be made from.
@@ -124,6 +124,8 @@ fn begin(draft: &mut Draft<'_>, fork: &Fork, copied: Vec<Entry>, edits: &BTreeMa
     let original = draft.run(fork.run)?;
     let head = original.head.clone();
     let trigger = original.entry(0).params.clone();
+    // What its handler has set since, it sets again.
+    let labels = trigger::labels(&trigger);
     let input = original.entry(0).outcome.as_ref().and_then(Outcome::payload).cloned();
     let Some(config) = draft.registry.function(&head.function) else {
         return Err(Refusal::UnknownFunction(head.function).into());
@@ -148,6 +150,7 @@ fn begin(draft: &mut Draft<'_>, fork: &Fork, copied: Vec<Entry>, edits: &BTreeMa
             delay: None,
             key: head.key.clone(),
             tick: head.tick.clone(),
+            labels,
         },
     )?;
     let run = draft.run(id)?;

@@ -10,8 +10,8 @@ use super::filter::{Variables, event_index, event_view};
 use super::start::{Birth, caused_id, create};
 use crate::limits::MARK_MS;
 use crate::model::{
-    Event, EventDraft, EventId, FunctionId, Key, MarkKey, MarkScope, Outcome, Payload, RunId, Span, StateKey, StateRow,
-    Timestamp, Trigger, TriggerKind, Verdict, Wait,
+    Event, EventDraft, EventId, FunctionId, Key, Labels, MarkKey, MarkScope, Outcome, Payload, RunId, Span, StateKey,
+    StateRow, Timestamp, Trigger, TriggerKind, Verdict, Wait,
 };
 
 /// Accepts events from outside: all of them, in order.
@@ -133,6 +133,7 @@ fn start_by_event(draft: &mut Draft<'_>, function: &FunctionId, event: &Event) -
             delay: None,
             key: None,
             tick: None,
+            labels: Labels::default(),
         },
     )
 }

@@ -42,6 +42,7 @@ pub(super) fn invoke(draft: &mut Draft<'_>, turn: &Turn, op: &InvokeOp) -> Part<
             delay: None,
             key: op.key.clone(),
             tick: None,
+            labels: op.labels.clone(),
         },
     )?;
     if op.detached {

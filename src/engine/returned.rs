@@ -151,6 +151,12 @@ fn apply_op(draft: &mut Draft<'_>, turn: &Turn, existing: Option<u32>, op: &Hand
             draft.run(turn.token.run)?.head.value = Some(value.clone());
             Ok(())
         }
+        HandlerOp::Note(Note::Labels { tags, attributes }) => {
+            let labels = &mut draft.run(turn.token.run)?.head.labels;
+            labels.tags = tags.clone().unwrap_or_else(|| std::mem::take(&mut labels.tags));
+            labels.attributes = attributes.clone().unwrap_or_else(|| std::mem::take(&mut labels.attributes));
+            Ok(())
+        }
         HandlerOp::Note(Note::Reply { update, reply }) => update::reply(draft, turn.token.run, update, reply),
         HandlerOp::Step(report) => step::reported(draft, turn, existing, report),
         HandlerOp::Heartbeat(beat) => step::beat(draft, turn, existing, beat),

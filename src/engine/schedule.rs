@@ -11,8 +11,8 @@ use super::start::{Birth, caused_id, create};
 use super::{cancel, chain};
 use crate::limits::{SCHEDULE_GAPS_MAX, SCHEDULE_TICKS_MAX, SCHEDULE_WAITING_MAX};
 use crate::model::{
-    FunctionId, Key, Overlap, Payload, RunId, Schedule, ScheduleKey, SchedulePause, ScheduleSource, StateKey, StateRow,
-    Tally, Text, Tick, Timestamp, Timetable, TriggerKind, Waiting, jitter_of, partition_key,
+    FunctionId, Key, Labels, Overlap, Payload, RunId, Schedule, ScheduleKey, SchedulePause, ScheduleSource, StateKey,
+    StateRow, Tally, Text, Tick, Timestamp, Timetable, TriggerKind, Waiting, jitter_of, partition_key,
 };
 
 /// The layout of schedules that this version writes.
@@ -308,6 +308,7 @@ fn start(
             delay: None,
             key: None,
             tick: Some(Tick { schedule: key.clone(), at }),
+            labels: Labels::default(),
         },
     )?;
     Ok((id, true))

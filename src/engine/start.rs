@@ -4,12 +4,12 @@
 use super::command::{Refusal, Reply, Start};
 use super::draft::{Draft, Part};
 use super::run::fresh_entry;
-use super::{cancel, object};
+use super::{cancel, object, trigger};
 use crate::limits::MARK_MS;
 use crate::model::{
-    EntryKind, EntryStatus, EventId, FunctionId, Key, MarkKey, MarkScope, ObjectKey, Outcome, ParentLink, Payload,
-    RunHead, RunId, RunStatus, Span, StateKey, StateRow, Text, Tick, Timestamp, TriggerKind, derive, digest_of,
-    partition_key,
+    EntryKind, EntryStatus, EventId, FunctionId, Key, Labels, MarkKey, MarkScope, ObjectKey, Outcome, ParentLink,
+    Payload, RunHead, RunId, RunStatus, Span, StateKey, StateRow, Text, Tick, Timestamp, TriggerKind, derive,
+    digest_of, partition_key,
 };
 
 /// The id of entry 0.
@@ -29,6 +29,7 @@ pub(super) struct Birth {
     pub(super) delay: Option<Span>,
     pub(super) key: Option<Text>,
     pub(super) tick: Option<Tick>,
+    pub(super) labels: Labels,
 }
 
 /// Starts a run by REST, or finds the one that the same start made before: the run of the client's name, else that of
@@ -100,6 +101,7 @@ pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Part<Reply> {
             delay: start.delay,
             key: start.key.clone(),
             tick: None,
+            labels: start.labels.clone(),
         },
     )?;
     if let Some(mark) = mark {
@@ -190,8 +192,10 @@ pub(super) fn create(draft: &mut Draft<'_>, birth: Birth) -> Part<RunId> {
         seed: None,
         value: None,
         tick: birth.tick,
+        labels: birth.labels,
     };
-    let mut input = fresh_entry(INPUT_ID.into(), EntryKind::Input, birth.facts, now, None);
+    let facts = trigger::with_labels(birth.facts, &head.labels);
+    let mut input = fresh_entry(INPUT_ID.into(), EntryKind::Input, facts, now, None);
     input.status = EntryStatus::Settled;
     input.outcome = Some(Outcome::Ok(birth.input));
     input.settled_at = Some(now);

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
 use super::draft::RunDraft;
 use super::run::value_of;
-use crate::model::Payload;
+use crate::model::{Labels, Payload};
 
 impl RunDraft<'_> {
     /// The name of the event that started the run.
@@ -43,4 +46,30 @@ impl RunDraft<'_> {
         json.push(b'}');
         Payload::trusted(json)
     }
+}
+
+/// What a run was started to be found by, as entry 0 says.
+pub(super) fn labels(facts: &Payload) -> Labels {
+    #[derive(Default, Deserialize)]
+    struct Facts {
+        #[serde(default)]
+        labels: Labels,
+    }
+    facts.read::<Facts>().unwrap_or_default().labels
+}
+
+/// The same facts about a run that is to be found by these labels: its handler is told of them, and goes on from there.
+pub(super) fn with_labels(facts: Payload, labels: &Labels) -> Payload {
+    type Fields<'a> = BTreeMap<&'a str, &'a RawValue>;
+    let has = |fields: &Fields<'_>| fields.contains_key("labels");
+    let Ok(mut fields) = facts.read::<Fields<'_>>() else { return facts };
+    if labels.is_empty() && !has(&fields) {
+        return facts;
+    }
+    let written = serde_json::value::to_raw_value(labels);
+    match &written {
+        Ok(written) if !labels.is_empty() => fields.insert("labels", written),
+        _ => fields.remove("labels"),
+    };
+    Payload::of(&fields).unwrap_or_else(|_| facts.clone())
 }

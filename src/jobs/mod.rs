@@ -83,7 +83,7 @@ impl Jobs {
 
 /// How many runs an action would be about.
 pub async fn count(store: &dyn Store, action: JobAction, filter: &JobFilter) -> Result<u64, JobError> {
-    Ok(store.count_runs(matching(action, filter)).await?)
+    Ok(store.count_runs(matching(action, filter)).await?.total())
 }
 
 /// Which runs an action is about.
@@ -94,6 +94,15 @@ fn matching(action: JobAction, filter: &JobFilter) -> RunFilter {
         function: filter.function.clone(),
         deployment: filter.deployment,
         previous: filter.previous,
+        parent: filter.parent,
+        root: filter.root,
+        event: filter.event,
+        trigger: filter.trigger,
+        key: filter.key.clone(),
+        name_prefix: filter.name.clone(),
+        tags: filter.tag.clone(),
+        attributes: filter.attribute.clone(),
+        text: filter.text.clone(),
         since: filter.since,
         until: filter.until,
         ..RunFilter::default()

@@ -102,7 +102,7 @@ impl Runner {
         self.check_room()?;
         let store = &self.parts.store;
         let newest = store.runs(RunFilter { limit: 1, ..RunFilter::default() }).await?;
-        let position = newest.first().map_or(0, |head| head.run_no + 1);
+        let position = newest.runs.first().map_or(0, |head| head.run_no + 1);
         let filter = RunFilter { before_run_no: Some(position), ..matching(new.action, &new.filter) };
         let now = self.parts.clock.wall();
         let chance = self.parts.clock.entropy();
@@ -112,7 +112,7 @@ impl Runner {
             filter: new.filter,
             options: new.options,
             status: JobStatus::Running,
-            total: store.count_runs(filter).await?,
+            total: store.count_runs(filter).await?.total(),
             done: 0,
             failed: 0,
             last_error: None,
@@ -188,9 +188,10 @@ impl Runner {
         let Some(mut job) = self.running.front().cloned() else { return Ok(()) };
         let before_run_no = Some(job.position);
         let filter = RunFilter { before_run_no, limit: JOB_PAGE, ..matching(job.action, &job.filter) };
-        let heads = self.parts.store.runs(filter).await?;
-        match heads.last() {
-            Some(last) => job.position = last.run_no,
+        let page = self.parts.store.runs(filter).await?;
+        let heads = page.runs;
+        match page.looked_to.or(heads.last().map(|last| last.run_no)) {
+            Some(position) => job.position = position,
             None => {
                 job.status = JobStatus::Done;
                 job.ended_at = Some(self.parts.clock.wall());
@@ -260,7 +261,7 @@ async fn act_once(parts: &Parts, job: &Job, run: RunId) -> Result<(), Declined> 
         JobAction::Retry => {
             let next = RunFilter { previous: Some(run), limit: 1, ..RunFilter::default() };
             let next = parts.store.runs(next).await.map_err(|error| Declined::Unavailable(error.to_string()))?;
-            if next.iter().any(|head| head.previous.is_some_and(|previous| previous.origin == Origin::Fork)) {
+            if next.runs.iter().any(|head| head.previous.is_some_and(|previous| previous.origin == Origin::Fork)) {
                 return Ok(());
             }
             fork(ForkFrom::Failure)

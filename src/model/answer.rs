@@ -1,8 +1,12 @@
 //! What a handler answered to an invocation, as a dialect read it from the wire: parsed once, bounded, typed.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 
-use super::{EntryId, EntryKind, Failure, Outcome, Payload, RetryPolicy, Settle, Span, Text, Timestamp};
+use super::{
+    AttributeValue, EntryId, EntryKind, Failure, Labels, Outcome, Payload, RetryPolicy, Settle, Span, Text, Timestamp,
+};
 
 /// Groups of entry ids: the handler can go on once all of one group are settled, or any of it by an error. Empty
 /// means any settlement.
@@ -98,6 +102,13 @@ pub struct Heartbeat {
 pub enum Note {
     /// What the run shows to whoever asks.
     Status(Payload),
+    /// What people find the run by: all of its tags, or all of its attributes, or both.
+    Labels {
+        /// The tags, if they are said.
+        tags: Option<BTreeSet<Text>>,
+        /// The attributes, if they are said.
+        attributes: Option<BTreeMap<Text, AttributeValue>>,
+    },
     /// The reply to an update: the first one counts.
     Reply {
         /// The update's id.
@@ -243,6 +254,8 @@ pub struct InvokeOp {
     pub timeout: Option<Span>,
     /// Whether the parent goes on at once with the child's id.
     pub detached: bool,
+    /// What people find the child by.
+    pub labels: Labels,
 }
 
 /// An HTTP call that the server is to make.

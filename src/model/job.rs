@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Backfill, DeploymentId, EntryId, JobId, MoveTo, RunId, RunStatus, Text, Timestamp};
+use super::{
+    AttributeTest, Backfill, DeploymentId, EntryId, EventId, JobId, MoveTo, RunId, RunStatus, Text, Timestamp,
+    TriggerKind,
+};
 
 /// What a job does with each run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +97,33 @@ pub struct JobFilter {
     /// That go on from this run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<RunId>,
+    /// That this run waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<RunId>,
+    /// Of the family of this run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<RunId>,
+    /// That this event started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<EventId>,
+    /// Started in this way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<TriggerKind>,
+    /// Of objects with this key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Text>,
+    /// Whose name begins so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Text>,
+    /// With all of these tags.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tag: Vec<Text>,
+    /// With attributes that pass all of these tests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attribute: Vec<AttributeTest>,
+    /// With this in one of the texts that it is known by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<Text>,
     /// Created at or after.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,

@@ -15,6 +15,7 @@ mod function;
 mod hex;
 mod ids;
 mod job;
+mod labels;
 mod object;
 mod payload;
 mod registry;
@@ -45,6 +46,10 @@ pub use function::{
 pub use hex::hex;
 pub use ids::{DeploymentId, EventId, IdError, JobId, RunId, Token, derive, partition_key};
 pub use job::{Job, JobAction, JobFilter, JobOptions, JobStatus};
+pub use labels::{
+    AttributeTest, AttributeTestError, AttributeValue, Bound, LabelProblem, Labels, Number, Wanted, checked_attributes,
+    checked_tags,
+};
 pub use object::{Before, ObjectKey, ObjectLock, ObjectMode, ObjectValue, state_json};
 pub use payload::{Payload, PayloadError};
 pub use registry::{Home, NoTarget, Registry};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Awaiting, DeploymentId, EventId, FunctionId, Mismatch, RunId, Text, Tick, Timestamp, Token};
+use super::{Awaiting, DeploymentId, EventId, FunctionId, Labels, Mismatch, RunId, Text, Tick, Timestamp, Token};
 
 /// Where a run stands. While a handler is executing, the run is still `Ready`: nothing about the start of an
 /// invocation is written.
@@ -234,6 +234,8 @@ pub struct RunHead {
     pub value: Option<super::Payload>,
     /// The time of a schedule that it is for.
     pub tick: Option<Tick>,
+    /// What people find it by.
+    pub labels: Labels,
 }
 
 /// A place in a line of runs. Lines are rows: whoever waits costs disk, not memory.

@@ -11,9 +11,7 @@ use futures_util::future::BoxFuture;
 
 use self::tables::Tables;
 use super::{
-    ChannelView, Commit, Dump, EventFilter, EventView, HeldKey, Journal, MessagesPage, ObjectView, ObjectsPage,
-    Ownership, RegistryRows, RunFilter, RunView, ScheduleRow, SchedulesPage, SettledPage, Store, StoreError, TickRun,
-    TicksPage, Timer, UpdateView,
+    ChannelView, Commit, Dump, EventFilter, EventView, HeldKey, Journal, MessagesPage, ObjectView, ObjectsPage, Ownership, RegistryRows, RunCounts, RunFilter, RunView, RunsPage, ScheduleRow, SchedulesPage, SettledPage, Store, StoreError, TickRun, TicksPage, Timer, UpdateView,
 };
 use crate::model::{
     App, Batch, Deployment, DeploymentId, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded, ObjectKey,
@@ -128,12 +126,12 @@ impl Store for MemoryStore {
         self.ask(move |tables| Ok(tables.newest_of_chain(first)))
     }
 
-    fn runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>> {
-        self.ask(move |tables| Ok(tables.runs_page(&filter)))
+    fn runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<RunsPage, StoreError>> {
+        self.ask(move |tables| Ok(RunsPage { runs: tables.runs_page(&filter), looked_to: None }))
     }
 
-    fn count_runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<u64, StoreError>> {
-        self.ask(move |tables| Ok(tables.runs_page(&RunFilter { limit: usize::MAX, ..filter }).len() as u64))
+    fn count_runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<RunCounts, StoreError>> {
+        self.ask(move |tables| Ok(tables.count_runs(&filter)))
     }
 
     fn put_job(&self, job: Job) -> BoxFuture<'_, Result<(), StoreError>> {

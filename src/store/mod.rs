@@ -6,14 +6,13 @@ pub mod memory;
 pub mod sqlite;
 mod text;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
 use crate::model::{
-    App, Attempt, Batch, Channel, ChannelHead, Deployment, DeploymentId, Entry, EntryId, Event, EventId, FunctionId,
-    Job, Key, Loaded, Messages, ObjectKey, ObjectLock, ObjectValue, RunHead, RunId, RunStatus, Schedule, ScheduleKey,
-    Settle, Signal, StateKey, StateRow, Stream, Text, Timestamp, Verdict, Wait,
+    App, Attempt, AttributeTest, Batch, Channel, ChannelHead, Deployment, DeploymentId, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded, Messages, ObjectKey, ObjectLock, ObjectValue, RunHead, RunId, RunStatus, Schedule, ScheduleKey, Settle, Signal, StateKey, StateRow, Stream, Text, Timestamp, TriggerKind, Verdict, Wait,
 };
 
 /// A database that keeps the tables. All methods may be called at once from many tasks; `commit` is called by the one
@@ -83,11 +82,11 @@ pub trait Store: Send + Sync + 'static {
     /// The newest run of the chain that begins with this run; nothing when it did not go on in another.
     fn newest_of_chain(&self, first: RunId) -> BoxFuture<'_, Result<Option<RunId>, StoreError>>;
 
-    /// Runs that match, newest first, one page.
-    fn runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>>;
+    /// Runs that match, newest first, one page. It may end before it is full, and says so.
+    fn runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<RunsPage, StoreError>>;
 
-    /// How many runs match; the filter's `limit` does not count.
-    fn count_runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<u64, StoreError>>;
+    /// How many runs match, by status; the filter's `limit` does not count.
+    fn count_runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<RunCounts, StoreError>>;
 
     /// Writes a job, new or as it stands now, and forgets the oldest that ended. Durable when it returns.
     fn put_job(&self, job: Job) -> BoxFuture<'_, Result<(), StoreError>>;
@@ -314,6 +313,25 @@ pub struct RunFilter {
     pub previous: Option<RunId>,
     /// That are for a time of this schedule.
     pub schedule: Option<ScheduleKey>,
+    /// That this run waits for.
+    pub parent: Option<RunId>,
+    /// Of the family of this run, itself included.
+    pub root: Option<RunId>,
+    /// That this event started, and forks of them.
+    pub event: Option<EventId>,
+    /// Started in this way.
+    pub trigger: Option<TriggerKind>,
+    /// Of objects with this key.
+    pub key: Option<Text>,
+    /// Whose name begins so.
+    pub name_prefix: Option<Text>,
+    /// With all of these tags.
+    pub tags: Vec<Text>,
+    /// With attributes that pass all of these tests.
+    pub attributes: Vec<AttributeTest>,
+    /// With this in their id, `app/function`, name, key, tags, or attributes that are texts or whole numbers. Letters of
+    /// ASCII match in either case.
+    pub text: Option<Text>,
     /// Created at or after.
     pub since: Option<Timestamp>,
     /// Created before.
@@ -322,6 +340,38 @@ pub struct RunFilter {
     pub before_run_no: Option<i64>,
     /// At most this many.
     pub limit: usize,
+}
+
+/// One page of runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunsPage {
+    /// Runs that match, newest first.
+    pub runs: Vec<RunHead>,
+    /// The least number that was looked at, when the page ended before it was full and there are older runs.
+    pub looked_to: Option<i64>,
+}
+
+/// How many runs there are, by status.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunCounts(BTreeMap<RunStatus, u64>);
+
+impl RunCounts {
+    /// Counts some more.
+    pub fn add(&mut self, status: RunStatus, runs: u64) {
+        if runs > 0 {
+            *self.0.entry(status).or_default() += runs;
+        }
+    }
+
+    /// How many have a status.
+    pub fn of(&self, status: RunStatus) -> u64 {
+        self.0.get(&status).copied().unwrap_or(0)
+    }
+
+    /// How many there are.
+    pub fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
 }
 
 /// Which events are asked for.

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use backstitch_server::limits::BATCH_COMMANDS_MAX;
 use backstitch_server::model::{
-    Batch, Change, Entry, EntryKind, EntryStatus, FunctionId, Outcome, Payload, RunHead, RunId, RunStatus, Text,
-    Timestamp, TriggerKind,
+    Batch, Change, Entry, EntryKind, EntryStatus, FunctionId, Labels, Outcome, Payload, RunHead, RunId, RunStatus,
+    Text, Timestamp, TriggerKind,
 };
 use backstitch_server::store::sqlite::{Durability, SqliteConfig, SqliteStore};
 use backstitch_server::store::{Commit, Ownership, Store};
@@ -119,6 +119,7 @@ fn run(run_no: i64) -> RunHead {
         seed: None,
         value: None,
         tick: None,
+        labels: Labels::default(),
     }
 }
 

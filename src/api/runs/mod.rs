@@ -20,10 +20,11 @@ use crate::model::RunId;
 pub use acts::StatusJson;
 pub use explain::ExplanationJson;
 pub use fork::{ForkPlanJson, ForkedJson};
+pub use list::CountsJson;
 pub use one::ShownJson;
 pub use result::ResultJson;
 
-pub(super) use list::page_size;
+pub(super) use list::{check_filter, page_size};
 pub(super) use one::{newest, read};
 pub(super) use result::{Awaited, WaitQuery, finished, wait_for_end};
 
@@ -31,6 +32,7 @@ pub(super) use result::{Awaited, WaitQuery, finished, wait_for_end};
 pub(super) fn routes() -> OpenApiRouter<Doors> {
     OpenApiRouter::new()
         .routes(routes!(list::list))
+        .routes(routes!(list::counts))
         .routes(routes!(one::show))
         .routes(routes!(one::journal))
         .routes(routes!(result::result))

@@ -1,12 +1,14 @@
 //! A run in JSON.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::there;
 use crate::model::{
-    DeploymentId, EventId, Hold, HoldKind, Mismatch, Origin, Outcome, Payload, Previous, RunHead, RunId, RunStatus,
-    ScheduleKey, Text, Timestamp, TriggerKind,
+    AttributeValue, DeploymentId, EventId, Hold, HoldKind, Mismatch, Origin, Outcome, Payload, Previous, RunHead,
+    RunId, RunStatus, ScheduleKey, Text, Timestamp, TriggerKind,
 };
 use crate::store::RunView;
 
@@ -86,6 +88,14 @@ pub struct RunJson {
     /// What its handler shows of it: any JSON.
     #[schema(value_type = Value)]
     pub value: Option<Payload>,
+    /// What it is found by.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    pub tags: BTreeSet<Text>,
+    /// What it is found by: texts, numbers and booleans by name.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub attributes: BTreeMap<Text, AttributeValue>,
     /// What it was started with; left out in lists.
     #[serde(default, deserialize_with = "there", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Value)]
@@ -203,6 +213,8 @@ impl From<&RunHead> for RunJson {
             previous: head.previous.map(PreviousJson::from),
             continued_as: None,
             value: head.value.clone(),
+            tags: head.labels.tags.clone(),
+            attributes: head.labels.attributes.clone(),
             input: None,
             ok: None,
             err: None,

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::branches::Branches;
 use crate::api::view::{EntryJson, JournalJson, RunJson};
-use crate::cli::runs::short;
+use crate::cli::runs::{short, shown};
 use crate::cli::screen::plain;
 use crate::cli::style::{BAD, BOLD, DIM, GOOD, MOVING, ODD, of_status, styled};
 use crate::model::{EntryKind, EntryStatus, Failure, FetchTarget, Origin, Payload, RunStatus, Span, Timestamp, names};
@@ -40,6 +40,8 @@ pub(super) fn top(run: &RunJson, now: Timestamp) -> Vec<String> {
         };
         format!("│  {}", styled(DIM, format!("{how} {}", previous.run)))
     }));
+    let labels = shown(run);
+    lines.extend((!labels.is_empty()).then(|| format!("│  {}", styled(DIM, plain(&labels, 400)))));
     lines.extend(about(run, now));
     lines
 }

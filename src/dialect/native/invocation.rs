@@ -216,6 +216,8 @@ impl Draft<'_> {
             at: String,
             #[serde(borrow, default, deserialize_with = "present")]
             data: Option<&'a RawValue>,
+            #[serde(borrow, default)]
+            labels: Option<&'a RawValue>,
         }
         let facts: Facts<'_> = self.input.params.read().map_err(|error| EncodeError::Corrupt(error.to_string()))?;
         body.raw("{\"kind\":\"event\",\"events\":[{\"id\":").string(&facts.id).raw(",\"name\":").string(&facts.name);
@@ -225,7 +227,11 @@ impl Draft<'_> {
             Some(data) => body.raw(data.get()),
             None => body.payload(outcome_payload(self.input)),
         };
-        body.raw(",\"at\":").string(&facts.at).raw("}]}");
+        body.raw(",\"at\":").string(&facts.at).raw("}]");
+        if let Some(labels) = facts.labels {
+            body.raw(",\"labels\":").raw(labels.get());
+        }
+        body.raw("}");
         Ok(())
     }
 }

@@ -4,6 +4,7 @@
 mod answer;
 mod fetch;
 mod invocation;
+mod labels;
 mod manifest;
 mod op;
 mod ops;

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::fetch::fetch;
+use super::labels;
 use super::reader::{Bounded, FieldProblem, named, present, read, shown, source_problem};
 use crate::limits::{
     ATTEMPTS_MAX, EVENT_BYTES_MAX, EVENTS_PER_SEND_MAX, FILTER_BYTES_MAX, NAME_BYTES_MAX, NON_RETRYABLE_MAX,
@@ -23,7 +24,7 @@ pub enum OpError {
     /// The protocol has no such op.
     #[error(
         "there is no op `{0}`; this server knows step, heartbeat, sleep, waitSignal, waitEvent, invoke, fetch, send, marker, state, publish, \
-         status, reply, done, fail, yield, continueAsNew and mismatch. Is the SDK newer than the server?"
+         status, labels, reply, done, fail, yield, continueAsNew and mismatch. Is the SDK newer than the server?"
     )]
     UnknownKind(String),
     /// An entry's id cannot be used.
@@ -77,6 +78,10 @@ pub(super) struct WireOp<'a> {
     value: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     input: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    tags: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    attributes: Option<&'a RawValue>,
     #[serde(default)]
     update: Option<Text>,
     #[serde(borrow, default, deserialize_with = "present")]
@@ -240,6 +245,7 @@ impl WireOp<'_> {
             }
             ("status", Some(value)) => Ok(Some(Note::Status(keep(value)))),
             ("status", None) => Err(FieldProblem::new("value", "is missing").into()),
+            ("labels", _) => Ok(Some(labels::note(self.tags, self.attributes)?)),
             ("reply", _) => self.reply(keep).map(Some),
             _ => Ok(None),
         }
@@ -418,6 +424,10 @@ fn invoke(
         detached: bool,
         #[serde(default)]
         parent_close: Option<String>,
+        #[serde(borrow, default)]
+        tags: Option<&'a RawValue>,
+        #[serde(borrow, default)]
+        attributes: Option<&'a RawValue>,
     }
     let wire: Params<'_> = read(raw.as_bytes())?;
     named("function", &wire.function, NAME_BYTES_MAX)?;
@@ -440,6 +450,7 @@ fn invoke(
         input: keep(input),
         timeout: wire.timeout,
         detached: wire.detached,
+        labels: labels::of_child(wire.tags, wire.attributes)?,
     })
 }
 

@@ -5,14 +5,10 @@ use std::sync::Arc;
 use super::tables::Tables;
 use crate::limits;
 use crate::model::{
-    Entry, EntryId, EntryKind, EntryStatus, Event, EventId, FunctionId, Key, Loaded, Messages, ObjectKey, ObjectLock,
-    ObjectValue, Outcome, Payload, RunHead, RunId, RunStatus, ScheduleKey, Signal, StateKey, StateRow, StoredRun, Text,
-    Timestamp, Wait,
+    AttributeValue, Entry, EntryId, EntryKind, EntryStatus, Event, EventId, FunctionId, Key, Loaded, Messages, ObjectKey, ObjectLock, ObjectValue, Outcome, Payload, RunHead, RunId, RunStatus, ScheduleKey, Signal, StateKey, StateRow, StoredRun, Text, Timestamp, Wait,
 };
 use crate::store::{
-    ChannelView, Dump, EventFilter, EventView, HeldKey, Journal, MessagesPage, ObjectView, ObjectsPage, RunFilter,
-    RunView, ScheduleRow, SchedulesPage, SettledPage, StoreError, TickRun, TicksPage, Timer, TimerKey, UpdateView,
-    channel_head,
+    ChannelView, Dump, EventFilter, EventView, HeldKey, Journal, MessagesPage, ObjectView, ObjectsPage, RunCounts, RunFilter, RunView, ScheduleRow, SchedulesPage, SettledPage, StoreError, TickRun, TicksPage, Timer, TimerKey, UpdateView, channel_head,
 };
 
 impl Tables {
@@ -228,21 +224,14 @@ impl Tables {
 
     /// Runs, newest first.
     pub(super) fn runs_page(&self, filter: &RunFilter) -> Vec<RunHead> {
-        let wanted = |run: &RunHead| {
-            (filter.statuses.is_empty() || filter.statuses.contains(&run.status))
-                && filter.app.as_ref().is_none_or(|app| run.function.app == *app)
-                && filter.function.as_ref().is_none_or(|function| run.function.function == *function)
-                && filter.deployment.is_none_or(|deployment| run.deployment == Some(deployment))
-                && filter.previous.is_none_or(|previous| run.previous.is_some_and(|link| link.run == previous))
-                && filter
-                    .schedule
-                    .as_ref()
-                    .is_none_or(|key| run.tick.as_ref().is_some_and(|tick| tick.schedule == *key))
-                && filter.since.is_none_or(|since| run.created_at >= since)
-                && filter.until.is_none_or(|until| run.created_at < until)
-                && filter.before_run_no.is_none_or(|before| run.run_no < before)
-        };
-        self.runs_where(wanted).rev().take(filter.limit).collect()
+        self.runs_where(|run| wanted(filter, run)).rev().take(filter.limit).collect()
+    }
+
+    /// How many runs, by status.
+    pub(super) fn count_runs(&self, filter: &RunFilter) -> RunCounts {
+        let mut counts = RunCounts::default();
+        self.runs_where(|run| wanted(filter, run)).for_each(|run| counts.add(run.status, 1));
+        counts
     }
 
     /// Every schedule.
@@ -359,4 +348,43 @@ impl Tables {
             streams: self.streams.values().cloned().collect(),
         }
     }
+}
+
+/// Whether a run passes a filter.
+fn wanted(filter: &RunFilter, run: &RunHead) -> bool {
+    let prefix = |prefix: &Text| {
+        let end = format!("{prefix}{}", char::MAX);
+        run.name.as_ref().is_some_and(|name| (&**prefix..=end.as_str()).contains(&&**name))
+    };
+    (filter.statuses.is_empty() || filter.statuses.contains(&run.status))
+        && filter.app.as_ref().is_none_or(|app| run.function.app == *app)
+        && filter.function.as_ref().is_none_or(|function| run.function.function == *function)
+        && filter.deployment.is_none_or(|deployment| run.deployment == Some(deployment))
+        && filter.previous.is_none_or(|previous| run.previous.is_some_and(|link| link.run == previous))
+        && filter.schedule.as_ref().is_none_or(|key| run.tick.as_ref().is_some_and(|tick| tick.schedule == *key))
+        && filter.parent.is_none_or(|parent| run.parent.is_some_and(|link| link.run == parent))
+        && filter.root.is_none_or(|root| run.root == root)
+        && filter.event.is_none_or(|event| run.event == Some(event))
+        && filter.trigger.is_none_or(|trigger| run.trigger == trigger)
+        && filter.key.as_ref().is_none_or(|key| run.key.as_ref() == Some(key))
+        && filter.name_prefix.as_ref().is_none_or(prefix)
+        && filter.tags.iter().all(|tag| run.labels.tags.contains(tag))
+        && filter.attributes.iter().all(|test| test.matches(&run.labels.attributes))
+        && filter.text.as_ref().is_none_or(|text| contains(run, text))
+        && filter.since.is_none_or(|since| run.created_at >= since)
+        && filter.until.is_none_or(|until| run.created_at < until)
+        && filter.before_run_no.is_none_or(|before| run.run_no < before)
+}
+
+/// Whether a text is in one of those that people know a run by.
+fn contains(run: &RunHead, text: &str) -> bool {
+    let words = run.labels.attributes.values().filter_map(|value| match value {
+        AttributeValue::Text(text) => Some(text.to_string()),
+        AttributeValue::Number(number) if number.value().fract() == 0.0 => Some(value.to_string()),
+        _ => None,
+    });
+    let own = [run.id.to_string(), run.function.to_string()];
+    let texts = [&run.name, &run.key].into_iter().flatten().chain(&run.labels.tags).map(|text| text.to_string());
+    let wanted = text.to_ascii_lowercase();
+    own.into_iter().chain(texts).chain(words).any(|word| word.to_ascii_lowercase().contains(&wanted))
 }

@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use crate::limits;
 use crate::model::{
-    App, Attempt, Batch, Change, Deployment, DeploymentId, Entry, Event, EventId, FunctionId, Job, JobId, JobStatus,
-    Messages, ObjectKey, ObjectValue, RunHead, RunId, RunStatus, Signal, StateKey, StateRow, Stream, Text, Timestamp,
-    Verdict, Wait,
+    App, Attempt, AttributeValue, Batch, Change, Deployment, DeploymentId, Entry, Event, EventId, FunctionId, Job, JobId, JobStatus, Labels, Messages, ObjectKey, ObjectValue, RunHead, RunId, RunStatus, Signal, StateKey, StateRow, Stream, Text, Timestamp, Verdict, Wait,
 };
 use crate::store::{Ownership, StoreError, text};
 
@@ -228,6 +226,7 @@ impl Tables {
                 return refused(format!("{} has a run named `{name}` already", head.function));
             }
         }
+        labels(&head.labels)?;
         self.run_no = self.run_no.max(head.run_no);
         match self.runs.insert(head.run_no, Arc::new(head.clone())) {
             Some(other) => refused(format!("run number {} belongs to {}", head.run_no, other.id)),
@@ -255,6 +254,7 @@ impl Tables {
         if identity(old) != identity(head) {
             return refused(format!("the run {} cannot become another one", old.id));
         }
+        labels(&head.labels)?;
         self.runs.insert(head.run_no, Arc::new(head.clone()));
         Ok(())
     }
@@ -374,4 +374,13 @@ fn coherent(entry: &Entry) -> Result<()> {
         return Ok(());
     }
     refused(format!("entry `{}` of run {} must have an outcome exactly when it is settled", entry.id, entry.run_no))
+}
+
+/// Labels hold texts that are keys of indexes.
+fn labels(labels: &Labels) -> Result<()> {
+    let values = labels.attributes.values().filter_map(|value| match value {
+        AttributeValue::Text(text) => Some(text),
+        _ => None,
+    });
+    labels.tags.iter().chain(values).try_for_each(|text| text::name(text).map(drop))
 }

@@ -8,8 +8,7 @@ use super::payloads::Payloads;
 use super::plan::{Image, Plan, Write};
 use super::sql;
 use crate::model::{
-    Attempt, Batch, Before, Change, Entry, Event, Messages, ObjectKey, ObjectValue, Outcome, Payload, RunHead, Signal,
-    StateRow, Stream, Timestamp, Verdict, Wait,
+    Attempt, AttributeValue, Batch, Before, Change, Entry, Event, Labels, Messages, ObjectKey, ObjectValue, Outcome, Payload, RunHead, Signal, StateRow, Stream, Timestamp, Verdict, Wait,
 };
 use crate::store::{Commit, StoreError, text};
 
@@ -126,6 +125,7 @@ impl<'c> Committer<'c> {
         let queue_order = run.queue.as_ref().map(|place| place.order);
         let (start_by, deadline) = (at(run.start_by), at(run.deadline));
         let value = run.value.as_ref().map(|value| &**value.bytes());
+        let (tags, attributes) = labels(&run.labels)?;
         if image.write == Write::Update {
             let changed = self.run_update.execute(params![
                 run.run_no,
@@ -148,7 +148,9 @@ impl<'c> Committer<'c> {
                 queue_order,
                 start_by,
                 deadline,
-                value
+                value,
+                tags,
+                attributes
             ]);
             return one(changed, || format!("the run {} does not exist or has ended; it cannot change", run.id));
         }
@@ -190,7 +192,9 @@ impl<'c> Committer<'c> {
             run.seed.map(|run| run.to_string()),
             value,
             run.tick.as_ref().map(|tick| tick.schedule.to_string()),
-            run.tick.as_ref().map(|tick| tick.at.0)
+            run.tick.as_ref().map(|tick| tick.at.0),
+            tags,
+            attributes
         ]);
         inserted.map(drop).map_err(sorted)
     }
@@ -395,6 +399,21 @@ impl<'c> Committer<'c> {
     fn execute_one(&self, statement: &str, row: &[&dyn rusqlite::ToSql], why: impl FnOnce() -> String) -> Done {
         one(self.connection.prepare_cached(statement).and_then(|mut it| it.execute(row)), why)
     }
+}
+
+/// Tags and attributes as the JSON of their columns: nothing where there are none.
+fn labels(labels: &Labels) -> Result<(Option<String>, Option<String>), StoreError> {
+    for value in labels.attributes.values() {
+        if let AttributeValue::Text(value) = value {
+            text::name(value)?;
+        }
+    }
+    labels.tags.iter().try_for_each(|tag| text::name(tag).map(drop))?;
+    let written = |json: serde_json::Result<String>| json.map_err(|error| StoreError::Data(error.to_string()));
+    let tags = (!labels.tags.is_empty()).then(|| written(serde_json::to_string(&labels.tags))).transpose()?;
+    let attributes =
+        (!labels.attributes.is_empty()).then(|| written(serde_json::to_string(&labels.attributes))).transpose()?;
+    Ok((tags, attributes))
 }
 
 /// A statement must have changed exactly one row.

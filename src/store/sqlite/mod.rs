@@ -12,6 +12,7 @@ mod readers;
 mod registry;
 mod rows;
 mod schema;
+mod search;
 mod sql;
 mod verify;
 mod writer;
@@ -28,9 +29,7 @@ use self::files::DataDirectory;
 use self::readers::Lane;
 use self::writer::{Opening, Writer};
 use super::{
-    ChannelView, Commit, Dump, EventFilter, EventView, HeldKey, Journal, MessagesPage, ObjectView, ObjectsPage,
-    Ownership, RegistryRows, RunFilter, RunView, ScheduleRow, SchedulesPage, SettledPage, Store, StoreError, TickRun,
-    TicksPage, Timer, UpdateView,
+    ChannelView, Commit, Dump, EventFilter, EventView, HeldKey, Journal, MessagesPage, ObjectView, ObjectsPage, Ownership, RegistryRows, RunCounts, RunFilter, RunView, RunsPage, ScheduleRow, SchedulesPage, SettledPage, Store, StoreError, TickRun, TicksPage, Timer, UpdateView,
 };
 use crate::model::{
     App, Batch, Deployment, DeploymentId, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded, ObjectKey,
@@ -196,12 +195,12 @@ impl Store for SqliteStore {
         self.people.read(move |db| query::newest_of_chain(db, first)).boxed()
     }
 
-    fn runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>> {
-        self.people.read(move |db| query::runs(db, &filter)).boxed()
+    fn runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<RunsPage, StoreError>> {
+        self.people.read(move |db| search::runs(db, &filter)).boxed()
     }
 
-    fn count_runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<u64, StoreError>> {
-        self.people.read(move |db| query::count_runs(db, &filter)).boxed()
+    fn count_runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<RunCounts, StoreError>> {
+        self.people.read(move |db| search::count_runs(db, &filter)).boxed()
     }
 
     fn put_job(&self, job: Job) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -9,12 +9,11 @@ use super::load::{self, count};
 use super::rows::{self, Read, all, first};
 use super::sql;
 use crate::model::{
-    Entry, EntryId, EntryKind, Event, EventId, FunctionId, ObjectKey, ObjectLock, RunHead, RunId, RunStatus,
-    ScheduleKey, StateKey, StateRow, Text, Timestamp,
+    Entry, EntryId, EntryKind, Event, EventId, FunctionId, ObjectKey, ObjectLock, RunHead, RunId, ScheduleKey,
+    StateKey, StateRow, Text,
 };
 use crate::store::{
-    ChannelView, Dump, EventFilter, EventView, HeldKey, Journal, MessagesPage, ObjectView, ObjectsPage, RunFilter,
-    RunView, ScheduleRow, SchedulesPage, SettledPage, StoreError, TickRun, TicksPage, UpdateView, channel_head,
+    ChannelView, Dump, EventFilter, EventView, HeldKey, Journal, MessagesPage, ObjectView, ObjectsPage, RunView, ScheduleRow, SchedulesPage, SettledPage, StoreError, TickRun, TicksPage, UpdateView, channel_head,
 };
 
 fn head(connection: &Connection, id: RunId) -> Read<Option<RunHead>> {
@@ -44,115 +43,6 @@ pub(super) fn newest_of_chain(connection: &Connection, chain: RunId) -> Read<Opt
     first(connection, sql::RUN_OF_CHAIN, [chain.to_string()], |row| row.next())
 }
 
-/// Runs that match, newest first. Statuses are asked for one by one, because each has its own stretch of an index.
-pub(super) fn runs(connection: &Connection, filter: &RunFilter) -> Read<Vec<RunHead>> {
-    let (from, before) = bounds(connection, filter)?;
-    let (app, function, limit) = (&filter.app, &filter.function, count(filter.limit));
-    let previous = filter.previous.map(|id| id.to_string());
-    if let Some(schedule) = filter.schedule.as_ref().map(ToString::to_string) {
-        let mut found = Vec::new();
-        for status in statuses_or_any(filter) {
-            let deployment = filter.deployment.map(|id| id.to_string());
-            let row = params![before, app, function, from, limit, schedule, status, previous, deployment];
-            found.extend(all(connection, sql::RUNS_NEWEST_OF_SCHEDULE, row, rows::run)?);
-        }
-        return Ok(newest(found, filter.limit));
-    }
-    if let Some(deployment) = filter.deployment.map(|id| id.to_string()) {
-        let mut found = Vec::new();
-        for status in statuses(filter) {
-            let row = params![before, app, function, from, limit, deployment, status.as_str(), previous];
-            found.extend(all(connection, sql::RUNS_NEWEST_OF_DEPLOYMENT, row, rows::run)?);
-        }
-        return Ok(newest(found, filter.limit));
-    }
-    if filter.statuses.is_empty() {
-        if let Some(previous) = &previous {
-            let row = params![before, app, function, from, limit, previous, None::<&str>];
-            return all(connection, sql::RUNS_NEWEST_OF_PREVIOUS, row, rows::run);
-        }
-        let statement = match (app, function) {
-            (Some(_), Some(_)) => sql::RUNS_NEWEST_OF_FUNCTION,
-            _ => sql::RUNS_NEWEST,
-        };
-        return all(connection, statement, params![before, app, function, from, limit], rows::run);
-    }
-    let mut found = Vec::new();
-    for status in distinct(&filter.statuses) {
-        if let Some(previous) = &previous {
-            let row = params![before, app, function, from, limit, previous, status.as_str()];
-            found.extend(all(connection, sql::RUNS_NEWEST_OF_PREVIOUS, row, rows::run)?);
-            continue;
-        }
-        let row = params![before, app, function, from, limit, status.as_str()];
-        found.extend(all(connection, sql::RUNS_NEWEST_OF_STATUS, row, rows::run)?);
-    }
-    Ok(newest(found, filter.limit))
-}
-
-fn newest(mut found: Vec<RunHead>, limit: usize) -> Vec<RunHead> {
-    found.sort_unstable_by_key(|run| std::cmp::Reverse(run.run_no));
-    found.truncate(limit);
-    found
-}
-
-/// How many runs match, status by status.
-pub(super) fn count_runs(connection: &Connection, filter: &RunFilter) -> Read<u64> {
-    let (from, before) = bounds(connection, filter)?;
-    let (app, function, previous) = (&filter.app, &filter.function, filter.previous.map(|id| id.to_string()));
-    let of = |statement, status: Option<&str>| -> Read<u64> {
-        let counted = match status {
-            Some(status) => {
-                let row = params![before, app, function, from, previous, status];
-                first(connection, statement, row, |row| row.next())?
-            }
-            None => first(connection, statement, params![before, app, function, from, previous], |row| row.next())?,
-        };
-        Ok(counted.unwrap_or(0))
-    };
-    if let Some(schedule) = filter.schedule.as_ref().map(ToString::to_string) {
-        let deployment = filter.deployment.map(|id| id.to_string());
-        let of = |status: Option<&str>| -> Read<u64> {
-            let row = params![before, app, function, from, previous, schedule, status, deployment];
-            Ok(first(connection, sql::RUNS_COUNT_OF_SCHEDULE, row, |row| row.next())?.unwrap_or(0))
-        };
-        return statuses_or_any(filter).into_iter().map(of).sum();
-    }
-    if let Some(deployment) = filter.deployment.map(|id| id.to_string()) {
-        let of = |status: RunStatus| -> Read<u64> {
-            let row = params![before, app, function, from, previous, deployment, status.as_str()];
-            let counted = first(connection, sql::RUNS_COUNT_OF_DEPLOYMENT, row, |row| row.next())?;
-            Ok(counted.unwrap_or(0))
-        };
-        return statuses(filter).into_iter().map(of).sum();
-    }
-    if filter.statuses.is_empty() {
-        return of(sql::RUNS_COUNT, None);
-    }
-    distinct(&filter.statuses).into_iter().map(|status| of(sql::RUNS_COUNT_OF_STATUS, Some(status.as_str()))).sum()
-}
-
-/// The numbers of the runs that a filter can match: from the first on, and below the second.
-fn bounds(connection: &Connection, filter: &RunFilter) -> Read<(i64, i64)> {
-    let bound = |time: Option<Timestamp>| time.map(|time| first_run_at(connection, time)).transpose();
-    let from = bound(filter.since)?.unwrap_or(i64::MIN);
-    Ok((from, bound(filter.until)?.unwrap_or(i64::MAX).min(filter.before_run_no.unwrap_or(i64::MAX))))
-}
-
-/// The statuses that a filter names, or all.
-fn statuses(filter: &RunFilter) -> Vec<RunStatus> {
-    if filter.statuses.is_empty() { RunStatus::ALL.to_vec() } else { distinct(&filter.statuses) }
-}
-
-/// The statuses that a filter names, for statements that take none as all.
-fn statuses_or_any(filter: &RunFilter) -> Vec<Option<&'static str>> {
-    if filter.statuses.is_empty() {
-        vec![None]
-    } else {
-        distinct(&filter.statuses).iter().map(|it| Some(it.as_str())).collect()
-    }
-}
-
 /// A page of schedules.
 pub(super) fn schedules(connection: &Connection, page: &SchedulesPage) -> Read<Vec<ScheduleRow>> {
     let (after, before) = page.keys();
@@ -174,30 +64,6 @@ pub(super) fn count_schedules(connection: &Connection) -> Read<u64> {
 pub(super) fn ticks(connection: &Connection, page: &TicksPage) -> Read<Vec<TickRun>> {
     let row = params![page.schedule.to_string(), page.from.0, page.until.0, count(page.limit)];
     all(connection, sql::RUNS_OF_TICKS, row, rows::tick)
-}
-
-fn distinct(statuses: &[RunStatus]) -> Vec<RunStatus> {
-    let mut statuses = statuses.to_vec();
-    statuses.sort_unstable();
-    statuses.dedup();
-    statuses
-}
-
-/// The least number from which on all runs were created at or after a time. Numbers are given in the order of creation,
-/// by a clock that never runs backwards, so halving finds it without an index on times.
-fn first_run_at(connection: &Connection, time: Timestamp) -> Read<i64> {
-    let greatest = first(connection, sql::RUN_GREATEST, [], |row| row.next::<Option<i64>>())?.flatten();
-    let (mut low, mut high) = (1, greatest.unwrap_or(0).saturating_add(1));
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let nearest =
-            first(connection, sql::RUN_NEAREST, [middle], |row| Ok((row.next::<i64>()?, row.next::<Timestamp>()?)))?;
-        match nearest {
-            Some((run_no, created_at)) if created_at < time => low = run_no + 1,
-            _ => high = middle,
-        }
-    }
-    Ok(low)
 }
 
 /// A run's whole journal.

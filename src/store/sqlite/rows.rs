@@ -7,10 +7,7 @@ use rusqlite::{Connection, Params, Row};
 
 use super::error::sorted;
 use crate::model::{
-    Attempt, Before, Channel, DeploymentId, DeploymentState, Entry, EntryKind, EntryStatus, Event, EventId, FunctionId,
-    JobAction, JobId, JobStatus, Messages, ObjectKey, ObjectValue, Origin, Outcome, ParentLink, Payload, Previous,
-    QueuePlace, RunHead, RunId, RunStatus, ScheduleKey, Signal, StateKey, StateRow, Stream, Text, Tick, Timestamp,
-    Token, TriggerKind, Verdict, Wait, WaitIndex,
+    Attempt, Before, Channel, DeploymentId, DeploymentState, Entry, EntryKind, EntryStatus, Event, EventId, FunctionId, JobAction, JobId, JobStatus, Labels, Messages, ObjectKey, ObjectValue, Origin, Outcome, ParentLink, Payload, Previous, QueuePlace, RunHead, RunId, RunStatus, ScheduleKey, Signal, StateKey, StateRow, Stream, Text, Tick, Timestamp, Token, TriggerKind, Verdict, Wait, WaitIndex,
 };
 use crate::store::{ScheduleRow, StoreError, TickRun, UpdateView};
 
@@ -65,6 +62,12 @@ impl Columns<'_> {
     pub(super) fn json<T: serde::de::DeserializeOwned>(&mut self) -> Read<Option<T>> {
         let Some(payload) = self.next::<Option<Payload>>()? else { return Ok(None) };
         payload.read().map(Some).map_err(|error| self.strange(&error.to_string()))
+    }
+
+    /// A column of JSON that is text, for the database reads it as well.
+    fn text<T: serde::de::DeserializeOwned>(&mut self) -> Read<Option<T>> {
+        let Some(text) = self.next::<Option<Text>>()? else { return Ok(None) };
+        serde_json::from_str(&text).map(Some).map_err(|error| self.strange(&error.to_string()))
     }
 
     /// An outcome from its two columns.
@@ -206,6 +209,7 @@ pub(super) fn run(row: &mut Columns<'_>) -> Read<RunHead> {
             (None, None) => None,
             _ => return Err(row.strange("half a time of a schedule")),
         },
+        labels: Labels { tags: row.text()?.unwrap_or_default(), attributes: row.text()?.unwrap_or_default() },
     })
 }
 

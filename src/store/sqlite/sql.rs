@@ -63,23 +63,16 @@ statements! {
     PING = "ping",
     RUN_BY_ID = "run_by_id",
     RUN_BY_NAME = "run_by_name",
+    RUN_BY_NUMBER = "run_by_number",
     RUN_GREATEST = "run_greatest",
     RUN_INSERT = "run_insert",
     RUN_NEAREST = "run_nearest",
     RUN_OF_CHAIN = "run_of_chain",
     RUN_UPDATE = "run_update",
     RUNS_COUNT = "runs_count",
-    RUNS_COUNT_OF_DEPLOYMENT = "runs_count_of_deployment",
-    RUNS_COUNT_OF_SCHEDULE = "runs_count_of_schedule",
     RUNS_COUNT_OF_STATUS = "runs_count_of_status",
     RUNS_DUE = "runs_due",
     RUNS_HELD = "runs_held",
-    RUNS_NEWEST = "runs_newest",
-    RUNS_NEWEST_OF_DEPLOYMENT = "runs_newest_of_deployment",
-    RUNS_NEWEST_OF_FUNCTION = "runs_newest_of_function",
-    RUNS_NEWEST_OF_SCHEDULE = "runs_newest_of_schedule",
-    RUNS_NEWEST_OF_STATUS = "runs_newest_of_status",
-    RUNS_NEWEST_OF_PREVIOUS = "runs_newest_of_previous",
     RUNS_OF_EVENT = "runs_of_event",
     RUNS_OF_PARENT = "runs_of_parent",
     RUNS_OF_TICKS = "runs_of_ticks",
@@ -113,6 +106,7 @@ statements! {
     VERIFY_AWAITING = "verify_awaiting",
     VERIFY_CHILDREN = "verify_children",
     VERIFY_JOURNALS = "verify_journals",
+    VERIFY_LABELS = "verify_labels",
     VERIFY_LOCKS = "verify_locks",
     VERIFY_NUMBERS = "verify_numbers",
     VERIFY_PAYLOADS = "verify_payloads",
@@ -120,6 +114,7 @@ statements! {
     VERIFY_SCHEDULES = "verify_schedules",
     VERIFY_SIGNALS = "verify_signals",
     VERIFY_STATUSES = "verify_statuses",
+    VERIFY_STRAY_LABELS = "verify_stray_labels",
     VERIFY_TIMERS = "verify_timers",
     VERIFY_WAITS = "verify_waits",
     WAIT_DELETE = "wait_delete",
@@ -129,4 +124,64 @@ statements! {
     WAITS_OF_INDEX = "waits_of_index",
     WAITS_OF_RUN = "waits_of_run",
     WAITS_SCANNING = "waits_scanning",
+}
+
+/// Statements that find runs by one index: what leads to candidates is a file in `search/`, and so is what is done with them.
+pub(super) struct Source {
+    /// How many candidates there are, up to a limit.
+    pub(super) probe: &'static str,
+    /// The newest of those that match.
+    pub(super) page: &'static str,
+    /// How many match, by status.
+    pub(super) counts: &'static str,
+}
+
+macro_rules! of_candidates {
+    ($file:literal, $end:literal) => {
+        concat!(
+            "with source (run_no) as (\n",
+            include_str!(concat!("search/", $file, ".sql")),
+            "), matching (run_no, status) as (\n",
+            include_str!("search/matching.sql"),
+            ")\n",
+            include_str!(concat!("search/", $end, ".sql")),
+        )
+    };
+}
+
+macro_rules! sources {
+    ($($name:ident = $file:literal,)*) => {
+        $(pub(super) static $name: Source = Source {
+            probe: concat!(
+                "with source (run_no) as (\n",
+                include_str!(concat!("search/", $file, ".sql")),
+                " limit ?3)\n",
+                include_str!("search/probe.sql"),
+            ),
+            page: of_candidates!($file, "page"),
+            counts: of_candidates!($file, "counts"),
+        };)*
+
+        /// Every source with the name of its file.
+        #[cfg(test)]
+        pub(super) static SOURCES: &[(&str, &Source)] = &[$(($file, &$name),)*];
+    };
+}
+
+sources! {
+    FROM_ALL = "from_all",
+    FROM_ATTRIBUTE = "from_attribute",
+    FROM_DEPLOYMENT = "from_deployment",
+    FROM_EVENT = "from_event",
+    FROM_FUNCTION = "from_function",
+    FROM_ID = "from_id",
+    FROM_KEY = "from_key",
+    FROM_NAME = "from_name",
+    FROM_PARENT = "from_parent",
+    FROM_PREVIOUS = "from_previous",
+    FROM_RANGE = "from_range",
+    FROM_ROOT = "from_root",
+    FROM_SCHEDULE = "from_schedule",
+    FROM_STATUS = "from_status",
+    FROM_TAG = "from_tag",
 }

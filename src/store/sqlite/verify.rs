@@ -88,6 +88,7 @@ const CHECKS: &[Check] = &[
     of_runs("waits", "every wait for an event is found by that event, and ends with its run", STUCK, sql::VERIFY_WAITS),
     of_runs("signals", "every signal that came early is kept, or was taken once", STUCK, sql::VERIFY_SIGNALS),
     of_runs("children", "parents and children agree", STUCK, sql::VERIFY_CHILDREN),
+    of_runs("labels", "every run is found by each of its tags and attributes", REPORT, sql::VERIFY_LABELS),
     of_runs(
         "statuses",
         "every run's row agrees with itself and with the end of its journal",
@@ -119,6 +120,12 @@ const CHECKS: &[Check] = &[
         STUCK_SCHEDULE,
         sql::VERIFY_SCHEDULES,
     ),
+    of_all(
+        "stray labels",
+        "no tag and no attribute leads to a run that does not have it",
+        REPORT,
+        sql::VERIFY_STRAY_LABELS,
+    ),
     of_all("payloads", "every large payload is used as often as it says", REPORT, sql::VERIFY_PAYLOADS),
     of_all("numbers", "no number of a run or an event is given twice", REPORT, sql::VERIFY_NUMBERS),
 ];
@@ -142,8 +149,7 @@ pub fn verify(dir: &Path) -> Result<Option<Verified>, StoreError> {
             checks.push(check.run(&connection, newest)?);
         }
     }
-    let runs =
-        first(&connection, sql::RUNS_COUNT, (i64::MAX, None::<&str>, None::<&str>, 0, None::<&str>), |row| row.next());
+    let runs = first(&connection, sql::RUNS_COUNT, [], |row| row.next());
     Ok(Some(Verified { runs: runs?.unwrap_or(0), checks }))
 }
 

@@ -95,7 +95,10 @@ async fn a_job_is_stopped_and_what_is_wrong_is_said() {
     for (body, place) in [
         (json!({"action": "explode", "filter": {}}), "/action"),
         (json!({"action": "cancel"}), ""),
-        (json!({"action": "cancel", "filter": {"name": "x"}}), "/filter/name"),
+        (json!({"action": "cancel", "filter": {"names": "x"}}), "/filter/names"),
+        (json!({"action": "cancel", "filter": {"attribute": ["total:over:9"]}}), "/filter/attribute/0"),
+        (json!({"action": "cancel", "filter": {"text": ""}}), "/filter/text"),
+        (json!({"action": "cancel", "filter": {"tag": vec!["a"; 17]}}), "/filter/tag"),
         (json!({"action": "cancel", "filter": {"status": ["odd"]}}), "/filter/status/0"),
         (json!({"action": "cancel", "filter": {}, "options": {"at": "x"}}), "/options/at"),
     ] {

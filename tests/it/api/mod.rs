@@ -10,6 +10,7 @@ mod deployments;
 mod description;
 mod events;
 mod fetches;
+mod finding;
 mod forks;
 mod functions;
 mod invocations;

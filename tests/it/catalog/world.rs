@@ -8,7 +8,7 @@ use backstitch_server::clock::SystemClock;
 use backstitch_server::cluster::Cluster;
 use backstitch_server::dispatch::{Discovery, Drift, Egress, HttpClient, HttpFetcher, HttpInvoker};
 use backstitch_server::engine::{Command, Reply, Start};
-use backstitch_server::model::{App, FunctionId, Home, Payload, RunHead, RunId, Span};
+use backstitch_server::model::{App, FunctionId, Home, Labels, Payload, RunHead, RunId, Span};
 use backstitch_server::processor::{self, Halted, Processor};
 use backstitch_server::store::Store;
 use backstitch_server::store::memory::MemoryStore;
@@ -176,6 +176,7 @@ impl World {
             idempotency_key: None,
             delay: None,
             key: None,
+            labels: Labels::default(),
         };
         match self.processor.submit(Command::Start(start)).await {
             Ok(Reply::Run { id, .. }) => id,

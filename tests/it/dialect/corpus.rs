@@ -285,6 +285,9 @@ fn snapshot_of(invocation: &Value, params: &BTreeMap<String, Payload>) -> Snapsh
         "event" => {
             let mut event = trigger["events"][0].clone();
             event["kind"] = json!("event");
+            if let Some(labels) = trigger.get("labels") {
+                event["labels"] = labels.clone();
+            }
             (TriggerKind::Event, event)
         }
         "invoke" => (TriggerKind::Invoke, trigger.clone()),

@@ -2,7 +2,9 @@
 //! handler, the handler keeps the run.
 
 use backstitch_server::engine::{Command, Decision, Partition, Poll, Reply, Start};
-use backstitch_server::model::{Checkpoint, Key, Loaded, Moment, Payload, Registry, StoredRun, Timestamp, Token};
+use backstitch_server::model::{
+    Checkpoint, Key, Labels, Loaded, Moment, Payload, Registry, StoredRun, Timestamp, Token,
+};
 
 use super::registry::{function, registry};
 
@@ -29,6 +31,7 @@ fn at_work(registry: &Registry) -> (StoredRun, Token) {
         idempotency_key: None,
         delay: None,
         key: None,
+        labels: Labels::default(),
     };
     let Reply::Run { id, .. } = decide(&mut partition, registry, &Command::Start(start)) else { panic!("no run") };
     let Poll::Invoke(snapshot, _) = partition.poll(NOW, registry) else { panic!("no invocation") };

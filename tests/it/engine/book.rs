@@ -337,6 +337,7 @@ impl Book {
             (head.function.clone(), head.name.clone(), head.parent, head.root, head.trigger, head.event)
         };
         assert_eq!(known(new), known(old));
+        assert_eq!(new.labels, old.labels, "it is found by something else");
         assert_eq!(new.chain, Some(old.chain.unwrap_or(old.id)));
         assert_eq!(trigger_key(&self.entries[&new.run_no][0]), trigger_key(&self.entries[&old.run_no][0]));
         assert!(!self.entries[&old.run_no].iter().any(|entry| entry.kind == EntryKind::Cancel), "it was told to stop");

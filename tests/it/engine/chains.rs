@@ -3,7 +3,7 @@
 use backstitch_server::engine::{Command, Refusal, Reply, Start};
 use backstitch_server::limits::{CONTINUE_PAUSE_MS, MARK_MS};
 use backstitch_server::model::{
-    Answer, EntryKind, EventDraft, HandlerOp, Outcome, Payload, RunHead, RunId, RunStatus, Terminal,
+    Answer, EntryKind, EventDraft, HandlerOp, Labels, Outcome, Payload, RunHead, RunId, RunStatus, Terminal,
 };
 
 use super::harness::{Fate, World};
@@ -26,6 +26,7 @@ fn start(world: &mut World, index: u8) -> RunId {
         idempotency_key: None,
         delay: None,
         key: None,
+        labels: Labels::default(),
     }));
     while world.finish_load(false) {}
     world.flow(20);

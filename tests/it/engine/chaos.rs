@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use super::acts::{From, Scheduling, end_schedules, fork, schedule, scheduling};
 use super::book::Book;
 use super::harness::{Fate, World};
-use super::program::{Node, OnCancel, Program, WaitFilter, params_of, runner, step_report};
+use super::program::{Node, OnCancel, Program, WaitFilter, labels_of, params_of, runner, step_report};
 use super::registry::{FUNCTIONS, HANDLERS, function, handler, held, redeployed};
 
 /// What happens next.
@@ -254,6 +254,7 @@ impl Chaos {
                     idempotency_key: idempotency.map(|key| format!("k{key}").into()),
                     delay: delay.map(Span),
                     key: None,
+                    labels: labels_of(key.into()),
                 };
                 self.world.submit(Command::Start(start));
             }
@@ -265,6 +266,7 @@ impl Chaos {
                     idempotency_key: None,
                     delay: delay.map(Span),
                     key: (object < 3).then(|| format!("k{object}").into()),
+                    labels: labels_of(key.into()),
                 };
                 self.world.submit(Command::Start(start));
             }

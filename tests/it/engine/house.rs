@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use backstitch_server::engine::{Command, Decision, Partition, Poll, Refusal, Reply, Start};
 use backstitch_server::model::{
-    Answer, Change, Entry, EntryId, HandlerOp, Key, Loaded, Moment, Outcome, Payload, Registry, RunHead, RunId,
+    Answer, Change, Entry, EntryId, HandlerOp, Key, Labels, Loaded, Moment, Outcome, Payload, Registry, RunHead, RunId,
     Snapshot, Span,
 };
 
@@ -68,7 +68,15 @@ impl House {
     pub(super) fn start(&mut self, ready: bool, bytes: usize) -> RunId {
         let input = Payload::trusted(format!("\"{}\"", "x".repeat(bytes)));
         let delay = (!ready).then_some(Span(5_000));
-        let start = Start { function: function(0), input, name: None, idempotency_key: None, delay, key: None };
+        let start = Start {
+            function: function(0),
+            input,
+            name: None,
+            idempotency_key: None,
+            delay,
+            key: None,
+            labels: Labels::default(),
+        };
         match self.take(&Command::Start(start)) {
             Ok(Reply::Run { id, .. }) => id,
             other => panic!("{other:?}"),

@@ -4,7 +4,7 @@
 use backstitch_server::engine::{Command, Start};
 use backstitch_server::limits::{ADOPTION_MS, NOTE_MS};
 use backstitch_server::model::{
-    Answer, Checkpoint, EntryKind, EventDraft, Failure, HandlerOp, InvokeOp, Outcome, Payload, RunHead, RunId,
+    Answer, Checkpoint, EntryKind, EventDraft, Failure, HandlerOp, InvokeOp, Labels, Outcome, Payload, RunHead, RunId,
     RunStatus, Terminal, TriggerKind, names,
 };
 
@@ -22,7 +22,15 @@ fn world(programs: [Vec<Node>; 4]) -> World {
 fn start(world: &mut World, index: u8, input: &str) -> RunId {
     let before = world.book.runs.len() as i64;
     let input = Payload::trusted(input.to_owned());
-    let start = Start { function: function(index), input, name: None, idempotency_key: None, delay: None, key: None };
+    let start = Start {
+        function: function(index),
+        input,
+        name: None,
+        idempotency_key: None,
+        delay: None,
+        key: None,
+        labels: Labels::default(),
+    };
     world.submit(Command::Start(start));
     while world.finish_load(false) {}
     world.book.runs[&(before + 1)].id
@@ -250,6 +258,7 @@ fn a_child_may_be_left_alone() {
                 input: Payload::trusted("{}"),
                 timeout: None,
                 detached: false,
+                labels: Labels::default(),
             })
         };
         world.returned(&call, Answer::Ops { seen: 0, ops: vec![invoke("a")], end: None, awaiting: Vec::new() });

@@ -14,6 +14,7 @@ mod forks;
 mod handlers;
 mod harness;
 mod house;
+mod labels;
 mod ledger;
 mod lifecycle;
 mod limits;

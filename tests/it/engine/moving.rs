@@ -2,8 +2,8 @@
 
 use backstitch_server::engine::{Command, Explanation, Refusal, Reply, Start};
 use backstitch_server::model::{
-    Answer, Deployment, DeploymentId, DeploymentState, HoldKind, Mismatch, MoveTo, NoTarget, Outcome, Payload, RunId,
-    RunStatus, Undelivered,
+    Answer, Deployment, DeploymentId, DeploymentState, HoldKind, Labels, Mismatch, MoveTo, NoTarget, Outcome, Payload,
+    RunId, RunStatus, Undelivered,
 };
 
 use super::harness::{Fate, World};
@@ -31,6 +31,7 @@ fn world(runs: usize) -> (World, Vec<RunId>) {
             idempotency_key: None,
             delay: None,
             key: None,
+            labels: Labels::default(),
         }));
     }
     world.finish_load(false);

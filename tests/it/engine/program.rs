@@ -8,9 +8,9 @@ use super::voices::words;
 use backstitch_server::engine::awakeable_signal;
 use backstitch_server::limits::STATE_VALUE_BYTES_MAX;
 use backstitch_server::model::{
-    Answer, Awaiting, Entry, EntryKind, EntryStatus, EventDraft, Failure, HandlerOp, Heartbeat, InvokeOp, Note,
-    Outcome, Payload, RetryPolicy, Snapshot, Span, StateOp, StepReport, StepResult, Terminal, WaitEventOp,
-    WaitSignalOp, names,
+    Answer, AttributeValue, Awaiting, Entry, EntryKind, EntryStatus, EventDraft, Failure, HandlerOp, Heartbeat,
+    InvokeOp, Labels, Note, Number, Outcome, Payload, RetryPolicy, Snapshot, Span, StateOp, StepReport, StepResult,
+    Terminal, WaitEventOp, WaitSignalOp, names,
 };
 use proptest::test_runner::{Config as ProptestConfig, RngAlgorithm, TestRng, TestRunner};
 
@@ -143,6 +143,7 @@ pub(super) fn handle(program: &Program, snapshot: &Snapshot) -> Handled {
         State::Failed(name) => Some(fail(name, Some(false))),
         State::Blocked => None,
     };
+    walk.label();
     let awaiting = if program.hints && end.is_none() { walk.groups.clone() } else { Vec::new() };
     Handled { answer: Answer::Ops { seen, ops: walk.ops, end, awaiting }, ran: walk.ran }
 }
@@ -153,6 +154,12 @@ fn next_round(program: &Program, snapshot: &Snapshot) -> Option<Terminal> {
     let (key, round) = (input["key"].as_i64().unwrap_or(0), input["round"].as_u64().unwrap_or(0));
     let next = format!(r#"{{"key":{},"round":{}}}"#, key + 1, round + 1);
     (round < u64::from(program.rounds)).then(|| Terminal::ContinueAsNew(Payload::trusted(next)))
+}
+
+/// Something to be found by.
+pub(super) fn labels_of(n: usize) -> Labels {
+    let number = Number::new(n as f64).map(AttributeValue::Number).expect("is small");
+    Labels { tags: BTreeSet::from([format!("t{}", n % 3).into()]), attributes: BTreeMap::from([("n".into(), number)]) }
 }
 
 /// The greatest `seq` that an invocation shows.
@@ -200,6 +207,14 @@ impl<'a> Walk<'a> {
             ops: Vec::new(),
             ran: Vec::new(),
             groups: Vec::new(),
+        }
+    }
+
+    /// A run is found by how far its handler has come; by nothing at all when it has done nothing.
+    fn label(&mut self) {
+        if !self.created.is_empty() {
+            let (tags, attributes) = (labels_of(self.created.len()).tags, labels_of(self.delivered.len()).attributes);
+            self.ops.push(HandlerOp::Note(Note::Labels { tags: Some(tags), attributes: Some(attributes) }));
         }
     }
 
@@ -463,6 +478,7 @@ impl<'a> Walk<'a> {
                 input: Payload::trusted(r#"{"key":1}"#),
                 timeout: timeout.map(Span),
                 detached: *detached,
+                labels: Labels::default(),
             }),
             Node::Send { name: event, key, client_id } => {
                 let data = Payload::trusted(format!(r#"{{"key":{key}}}"#));
@@ -482,6 +498,7 @@ impl<'a> Walk<'a> {
                     input: Payload::trusted(r#"{"key":1}"#),
                     timeout: timeout.map(Span),
                     detached: *detached,
+                    labels: Labels::default(),
                 })
             }
             Node::Set(value, big) => {

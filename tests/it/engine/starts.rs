@@ -3,7 +3,7 @@
 
 use backstitch_server::engine::{Command, Refusal, Reply, Start};
 use backstitch_server::limits::MARK_MS;
-use backstitch_server::model::{Payload, RunId};
+use backstitch_server::model::{Labels, Payload, RunId};
 
 use super::harness::World;
 use super::program::{OnCancel, Program};
@@ -23,6 +23,7 @@ fn command(name: Option<&str>, key: Option<&str>, input: &str) -> Command {
         idempotency_key: key.map(Into::into),
         delay: None,
         key: None,
+        labels: Labels::default(),
     })
 }
 

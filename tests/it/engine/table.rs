@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use backstitch_server::engine::{Command, Fork, ForkFrom, Reply, Start};
 use backstitch_server::model::{
-    Answer, Change, Checkpoint, DeploymentId, EventId, Key, MarkKey, MarkScope, MoveTo, Outcome, Payload, Problem,
-    ProblemCode, RunId, RunStatus, Span, StateKey, Token, Undelivered,
+    Answer, Change, Checkpoint, DeploymentId, EventId, Key, Labels, MarkKey, MarkScope, MoveTo, Outcome, Payload,
+    Problem, ProblemCode, RunId, RunStatus, Span, StateKey, Token, Undelivered,
 };
 
 use super::harness::World;
@@ -43,6 +43,7 @@ fn world(state: &str) -> (World, RunId) {
         idempotency_key: None,
         delay,
         key: None,
+        labels: Labels::default(),
     }));
     world.finish_load(false);
     let run = world.book.runs[&1].id;
@@ -74,7 +75,15 @@ fn world(state: &str) -> (World, RunId) {
 fn commands(run: RunId, index: u8) -> Vec<(&'static str, Command)> {
     let start = |input: &str| {
         let (input, name) = (Payload::trusted(input.to_owned()), Some("n".into()));
-        Command::Start(Start { function: function(index), input, name, idempotency_key: None, delay: None, key: None })
+        Command::Start(Start {
+            function: function(index),
+            input,
+            name,
+            idempotency_key: None,
+            delay: None,
+            key: None,
+            labels: Labels::default(),
+        })
     };
     let signal = |name: &str| {
         let settle = Outcome::Ok(Payload::null());

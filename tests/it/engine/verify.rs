@@ -6,7 +6,8 @@ use std::path::Path;
 
 use backstitch_server::engine::{Command, PutSchedule, Start};
 use backstitch_server::model::{
-    DeploymentId, Outcome, Overlap, Payload, RunId, RunStatus, ScheduleKey, ScheduleSource, ScheduleSpec, Span, Timing,
+    DeploymentId, Labels, Outcome, Overlap, Payload, RunId, RunStatus, ScheduleKey, ScheduleSource, ScheduleSpec, Span,
+    Timing,
 };
 use backstitch_server::store::sqlite;
 
@@ -47,12 +48,21 @@ fn world() -> World {
             idempotency_key: None,
             delay: None,
             key: None,
+            labels: Labels::default(),
         }));
     }
     for _ in 0..2 {
         let (function, input) = (handler(0), Payload::trusted("{}"));
         let key = Some("k".into());
-        world.submit(Command::Start(Start { function, input, name: None, idempotency_key: None, delay: None, key }));
+        world.submit(Command::Start(Start {
+            function,
+            input,
+            name: None,
+            idempotency_key: None,
+            delay: None,
+            key,
+            labels: Labels::default(),
+        }));
     }
     world.submit(Command::PutSchedule(Box::new(hourly())));
     world.flow(99);
@@ -68,7 +78,15 @@ fn world() -> World {
     world.flow(99);
     for delay in [None, Some(backstitch_server::model::Span(5_000))] {
         let (function, input) = (function(0), Payload::trusted("{}"));
-        world.submit(Command::Start(Start { function, input, name: None, idempotency_key: None, delay, key: None }));
+        world.submit(Command::Start(Start {
+            function,
+            input,
+            name: None,
+            idempotency_key: None,
+            delay,
+            key: None,
+            labels: Labels::default(),
+        }));
     }
     world.finish_load(false);
     let queued = world.book.runs.values().next_back().expect("it was made").id;
@@ -181,6 +199,11 @@ fn faults() -> Vec<(&'static str, String)> {
         ),
         ("payloads", all("update payloads set uses = uses + 1")),
         ("payloads", all("delete from payloads")),
+        ("labels", all("update runs set tags = '[\"a\"]' where run_no = 1; delete from run_tags")),
+        ("labels", all("update runs set attributes = '{\"n\":1}' where run_no = 1; delete from run_attributes")),
+        ("stray labels", all("insert into run_tags (tag, run_no) values ('a', 1)")),
+        ("stray labels", all("insert into run_tags (tag, run_no) values ('a', 99999)")),
+        ("stray labels", all("insert into run_attributes (name, kind, value, run_no) values ('n', 'number', 1, 1)")),
         ("numbers", all("update partitions set run_no = 1")),
         ("numbers", all("insert into events (seq, id, name, at) values (9, 'evt_x', 'x', 0)")),
     ]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use backstitch_server::engine::Command;
-use backstitch_server::model::{Outcome, Payload, RunStatus};
+use backstitch_server::model::{Labels, Outcome, Payload, RunStatus};
 use backstitch_server::processor::{Declined, Halted};
 use backstitch_server::store::memory::MemoryStore;
 use backstitch_server::store::{Store, StoreError};
@@ -80,6 +80,7 @@ async fn nothing_leaves_before_it_is_durable() {
                 idempotency_key: None,
                 delay: None,
                 key: None,
+                labels: Labels::default(),
             };
             processor.submit(Command::Start(start)).await
         }

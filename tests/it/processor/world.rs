@@ -8,7 +8,7 @@ use backstitch_server::dispatch::{Egress, HttpClient, HttpFetcher, Invoker};
 use backstitch_server::engine::{Command, Reply, Start};
 use backstitch_server::model::{
     Answer, App, Deployment, DeploymentId, DeploymentLimits, DeploymentState, EntryId, FunctionConfig, FunctionId,
-    HandlerOp, Manifest, Outcome, Payload, Registry, RetryPolicy, RunId, RunStatus, Snapshot, Span, StepReport,
+    HandlerOp, Labels, Manifest, Outcome, Payload, Registry, RetryPolicy, RunId, RunStatus, Snapshot, Span, StepReport,
     StepResult, Terminal, Timestamp, Trigger, WaitSignalOp,
 };
 use backstitch_server::processor::{self, Declined, Halted, Parts, Processor};
@@ -91,6 +91,7 @@ impl World {
             idempotency_key: None,
             delay: None,
             key: None,
+            labels: Labels::default(),
         };
         match self.processor.submit(Command::Start(start)).await? {
             Reply::Run { id, .. } => Ok(id),

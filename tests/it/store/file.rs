@@ -143,7 +143,7 @@ async fn a_strange_row_is_named_and_does_not_stop_the_rest() {
     // Events are untouched, and the store is as good as before.
     let event = world.event_id(&mut Dice(1));
     assert!(store.event(event).await.unwrap().is_some());
-    assert!(!store.runs(RunFilter { limit: 5, ..RunFilter::default() }).await.unwrap().is_empty());
+    assert!(!store.runs(RunFilter { limit: 5, ..RunFilter::default() }).await.unwrap().runs.is_empty());
 }
 
 #[tokio::test]

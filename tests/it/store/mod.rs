@@ -1,5 +1,6 @@
 //! The ledger from outside: SQLite against the oracle, faults at every call, and the file's own life.
 
+mod asking;
 mod differential;
 mod faults;
 mod file;

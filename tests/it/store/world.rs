@@ -9,14 +9,14 @@ use backstitch_server::model::{
     Origin, Outcome, ParentLink, Payload, Previous, QueuePlace, RetryPolicy, RunHead, RunId, RunStatus, Signal, Span,
     StateKey, StateRow, Text, Timestamp, Token, TriggerKind, Verdict, Wait, WaitIndex,
 };
-use backstitch_server::store::{EventFilter, RunFilter, Timer, TimerKey};
+use backstitch_server::store::{EventFilter, Timer, TimerKey};
 
 use super::schedules;
 
-const APPS: [&str; 3] = ["shop", "billing", "größe/ß"];
-const FUNCTIONS: [&str; 3] = ["order", "bill", "refund %27; drop table runs"];
+pub(super) const APPS: [&str; 3] = ["shop", "billing", "größe/ß"];
+pub(super) const FUNCTIONS: [&str; 3] = ["order", "bill", "refund %27; drop table runs"];
 const NAMES: [&str; 3] = ["order/created", "order/paid", "тест"];
-const SIGNALS: [&str; 2] = ["approve", "$awakeable/form:1"];
+pub(super) const SIGNALS: [&str; 2] = ["approve", "$awakeable/form:1"];
 
 /// One number that stands for many choices.
 pub(super) struct Dice(pub(super) u64);
@@ -44,11 +44,11 @@ impl Dice {
         self.coin().then(|| make(self))
     }
 
-    fn text(&mut self, from: &[&str]) -> Text {
+    pub(super) fn text(&mut self, from: &[&str]) -> Text {
         Text::from(*self.pick(from))
     }
 
-    fn function(&mut self) -> FunctionId {
+    pub(super) fn function(&mut self) -> FunctionId {
         FunctionId::new(self.text(&APPS), self.text(&FUNCTIONS))
     }
 
@@ -81,7 +81,7 @@ pub(super) struct World {
     verdicts: usize,
     waits: Vec<Wait>,
     state: Vec<StateKey>,
-    clock: i64,
+    pub(super) clock: i64,
 }
 
 impl World {
@@ -90,7 +90,7 @@ impl World {
         Timestamp(1_700_000_000_000 + self.clock)
     }
 
-    fn deployment(dice: &mut Dice) -> DeploymentId {
+    pub(super) fn deployment(dice: &mut Dice) -> DeploymentId {
         DeploymentId::new(Timestamp(1_700_000_000_000), dice.below(3) as u64, 0)
     }
 
@@ -182,6 +182,7 @@ impl World {
             }),
             value: None,
             tick: dice.some(schedules::tick),
+            labels: dice.labels(),
         };
         // As the engine does, a run takes over the very bytes of its event.
         let data = of_event.map_or_else(|| dice.payload(), |event| event.data);
@@ -242,6 +243,7 @@ impl World {
             start_by: dice.some(|_| now),
             deadline: dice.some(|_| now),
             value: dice.some(Dice::payload),
+            labels: if dice.coin() { dice.labels() } else { self.runs[at].labels.clone() },
             ..self.runs[at].clone()
         };
         self.runs[at] = run.clone();
@@ -499,24 +501,6 @@ impl World {
         let key = if dice.coin() { TimerKey::Run(self.run_id(dice)) } else { TimerKey::State(self.state_key(dice)) };
         let at = Timestamp(*dice.pick(&[0, 1_700_000_000_000, 1_700_000_000_002]));
         dice.some(|_| Timer { at, key })
-    }
-
-    /// What a list of runs may ask for.
-    pub(super) fn run_filter(&self, dice: &mut Dice) -> RunFilter {
-        let statuses = (0..dice.below(3)).map(|_| *dice.pick(&RunStatus::ALL)).collect();
-        let some_time = |dice: &mut Dice| Timestamp(1_700_000_000_000 + dice.below(self.clock as usize + 2) as i64);
-        RunFilter {
-            statuses,
-            app: dice.some(|dice| dice.text(&APPS)),
-            function: dice.some(|dice| dice.text(&FUNCTIONS)),
-            deployment: dice.some(World::deployment).filter(|_| dice.coin()),
-            previous: dice.some(|dice| self.run_id(dice)).filter(|_| dice.coin()),
-            schedule: World::scheduled(dice),
-            since: dice.some(some_time).filter(|_| dice.coin()),
-            until: dice.some(some_time).filter(|_| dice.coin()),
-            before_run_no: dice.some(|dice| dice.below(self.runs.len() + 2) as i64),
-            limit: dice.below(9) + 1,
-        }
     }
 
     /// What a list of events may ask for.

@@ -8,9 +8,7 @@ use backstitch_server::model::{
     RunHead, RunId, ScheduleKey, Text, Timestamp, Wait,
 };
 use backstitch_server::store::{
-    ChannelView, Commit, Dump, EventFilter, EventView, HeldKey, Journal, MessagesPage, ObjectView, ObjectsPage,
-    Ownership, RegistryRows, RunFilter, RunView, ScheduleRow, SchedulesPage, SettledPage, Store, StoreError, TickRun,
-    TicksPage, Timer, UpdateView,
+    ChannelView, Commit, Dump, EventFilter, EventView, HeldKey, Journal, MessagesPage, ObjectView, ObjectsPage, Ownership, RegistryRows, RunCounts, RunFilter, RunView, RunsPage, ScheduleRow, SchedulesPage, SettledPage, Store, StoreError, TickRun, TicksPage, Timer, UpdateView,
 };
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
@@ -184,11 +182,11 @@ impl<S: Store> Store for FaultStore<S> {
         self.inner.run_named(function, name)
     }
 
-    fn runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<Vec<RunHead>, StoreError>> {
+    fn runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<RunsPage, StoreError>> {
         self.inner.runs(filter)
     }
 
-    fn count_runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<u64, StoreError>> {
+    fn count_runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<RunCounts, StoreError>> {
         self.inner.count_runs(filter)
     }
 

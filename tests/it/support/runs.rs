@@ -59,6 +59,7 @@ pub(crate) fn head() -> RunHead {
         seed: None,
         value: None,
         tick: None,
+        labels: Labels::default(),
     }
 }
 

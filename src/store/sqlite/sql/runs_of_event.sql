@@ -5,7 +5,7 @@ select
     runs.failures, runs.losses, runs.last_error, runs.awaiting, runs.hold, runs.wake_at, runs.cancel_by,
     runs.mismatch_since, runs.seen, runs.open_token, runs.object_key, runs.queue_key, runs.queue_order,
     runs.start_by, runs.deadline, runs.previous, runs.origin, runs.chain, runs.seed, runs.value,
-    runs.schedule, runs.scheduled_at
+    runs.schedule, runs.scheduled_at, runs.tags, runs.attributes
 from runs
 where runs.event = ?1 and runs.previous is null
 order by runs.run_no;

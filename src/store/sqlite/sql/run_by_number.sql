@@ -1,13 +1,10 @@
--- Runs of one status between two numbers, newest first.
+-- One run by its number.
 select
     runs.run_no, runs.id, runs.app, runs.function, runs.name, runs.status, runs.trigger, runs.event, runs.born_seq,
     runs.parent, runs.parent_idx, runs.root, runs.deployment, runs.created_at, runs.started_at, runs.ended_at,
     runs.failures, runs.losses, runs.last_error, runs.awaiting, runs.hold, runs.wake_at, runs.cancel_by,
     runs.mismatch_since, runs.seen, runs.open_token, runs.object_key, runs.queue_key, runs.queue_order,
     runs.start_by, runs.deadline, runs.previous, runs.origin, runs.chain, runs.seed, runs.value,
-    runs.schedule, runs.scheduled_at
+    runs.schedule, runs.scheduled_at, runs.tags, runs.attributes
 from runs
-where runs.run_no >= ?4 and runs.run_no < ?1 and (?2 is null or runs.app = ?2) and (?3 is null or runs.function = ?3)
-    and runs.status = ?6
-order by runs.run_no desc
-limit ?5;
+where runs.run_no = ?1;

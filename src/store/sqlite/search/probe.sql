@@ -1,0 +1,2 @@
+-- How many of them there are.
+select count(*) from source

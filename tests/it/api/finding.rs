@@ -1,0 +1,86 @@
+//! Finding runs by what they were given to be found by.
+
+use serde_json::{Value, json};
+
+use super::world::World;
+
+async fn found(world: &World, query: &str) -> Vec<String> {
+    let page = world.get(&format!("/v1/runs?{query}")).await.json();
+    let ids = page["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned());
+    ids.collect()
+}
+
+async fn counted(world: &World, query: &str) -> Value {
+    world.get(&format!("/v1/runs/counts?{query}")).await.json()
+}
+
+#[tokio::test]
+async fn runs_are_found_by_tags_attributes_and_text() {
+    let world = World::open().await;
+    let start = async |n: u32, tags: Value| {
+        let attributes = json!({"total": f64::from(n) * 50.5, "customer": format!("c-{n}"), "vip": n == 2, "n": n});
+        let body = json!({"input": n, "runId": format!("order-{n}"), "tags": tags, "attributes": attributes});
+        let run = world.start("echo", body).await;
+        world.result(&run).await;
+        run
+    };
+    let one = start(1, json!(["eu", "a&b=c"])).await;
+    let two = start(2, json!(["eu", "us"])).await;
+    let three = start(3, json!([])).await;
+    let failed = world.start("fail", json!({"tags": ["eu"]})).await;
+    world.result(&failed).await;
+
+    let shown = world.get(&format!("/v1/runs/{one}")).await.json();
+    let attributes = json!({"total": 50.5, "customer": "c-1", "vip": false, "n": 1});
+    assert_eq!((&shown["tags"], &shown["attributes"]), (&json!(["a&b=c", "eu"]), &attributes));
+    let plain = world.get(&format!("/v1/runs/{failed}")).await.json();
+    assert_eq!((&plain["tags"], &plain["attributes"]), (&json!(["eu"]), &json!({})));
+
+    for (query, runs) in [
+        ("tag=eu", vec![&failed, &two, &one]),
+        ("tag=eu&tag=us", vec![&two]),
+        ("tag=a%26b%3Dc", vec![&one]),
+        ("tag=eu&status=failed", vec![&failed]),
+        ("tag=none", vec![]),
+        ("attribute=total:gte:101", vec![&three, &two]),
+        ("attribute=total:gte:101&attribute=total:lt:150", vec![&two]),
+        ("attribute=customer:eq:c-3", vec![&three]),
+        ("attribute=customer:prefix:c-&function=echo", vec![&three, &two, &one]),
+        ("attribute=vip:eq:true", vec![&two]),
+        ("attribute=n:eq:3&tag=eu", vec![]),
+        ("attribute=customer:exists&status=failed", vec![]),
+        ("name=order-", vec![&three, &two, &one]),
+        ("name=order-3", vec![&three]),
+        ("text=ORDER-2", vec![&two]),
+        ("text=c-1", vec![&one]),
+        ("text=shop/fail", vec![&failed]),
+        ("trigger=event", vec![]),
+    ] {
+        assert_eq!(found(&world, query).await, runs.into_iter().cloned().collect::<Vec<_>>(), "{query}");
+    }
+    assert_eq!(found(&world, &format!("text={two}")).await, [two.clone()]);
+    assert_eq!(found(&world, &format!("root={two}")).await, [two.clone()]);
+    assert_eq!(counted(&world, "tag=eu").await, json!({"total": 3, "statuses": {"completed": 2, "failed": 1}}));
+    assert_eq!(counted(&world, "tag=none").await, json!({"total": 0, "statuses": {}}));
+    assert_eq!(counted(&world, "").await["total"], 4);
+
+    let filter = json!({"tag": ["eu"], "attribute": ["total:lt:100"]});
+    let job = world.post("/v1/jobs", json!({"action": "fork", "filter": filter, "dryRun": true}).to_string()).await;
+    assert_eq!(job.json(), json!({"total": 1}));
+}
+
+#[tokio::test]
+async fn pages_of_a_search_hang_together() {
+    let world = World::open().await;
+    let mut ids = Vec::new();
+    for n in 0..5 {
+        ids.push(world.start("echo", json!({"input": n, "tags": ["t"]})).await);
+    }
+    ids.reverse();
+    let first = world.get("/v1/runs?tag=t&limit=2").await.json();
+    let next = first["next"].as_str().unwrap();
+    world.get(&format!("/v1/runs?tag=u&limit=2&cursor={next}")).await.is_problem(422, "invalid", "cursor");
+    assert_eq!(first["items"][1]["id"].as_str(), Some(&*ids[1]));
+    assert_eq!(found(&world, &format!("tag=t&limit=2&cursor={next}")).await, ids[2..4]);
+    assert_eq!(world.get("/v1/runs?tag=t&limit=5").await.json()["next"], Value::Null);
+}
