@@ -48,6 +48,7 @@ export type { InvokeOptions, MapOptions, Step, StepOptions, TolerantMapOptions, 
 export type { BodyFacts } from "./replay/entry.js";
 export type { Pipe, Publish, PublishOptions } from "./replay/published.js";
 export type { Run } from "./run.js";
+export type { AttributeValue, Attributes, LabelOptions } from "./labels.js";
 export type { Logger } from "./log.js";
 
 // Throw and catch.

@@ -182,6 +182,58 @@ inEachWay("what a run shows is its newest status, also while a body runs", async
   assert.equal(await run.result(), 1);
 });
 
+inEachWay("a run is found by what it was started with, and by what its handler makes of that", async (way) => {
+  const seen: unknown[] = [];
+  const fn = app().function({ id: "f" }, async ({ step, run }) => {
+    seen.push([run.tags, run.attributes]);
+    run.addTags("new", "old");
+    run.setAttributes({ total: 12.5, due: new Date(0), gone: true, left: undefined });
+    await step.sleep("nap", "1h");
+    run.removeTags("old", "unknown");
+    run.removeAttributes("gone");
+    await step.scope("part", (_, inner) => inner.setAttributes({ total: 13 }));
+    await step.sleep("rest", "1h");
+    return run.tags;
+  });
+  const run = testRun(fn, { ...way, tags: ["old"], attributes: { customer: "c-1" } });
+  await run.until("nap");
+  assert.deepEqual([run.tags, run.attributes], [["new", "old"], { customer: "c-1", total: 12.5, due: "1970-01-01T00:00:00.000Z", gone: true }]);
+  await run.until("rest");
+  assert.deepEqual([run.tags, run.attributes], [["new"], { customer: "c-1", total: 13, due: "1970-01-01T00:00:00.000Z" }]);
+  assert.deepEqual(await run.result(), ["new"]);
+  assert.ok(seen.length > 1);
+  for (const first of seen) assert.deepEqual(first, [["old"], { customer: "c-1" }]);
+});
+
+test("what nobody can be found by is refused where it is said", async () => {
+  const refused: string[] = [];
+  const fn = app().function({ id: "f" }, async ({ step, run }) => {
+    const attempt = (what: () => void) => {
+      try {
+        what();
+      } catch (error) {
+        refused.push((error as Error).name);
+      }
+    };
+    attempt(() => run.addTags(""));
+    attempt(() => run.addTags("x".repeat(129)));
+    attempt(() => run.addTags("a\nb"));
+    attempt(() => run.setTags(Array.from({ length: 33 }, (_, i) => `t${i}`)));
+    attempt(() => run.setAttributes({ "a b": 1 }));
+    attempt(() => run.setAttributes({ n: Number.NaN }));
+    attempt(() => run.setAttributes({ n: 2 ** 53 }));
+    attempt(() => run.setAttributes({ d: new Date("never") }));
+    attempt(() => run.setAttributes({ t: "x".repeat(1_025) }));
+    attempt(() => run.setAttributes(Object.fromEntries(Array.from({ length: 33 }, (_, i) => [`a${i}`, i]))));
+    attempt(() => run.setAttributes({ o: {} as string }));
+    await step.run("body", () => attempt(() => run.addTags("inside")));
+    return [run.tags, run.attributes];
+  });
+  const run = testRun(fn);
+  assert.deepEqual(await run.result(), [[], {}]);
+  assert.deepEqual(refused.slice(0, 12), [...Array.from({ length: 11 }, () => "MisuseError"), "NestedStepError"]);
+});
+
 inEachWay("an attempt goes on from the last heartbeat of the one before", async (way) => {
   const began: unknown[] = [];
   const fn = app().function({ id: "f" }, ({ step }) =>

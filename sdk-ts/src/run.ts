@@ -2,6 +2,7 @@
  * Facts of a run: equal in each of its invocations, so a handler may branch on them.
  */
 import type { Codec } from "./codec.js";
+import { type Attributes, checkAttributes, checkTags } from "./labels.js";
 import type { Call } from "./replay/entry.js";
 import { type PublishOptions, said } from "./replay/published.js";
 import type { Replay } from "./replay/replay.js";
@@ -45,6 +46,33 @@ export interface Run {
    * ```
    */
   setStatus(value: unknown): void;
+  /** The tags that the run is found by: those that it was started with, and what the handler has made of them. */
+  readonly tags: readonly string[];
+  /** The attributes that the run is found by: those that it was started with, and what the handler has made of them. */
+  readonly attributes: Readonly<Record<string, string | number | boolean>>;
+  /**
+   * Adds tags, by which people find the run: at most 32 of at most 128 bytes. They are seen with the handler's next report.
+   *
+   * ```ts
+   * run.addTags("needs-review", `customer-${order.customerId}`);
+   * ```
+   */
+  addTags(...tags: readonly string[]): void;
+  /** Takes tags away. */
+  removeTags(...tags: readonly string[]): void;
+  /** Has these tags and no others. */
+  setTags(tags: readonly string[]): void;
+  /**
+   * Sets attributes, by which people find the run: texts, numbers, booleans and dates by name, at most 32. The others stay. They are
+   * seen with the handler's next report.
+   *
+   * ```ts
+   * run.setAttributes({ total: order.total, due: order.dueAt });
+   * ```
+   */
+  setAttributes(attributes: Attributes): void;
+  /** Takes attributes away. */
+  removeAttributes(...names: readonly string[]): void;
   /**
    * Publishes a message to whoever reads the run's stream: once, however often the handler is replayed. Inside of a step use the `publish`
    * that its body is given. Any JSON, at most 64 KiB.
@@ -80,6 +108,8 @@ export interface Run {
 export function factsIn(scope: string, facts: RunFacts, replay: Replay, codec: Codec): Run {
   let counter = 0;
   let spoken = 0;
+  const setTags = (name: string, tags: readonly string[]): void => replay.setLabels(name, { ...replay.labels, tags: checkTags(tags) });
+  const setAttributes = (name: string, all: Attributes): void => replay.setLabels(name, { ...replay.labels, attributes: checkAttributes(all) });
   return {
     id: facts.id,
     name: facts.name,
@@ -91,6 +121,23 @@ export function factsIn(scope: string, facts: RunFacts, replay: Replay, codec: C
     uuid: () => chanceUuid(facts.seed ?? facts.id, scope, counter++),
     publish: (topic, data, options) => replay.publish(scope === "" ? "$publish" : `${scope}/$publish`, spoken++, said(topic, data, options)),
     setStatus: (value) => replay.setStatus(writeNote("the status of the run", value)),
+    get tags() {
+      return replay.labels.tags;
+    },
+    get attributes() {
+      return replay.labels.attributes;
+    },
+    addTags: (...tags) => setTags("run.addTags", [...replay.labels.tags, ...tags]),
+    removeTags: (...tags) => setTags("run.removeTags", replay.labels.tags.filter((tag) => !tags.includes(tag))),
+    setTags: (tags) => setTags("run.setTags", tags),
+    setAttributes: (attributes) => {
+      const set = Object.entries(attributes).filter(([, value]) => value !== undefined);
+      setAttributes("run.setAttributes", { ...replay.labels.attributes, ...Object.fromEntries(set) });
+    },
+    removeAttributes: (...names) => {
+      const kept = Object.entries(replay.labels.attributes).filter(([name]) => !names.includes(name));
+      setAttributes("run.removeAttributes", Object.fromEntries(kept));
+    },
     patched: (id) => replay.patched(patchCall(id)),
     deprecatePatch: (id) => void patchCall(id),
     continueAsNew: (input) => replay.continueAsNew(writeJson("the input to continue with", codec.encode(input))),

@@ -3,6 +3,7 @@
  */
 import type { EventDraft, EventType, ReceivedEvent } from "./event.js";
 import type { FetchOptions, FetchResponse } from "./fetch.js";
+import type { LabelOptions } from "./labels.js";
 import type { FunctionRef, RetryOptions } from "./function.js";
 import type { BodyFacts } from "./replay/entry.js";
 import type { Run } from "./run.js";
@@ -41,7 +42,7 @@ export interface WaitOptions {
 }
 
 /** Options of a child that is waited for. */
-export interface InvokeOptions extends WaitOptions {
+export interface InvokeOptions extends WaitOptions, LabelOptions {
   /**
    * What becomes of the child when this run ends before it: it is cancelled (`"cancel"`, if left out), left alone (`"abandon"`), or this
    * run's end waits for it (`"wait"`).
@@ -178,7 +179,7 @@ export interface Step {
    * const runId = await step.start("audit", audit, { orderId }, { detached: true });
    * ```
    */
-  start<In>(id: string, fn: FunctionRef<In, any>, input: In, options: { detached: true }): Promise<string>;
+  start<In>(id: string, fn: FunctionRef<In, any>, input: In, options: { detached: true } & LabelOptions): Promise<string>;
 
   /**
    * Has the server make an HTTP call. The handler does not run meanwhile, however long it takes, and what it comes to is kept as a step's

@@ -6,6 +6,7 @@ import { checkedDuration, durationMs } from "./duration.js";
 import { MisuseError, StepError } from "./errors.js";
 import { type EventDraft, type EventType, pointInTime, type ReceivedEvent } from "./event.js";
 import { checkFetch, type FetchOptions, fetchRequest, FetchResponse, type FetchValue } from "./fetch.js";
+import { type LabelOptions, writeLabels } from "./labels.js";
 import type { FunctionRef, RetryOptions } from "./function.js";
 import type { Codec } from "./codec.js";
 import type { BodyFacts, Call } from "./replay/entry.js";
@@ -173,12 +174,12 @@ export class Steps implements Step {
       if (outcome.timeout === true) throw new StepError(outcome.id, `child \`${id}\` did not end within ${String(timeout)}`, { name: "Timeout" });
       return codec.decode(valueOf(outcome));
     };
-    return this.#create("invoke", id, { ...this.#target(id, fn, input), timeout, parentClose }, read, parentClose === "wait" ? { holdsEnd: true } : {});
+    return this.#create("invoke", id, { ...this.#target(id, fn, input), timeout, parentClose, ...writeLabels(options) }, read, parentClose === "wait" ? { holdsEnd: true } : {});
   }
 
-  start(id: string, fn: FunctionRef<any, any>, input: unknown, options: { detached: true }): Promise<string> {
+  start(id: string, fn: FunctionRef<any, any>, input: unknown, options: { detached: true } & LabelOptions): Promise<string> {
     if (options?.detached !== true) throw new MisuseError(`failed to start \`${id}\`: pass { detached: true }, or use step.invoke to wait for the child.`);
-    return this.#create("invoke", id, { ...this.#target(id, fn, input), detached: true }, (o) => (valueOf(o) as { ids: string[] }).ids[0]);
+    return this.#create("invoke", id, { ...this.#target(id, fn, input), detached: true, ...writeLabels(options) }, (o) => (valueOf(o) as { ids: string[] }).ids[0]);
   }
 
   fetch(id: string, options: FetchOptions): Promise<FetchResponse> {

@@ -45,14 +45,14 @@ describe("client", () => {
       { status: 200, body: { id: RUN, status: "completed", ok: { receipt: "r1" } } },
       { status: 202, body: {} },
     ];
-    const run = await client.start(order, { cents: 5 }, { runId: "order-17", delay: "1s" });
+    const run = await client.start(order, { cents: 5 }, { runId: "order-17", delay: "1s", tags: ["eu"], attributes: { total: 5, at: new Date(0) } });
     await run.signal(signal<{ by: string }>("ap/prove"), { by: "ann" }, { id: "s1" });
     assert.deepEqual(await run.result(), { receipt: "r1" });
     await run.cancel();
     assert.deepEqual(
       requests.map((r) => [r.method, r.path, r.body]),
       [
-        ["POST", "/v1/functions/shop/order/runs", { input: { cents: 5 }, runId: "order-17", delay: "1s" }],
+        ["POST", "/v1/functions/shop/order/runs", { input: { cents: 5 }, runId: "order-17", delay: "1s", tags: ["eu"], attributes: { total: 5, at: "1970-01-01T00:00:00.000Z" } }],
         ["POST", `/v1/runs/${RUN}/signals/ap%2Fprove`, { data: { by: "ann" }, id: "s1" }],
         ["GET", `/v1/runs/${RUN}/result?wait=30000ms`, undefined],
         ["GET", `/v1/runs/${RUN}/result?wait=30000ms`, undefined],

@@ -6,6 +6,7 @@ import { type Codec, plain } from "../codec.js";
 import { durationMs } from "../duration.js";
 import { MisuseError } from "../errors.js";
 import type { EventDraft } from "../event.js";
+import { type LabelOptions, writeLabels } from "../labels.js";
 import type { FunctionRef } from "../function.js";
 import type { Duration, Json } from "../types.js";
 import { writeJson } from "../wire/json.js";
@@ -17,6 +18,7 @@ import { outcome, POLL_MS, type ResultOptions, RunHandle } from "./run.js";
 
 export { ClientError } from "./http.js";
 export { type Backfill, type BackfillPlan, ScheduleHandle, type ScheduleSpec, type ScheduleStatus } from "./schedule.js";
+export type { AttributeValue, Attributes, LabelOptions } from "../labels.js";
 export { type Job, JobHandle, type JobStatus, type RunFilter } from "./job.js";
 export {
   type ForkOptions,
@@ -61,7 +63,7 @@ export interface ClientOptions {
 }
 
 /** Options of a start. */
-export interface StartOptions {
+export interface StartOptions extends LabelOptions {
   /** The run's name, unique per function: a second start with it finds the first run. */
   runId?: string;
   /** Not to begin before this is over. */
@@ -156,8 +158,8 @@ export class Client {
   async job(job: Job & { dryRun: true }): Promise<number>;
   async job(job: Job): Promise<JobHandle>;
   async job(job: Job & { dryRun?: boolean }): Promise<JobHandle | number> {
-    const { status } = job.filter;
-    const filter = { ...job.filter, ...(status === undefined ? {} : { status: [status].flat() }) };
+    const lists = (["status", "tag", "attribute"] as const).flatMap((name) => (job.filter[name] === undefined ? [] : [[name, [job.filter[name]].flat()]]));
+    const filter = { ...job.filter, ...Object.fromEntries(lists) };
     const { body } = await this.#http.send({ method: "POST", path: "/v1/jobs", body: { ...job, filter } });
     return job.dryRun === true ? Number(body.total) : new JobHandle(body.id, this.#http);
   }
@@ -214,10 +216,10 @@ export class Client {
     await this.#http.send({ method: "POST", path: `/v1/awakeables/${encodeURIComponent(token)}`, body: { err: { name: error.name, message: error.message } } });
   }
 
-  #startBody(input: unknown, { runId, delay, idempotencyKey }: StartOptions): object {
+  #startBody(input: unknown, { runId, delay, idempotencyKey, ...labels }: StartOptions): object {
     if (delay !== undefined) durationMs(delay, "`delay`");
     const key = idempotencyKey ?? (runId === undefined ? crypto.randomUUID() : undefined);
-    return { input: writeJson("the input", this.#codec.encode(input)), runId, delay, idempotencyKey: key };
+    return { input: writeJson("the input", this.#codec.encode(input)), runId, delay, idempotencyKey: key, ...writeLabels(labels) };
   }
 }
 

@@ -15,6 +15,24 @@ export interface RunFilter {
   deployment?: string;
   /** The run that they go on from. */
   previous?: string;
+  /** The run that waits for them. */
+  parent?: string;
+  /** The first run of their family. */
+  root?: string;
+  /** The event that started them. */
+  event?: string;
+  /** What started them. */
+  trigger?: string;
+  /** The key of their object. */
+  key?: string;
+  /** What their name begins with. */
+  name?: string;
+  /** Tags: they have all of these. */
+  tag?: string | readonly string[];
+  /** Tests of attributes, such as `total:gte:100`: they pass all of these. */
+  attribute?: string | readonly string[];
+  /** A text in their id, function, name, key, tags or attributes. */
+  text?: string;
   since?: string;
   until?: string;
 }

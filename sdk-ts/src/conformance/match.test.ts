@@ -41,7 +41,7 @@ const ENDS = ["done", "fail", "yield", "continueAsNew"];
 /** What tells an op from the others of one answer. */
 function idOf(op: Fields): string {
   if (ENDS.includes(op.op)) return "(end)";
-  if (op.op === "status") return "(status)";
+  if (op.op === "status" || op.op === "labels") return `(${op.op})`;
   if (op.op === "reply") return `reply ${op.update}`;
   if (op.op === "publish") return `publish ${op.id} ${op.topic} ${op.index}`;
   return op.op === "heartbeat" ? `heartbeat ${op.id}` : (op.id as string);

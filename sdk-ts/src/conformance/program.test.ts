@@ -156,6 +156,12 @@ const VERBS: Record<string, (s: Statement, f: Frame) => unknown> = {
     else came?.reject(thrown(s.err));
     return null;
   },
+  addTags: (s, f) => f.run.addTags(...evaluate(s.addTags, f.variables)),
+  removeTags: (s, f) => f.run.removeTags(...evaluate(s.removeTags, f.variables)),
+  setTags: (s, f) => f.run.setTags(evaluate(s.setTags, f.variables)),
+  setAttributes: (s, f) => f.run.setAttributes(evaluate(s.setAttributes, f.variables)),
+  removeAttributes: (s, f) => f.run.removeAttributes(...evaluate(s.removeAttributes, f.variables)),
+  labels: (_, f) => ({ tags: f.run.tags, attributes: f.run.attributes }),
   status: (s, f) => void f.run.setStatus(evaluate(s.status, f.variables)),
   publish: (s, f) => void f.run.publish(s.publish, evaluate(s.data, f.variables), given(s, "channel")),
   patched: (s, f) => f.run.patched(s.patched),
@@ -164,8 +170,8 @@ const VERBS: Record<string, (s: Statement, f: Frame) => unknown> = {
   get: (s, f) => f.state?.get(s.get) ?? null,
   set: (s, f) => void f.state?.set(evaluate(s.set, f.variables)),
   clear: (s, f) => void f.state?.clear(...s.clear),
-  invoke: (s, f) => f.step.invoke(s.invoke, target(s, f), evaluate(s.input ?? null, f.variables), given(s, "timeout", "parentClose")),
-  start: (s, f) => f.step.start(s.start, target(s, f), evaluate(s.input ?? null, f.variables), { detached: true }),
+  invoke: (s, f) => f.step.invoke(s.invoke, target(s, f), evaluate(s.input ?? null, f.variables), given(s, "timeout", "parentClose", "tags", "attributes")),
+  start: (s, f) => f.step.start(s.start, target(s, f), evaluate(s.input ?? null, f.variables), { detached: true, ...given(s, "tags", "attributes") }),
   fetch: async (s, f) => {
     const answer = await f.step.fetch(s.fetch, { ...evaluate(s.request, f.variables), ...s.options });
     return { status: answer.status, headers: answer.headers, body: answer.body, encoding: answer.encoding };

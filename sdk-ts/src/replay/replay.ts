@@ -8,6 +8,7 @@
  * A handler that has ended is sealed. The end goes out at once, or after the children that hold it back, or, when the run has failed for
  * good or was cancelled, after what was done is undone.
  */
+import type { Labels } from "../labels.js";
 import { CancelledError, NestedStepError } from "../errors.js";
 import type { Json } from "../types.js";
 import type { Answer, MismatchOp, Op, ReplyOp, ReportOp, TerminalOp } from "../wire/answer.js";
@@ -68,6 +69,7 @@ export class Replay {
   #heldBack = 0;
   /** What is to begin if a shield opens before the cancellation has had its turn. */
   #withheld: (() => void)[] = [];
+  #labels: Labels;
   #touched = 0;
   #closed = false;
   #terminal: TerminalOp | undefined;
@@ -86,6 +88,7 @@ export class Replay {
 
   constructor(invocation: Invocation, options: ReplayOptions = {}) {
     this.#invocation = invocation;
+    this.#labels = invocation.labels;
     this.#options = options;
     this.#ledger = new Ledger(invocation);
     this.#lasts = options.timeoutMs ?? INVOCATION_MS_MAX;
@@ -153,6 +156,21 @@ export class Replay {
     if (this.#over || index < (this.#invocation.run.published?.[id] ?? 0)) return;
     this.#reports.publish(publishOp(id, undefined, said, index));
     this.#touched++;
+    this.#wake();
+  }
+
+  /** What the run is found by: as it was started, with what the handler has said since. */
+  get labels(): Labels {
+    return this.#labels;
+  }
+
+  /** What the run is found by from now on; sent as a status is. Throws `NestedStepError` in a step's body, which no replay runs again. */
+  setLabels(name: string, labels: Labels): void {
+    const { caller } = this.#bodies;
+    if (caller !== undefined) throw new NestedStepError(name, caller);
+    if (this.#over) return;
+    this.#labels = labels;
+    this.#reports.setLabels({ op: "labels", tags: labels.tags, attributes: labels.attributes });
     this.#wake();
   }
 

@@ -3,10 +3,10 @@
  *
  * One report with ops is in flight at most, and one beat beside it. When a report cannot be taken, the invocation goes on in respond
  * mode: everything that was not confirmed stays here, for the answer. What makes no entry and is only worth its newest value (the
- * status, heartbeats) is kept apart as notes: they go with the next report, and make one of their own only once a second.
+ * status, tags and attributes, heartbeats) is kept apart as notes: they go with the next report, and make one of their own only once a second.
  */
 import { MisuseError } from "../errors.js";
-import type { EntryOp, HeartbeatOp, PublishOp, ReplyOp, ReportOp, StatusOp } from "../wire/answer.js";
+import type { EntryOp, HeartbeatOp, LabelsOp, PublishOp, ReplyOp, ReportOp, StatusOp } from "../wire/answer.js";
 import type { CheckpointReply } from "../wire/checkpoint.js";
 import type { RawJson } from "../wire/json.js";
 import { BEAT_EVERY_MS, BEAT_WAIT_MS, CHECKPOINT_CHARS_MAX, NOTE_EVERY_MS, PUBLISH_CHARS, PUBLISH_EVERY_MS, PUBLISH_PAUSE_CHARS, PUBLISH_WAITING_CHARS_MAX } from "../wire/limits.js";
@@ -31,6 +31,7 @@ export class Reports {
   #waiting: ReportOp[] = [];
   #inFlight: ReportOp[] = [];
   #status: StatusOp | undefined;
+  #labels: LabelsOp | undefined;
   readonly #heartbeats = new Map<string, HeartbeatOp>();
   #nextNotesAt = Date.now() + NOTE_EVERY_MS;
   /** Characters of what was published and waits. */
@@ -53,13 +54,13 @@ export class Reports {
     return this.#inFlight.length > 0 && this.live;
   }
 
-  /** What the server has not confirmed, in order. Of a status only the newest, of heartbeats only those of steps that did not end well. */
+  /** What the server has not confirmed, in order. Of a status and of labels only the newest, of heartbeats only those of steps that did not end well. */
   get unconfirmed(): ReportOp[] {
     const all = [...this.#inFlight, ...this.#waiting, ...this.#notes()];
-    const newest = all.findLast((op) => op.op === "status");
+    const newest = new Set([all.findLast((op) => op.op === "status"), all.findLast((op) => op.op === "labels")]);
     const ended = new Set(all.flatMap((op) => (op.op === "step" && op.ok !== undefined ? [op.id] : [])));
     const last = new Map(all.flatMap((op) => (op.op === "heartbeat" && !ended.has(op.id) ? [[op.id, op]] : [])));
-    return all.filter((op) => (op.op === "status" ? op === newest : op.op !== "heartbeat" || last.get(op.id) === op));
+    return all.filter((op) => (op.op === "status" || op.op === "labels" ? newest.has(op) : op.op !== "heartbeat" || last.get(op.id) === op));
   }
 
   /** For how many milliseconds the invocation may be kept open. */
@@ -109,6 +110,11 @@ export class Reports {
   /** Notes what the run shows of itself. */
   setStatus(value: RawJson): void {
     this.#status = { op: "status", value };
+  }
+
+  /** Notes what the run is found by. */
+  setLabels(op: LabelsOp): void {
+    this.#labels = op;
   }
 
   /** Notes how far a step has come. */
@@ -172,7 +178,8 @@ export class Reports {
   }
 
   #notes(): ReportOp[] {
-    return [...this.#heartbeats.values(), ...(this.#status === undefined ? [] : [this.#status])];
+    const notes: (ReportOp | undefined)[] = [...this.#heartbeats.values(), this.#status, this.#labels];
+    return notes.filter((op) => op !== undefined);
   }
 
   /** The first ops that fit into one report, at least one; the notes go with the last of them. */
@@ -192,6 +199,7 @@ export class Reports {
     if (this.#waiting.length > 0) return batch;
     batch.push(...this.#notes());
     this.#status = undefined;
+    this.#labels = undefined;
     this.#heartbeats.clear();
     this.#nextNotesAt = Date.now() + NOTE_EVERY_MS;
     return batch;

@@ -4,6 +4,7 @@
 import type { Codec } from "../codec.js";
 import type { EventDraft } from "../event.js";
 import type { Failure, FunctionDefinition } from "../function.js";
+import type { LabelOptions } from "../labels.js";
 import type { Logger } from "../log.js";
 import type { BodyFacts } from "../replay/entry.js";
 import type { StepBody } from "../replay/bodies.js";
@@ -27,7 +28,7 @@ export interface CrashPoints {
 export type FailingAttempts = readonly number[] | { readonly attempts: readonly number[]; readonly error: Error };
 
 /** What a test gives to a run. */
-export interface TestRunOptions {
+export interface TestRunOptions extends LabelOptions {
   /** What the function is called with. */
   input?: unknown;
   /** The event that triggers it, instead of a call. */

@@ -16,6 +16,7 @@ import type { UpdateType } from "../update.js";
 import { printAnswer } from "../wire/answer.js";
 import { toWireError, type WireError } from "../wire/error.js";
 import { awakeableToken } from "../wire/ids.js";
+import { type Labels, writeLabels } from "../labels.js";
 import { readInvocation, type Trigger, type WireEvent } from "../wire/invocation.js";
 import { writeJson } from "../wire/json.js";
 import { BODY_BYTES_MAX } from "../wire/limits.js";
@@ -92,6 +93,8 @@ export class TestRun<Out = Json> {
   #state: Record<string, Json>;
   #stateAtFirst: Record<string, Json>;
   #value: Json = null;
+  #labels: Labels;
+  #labelsAtFirst: Labels;
   /** The compensation that the run is held for. */
   #held: string | undefined;
   readonly #executions = new Map<string, number>();
@@ -120,6 +123,7 @@ export class TestRun<Out = Json> {
     const at = this.now.toISOString();
     const { event, failure, tick } = options;
     const json = (value: unknown): Json => writeJson("the test's input", value).value() as Json;
+    this.#labels = this.#labelsAtFirst = { tags: [], attributes: {}, ...writeLabels(options) };
     this.#trigger = failure !== undefined ? { kind: "failure" } : event === undefined ? { kind: "call" } : { kind: "event", events: [{ id: event.id ?? `evt_${tail(0)}`, name: event.name, data: json(event.data), at }] };
     if (tick !== undefined) {
       const iso = (time: Date | string): string => new Date(time).toISOString();
@@ -145,6 +149,16 @@ export class TestRun<Out = Json> {
   /** What the run has published, as a reader has it in the end: nothing of attempts that came to nothing. */
   get messages(): readonly TestMessage[] {
     return this.#stream.messages;
+  }
+
+  /** The tags that the run is found by. */
+  get tags(): readonly string[] {
+    return this.#labels.tags;
+  }
+
+  /** The attributes that the run is found by. */
+  get attributes(): Labels["attributes"] {
+    return this.#labels.attributes;
   }
 
   /** The object's state as it is now. */
@@ -351,7 +365,7 @@ export class TestRun<Out = Json> {
     const { id } = this;
     const run = { id, app: this.#fn.app, function: this.#fn.function, name: this.#options.runId ?? null, attempt: this.#attempt, startedAt: new Date(this.#startedAt).toISOString(), deadline: this.#deadline === undefined ? null : new Date(this.#deadline).toISOString(), key: this.#key ?? null, secret: SECRET, published: this.#stream.published, ...(this.#seen === undefined ? {} : { seen: this.#seen }) };
     const state = this.#key === undefined ? {} : { state: this.#stateAtFirst };
-    return { run, trigger: this.#trigger, input: this.#input, ...state, journal: this.#journal.wire(this.#nowMs), links: { checkpoint: null, journal: null }, token: `inv_1.${(this.#invocations++).toString(16)}.${id.slice(4)}` };
+    return { run, trigger: { ...this.#trigger, labels: this.#labelsAtFirst }, input: this.#input, ...state, journal: this.#journal.wire(this.#nowMs), links: { checkpoint: null, journal: null }, token: `inv_1.${(this.#invocations++).toString(16)}.${id.slice(4)}` };
   }
 
   #stage(id: string, own: StepBody, crash: AbortController): StepBody {
@@ -371,7 +385,7 @@ export class TestRun<Out = Json> {
   #loses(ops: any[]): boolean {
     const { crash } = this.#options;
     // What only says how things stand is no progress: to lose it would end the same attempt again and again.
-    if (ops.length > 0 && ops.every((op) => op.op === "status" || op.op === "heartbeat" || op.op === "publish")) return false;
+    if (ops.length > 0 && ops.every((op) => op.op === "status" || op.op === "labels" || op.op === "heartbeat" || op.op === "publish")) return false;
     const ids = ops.map((op) => op.id ?? op.op);
     const here = `place ${this.told.length}`;
     const place = crash === "everywhere" || crash?.at === this.told.length ? here : ids.find((id) => crash?.after?.includes(id) && !this.#crashed.has(id));
@@ -407,6 +421,7 @@ export class TestRun<Out = Json> {
     if (op.op === "yield") return;
     if (op.op === "continueAsNew") return this.#continue(op.input);
     if (op.op === "status") return void (this.#value = op.value);
+    if (op.op === "labels") return void (this.#labels = { tags: op.tags, attributes: op.attributes });
     if (op.op === "reply") return this.#updates.reply(op.update, op);
     if (op.op === "publish") return this.#stream.hear(op, this.#journal.entries.get(op.id), this.#invocations);
     const entry = this.#journal.create(op.id, op.op === "heartbeat" ? "step" : op.op, op.name ?? op.id, op.params);
@@ -451,7 +466,7 @@ export class TestRun<Out = Json> {
     this.#id = this.#nextId("run");
     this.continued.push({ id: this.#id, input });
     [this.#journal, this.#input, this.#startedAt, this.#trigger] = [new Journal(), input, this.#nowMs, { kind: "call" }];
-    this.#stateAtFirst = this.#state;
+    [this.#stateAtFirst, this.#labelsAtFirst] = [this.#state, this.#labels];
     this.#stream.restart();
     [this.#attempt, this.#idle, this.#seen, this.#awaiting, this.#ready] = [1, 0, undefined, undefined, true];
   }

@@ -27,6 +27,13 @@ export interface StatusOp {
   value: RawJson;
 }
 
+/** What people find the run by: all of it. Makes no entry; the last one wins. */
+export interface LabelsOp {
+  op: "labels";
+  tags: readonly string[];
+  attributes: Readonly<Record<string, string | number | boolean>>;
+}
+
 /** A sign of life of a step whose body runs, with how far it has come. Settles nothing. */
 export interface HeartbeatOp {
   op: "heartbeat";
@@ -62,7 +69,7 @@ export interface PublishOp {
 }
 
 /** An op that may go out while the handler works. */
-export type ReportOp = EntryOp | StatusOp | HeartbeatOp | ReplyOp | PublishOp;
+export type ReportOp = EntryOp | StatusOp | LabelsOp | HeartbeatOp | ReplyOp | PublishOp;
 
 /** An op that ends the run. */
 export type TerminalOp = { op: "done"; ok: RawJson } | { op: "fail"; err: WireError } | { op: "continueAsNew"; input: RawJson };
@@ -114,7 +121,7 @@ function nameOf(op: Op): string {
 
 /** Replaces an op that can never be sent by an error that can; what is only for people to look at is left out. */
 function shrink(op: Op, bytes: number, bytesMax: number): Op | undefined {
-  if (op.op === "status" || op.op === "heartbeat" || op.op === "publish") return undefined;
+  if (op.op === "status" || op.op === "labels" || op.op === "heartbeat" || op.op === "publish") return undefined;
   if (op.op === "reply") return { op: "reply", update: op.update, err: tooLarge("the reply to the update", bytes, bytesMax) };
   if (op.op === "step") {
     const { ok: _, ...rest } = op;

@@ -1,6 +1,7 @@
 /**
  * The invocation: the body that the server posts, read once, at the edge, into typed data. See docs/reference/protocol.md, section 2.
  */
+import type { Labels } from "../labels.js";
 import type { Json } from "../types.js";
 import type { WireError } from "./error.js";
 
@@ -62,6 +63,8 @@ export interface JournalEntry {
 export interface Invocation {
   run: RunFacts;
   trigger: Trigger;
+  /** What the run was started to be found by. */
+  labels: Labels;
   input: Json;
   journal: JournalEntry[];
   /** The object's state as of the run's first invocation; absent for functions. */
@@ -129,6 +132,14 @@ function readTrigger(value: unknown): Trigger {
   return trigger as unknown as Trigger;
 }
 
+function readLabels(value: unknown): Labels {
+  const { tags, attributes } = value === undefined ? ({} as Fields) : fields(value, "trigger.labels");
+  return {
+    tags: Array.isArray(tags) ? tags : [],
+    attributes: attributes === undefined ? {} : (fields(attributes, "trigger.labels.attributes") as Labels["attributes"]),
+  };
+}
+
 /** Reads an entry. `bare` allows a settled one without outcome, as replies have it. Throws `InvocationError`. */
 export function readEntry(value: unknown, where: string, bare = false): JournalEntry {
   const entry = fields(value, where);
@@ -161,6 +172,7 @@ export function readInvocation(body: string): Invocation {
   return {
     run: readRun(all.run),
     trigger: readTrigger(all.trigger),
+    labels: readLabels((all.trigger as Fields).labels),
     input: (all.input ?? null) as Json,
     journal: all.journal.map((entry, i) => readEntry(entry, `journal[${i}]`)),
     ...(all.state === undefined ? {} : { state: fields(all.state, "state") as Record<string, Json> }),
