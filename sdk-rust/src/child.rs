@@ -13,6 +13,7 @@ use crate::error::{Error, Failure, StepError};
 use crate::event::{self, Outgoing};
 use crate::fan_out::Entered;
 use crate::function::Callable;
+use crate::labels::{AttributeValue, Labels};
 use crate::object;
 use crate::raw::{ObjectWriter, Raw};
 use crate::replay::call::Call;
@@ -63,6 +64,7 @@ struct Child {
     target: String,
     key: Option<String>,
     input: Option<Result<Raw, Error>>,
+    labels: Labels,
 }
 
 impl<T> Invoke<T> {
@@ -73,6 +75,18 @@ impl<T> Invoke<T> {
     /// Gives up after this time, with an error named `Timeout`; the child is cancelled.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// A tag that people find the child by, besides those that were named.
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        self.child.labels.tags.insert(tag.into());
+        self
+    }
+
+    /// An attribute that people find the child by, besides those that were named.
+    pub fn attribute(mut self, name: impl Into<String>, value: impl Into<AttributeValue>) -> Self {
+        self.child.labels.attributes.insert(name.into(), value.into());
         self
     }
 
@@ -105,6 +119,18 @@ impl Start {
     pub(crate) fn new<C: Callable>(call: Call, function: &C, input: &C::Input) -> Start {
         Start { call, child: Child::new(function, input) }
     }
+
+    /// A tag that people find the child by, besides those that were named.
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        self.child.labels.tags.insert(tag.into());
+        self
+    }
+
+    /// An attribute that people find the child by, besides those that were named.
+    pub fn attribute(mut self, name: impl Into<String>, value: impl Into<AttributeValue>) -> Self {
+        self.child.labels.attributes.insert(name.into(), value.into());
+        self
+    }
 }
 
 impl Future for Start {
@@ -122,7 +148,7 @@ impl Child {
     fn new<C: Callable>(function: &C, input: &C::Input) -> Child {
         let target = function.target().to_owned();
         let input = Raw::encode(input, &format!("the input of `{target}`"));
-        Child { target, key: function.key().map(str::to_owned), input: Some(input) }
+        Child { target, key: function.key().map(str::to_owned), input: Some(input), labels: Labels::default() }
     }
 
     /// Asked for once: an entry's parameters stand from its registration on.
@@ -133,12 +159,13 @@ impl Child {
             object::check_key(key)?;
         }
         let (app, function) = object::app_of(&self.target, key.is_some());
-        Ok(ObjectWriter::new()
+        let params = ObjectWriter::new()
             .optional_text("app", app)
             .text("function", function)
             .optional_text("key", key)
             .raw("input", &input)
-            .duration("timeout", timeout.map(bounded).transpose()?))
+            .duration("timeout", timeout.map(bounded).transpose()?);
+        self.labels.write(params)
     }
 }
 

@@ -21,6 +21,7 @@ use crate::config;
 use crate::error::Error;
 use crate::event::{self, Outgoing};
 use crate::function::Callable;
+use crate::labels::{AttributeValue, Labels};
 use crate::object::{self, ObjectKey};
 use crate::raw::{ObjectWriter, Raw};
 use crate::time;
@@ -350,6 +351,7 @@ struct Options {
     run_id: Option<String>,
     delay: Option<Duration>,
     idempotency_key: Option<String>,
+    labels: Labels,
 }
 
 impl<T: DeserializeOwned> Starting<T> {
@@ -371,14 +373,26 @@ impl<T: DeserializeOwned> Starting<T> {
         self
     }
 
+    /// A tag that people find the run by, besides those that were named.
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        self.options.labels.tags.insert(tag.into());
+        self
+    }
+
+    /// An attribute that people find the run by, besides those that were named.
+    pub fn attribute(mut self, name: impl Into<String>, value: impl Into<AttributeValue>) -> Self {
+        self.options.labels.attributes.insert(name.into(), value.into());
+        self
+    }
+
     /// Starts the run; returns once the server has it durably.
     pub async fn send(self) -> Result<RunHandle<T>, Error> {
         let body = ObjectWriter::new()
             .raw("input", &self.input?)
             .optional_text("runId", self.options.run_id.as_deref())
             .duration("delay", self.options.delay)
-            .optional_text("idempotencyKey", self.options.idempotency_key.as_deref())
-            .finish();
+            .optional_text("idempotencyKey", self.options.idempotency_key.as_deref());
+        let body = self.options.labels.write(body)?.finish();
         let (_, started): (_, Started) = match (&self.key, self.target.split_once('/')) {
             (Some(key), Some((object, handler))) => {
                 object::check_key(key)?;

@@ -1,6 +1,7 @@
 //! The context: what a handler does durably, and the facts of its run.
 
 use std::any::TypeId;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +17,7 @@ use crate::event::{Event, Outgoing, Received};
 use crate::fan_out::{All, AllSettled, Durable, Map};
 use crate::fetch::Fetch;
 use crate::function::Callable;
+use crate::labels::{self, AttributeValue};
 use crate::next::ContinueAsNew;
 use crate::race::{Any, Race};
 use crate::raw::Raw;
@@ -224,6 +226,71 @@ impl Ctx {
         let value = Raw::bounded(&value, "the status of the run", NOTE_BYTES_MAX, advice)?;
         self.replay.core().set_status(value);
         Ok(())
+    }
+
+    /// The tags that the run is found by: those that it was started with, and what the handler has made of them.
+    pub fn tags(&self) -> Vec<String> {
+        self.replay.core().labels().tags.iter().cloned().collect()
+    }
+
+    /// The attributes that the run is found by: those that it was started with, and what the handler has made of them.
+    pub fn attributes(&self) -> BTreeMap<String, AttributeValue> {
+        self.replay.core().labels().attributes.clone()
+    }
+
+    /// Adds tags, by which people find the run: at most 32 of at most 128 bytes. They are seen with the handler's next report.
+    ///
+    /// ```
+    /// # use backstitch::{Ctx, Error};
+    /// # async fn handler(ctx: Ctx) -> Result<(), Error> {
+    /// ctx.add_tags(["needs-review", "eu"])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn add_tags<T: Into<String>>(&self, tags: impl IntoIterator<Item = T>) -> Result<(), Error> {
+        labels::change(&self.replay, "add_tags", |labels| labels.tags.extend(tags.into_iter().map(Into::into)))
+    }
+
+    /// Takes tags away.
+    pub fn remove_tags<T: AsRef<str>>(&self, tags: impl IntoIterator<Item = T>) -> Result<(), Error> {
+        labels::change(&self.replay, "remove_tags", |labels| {
+            for tag in tags {
+                labels.tags.remove(tag.as_ref());
+            }
+        })
+    }
+
+    /// Has these tags and no others.
+    pub fn set_tags<T: Into<String>>(&self, tags: impl IntoIterator<Item = T>) -> Result<(), Error> {
+        labels::change(&self.replay, "set_tags", |labels| labels.tags = tags.into_iter().map(Into::into).collect())
+    }
+
+    /// Sets attributes, by which people find the run: texts, numbers, booleans and times by name, at most 32. The others stay.
+    /// They are seen with the handler's next report.
+    ///
+    /// ```
+    /// # use backstitch::{Ctx, Error};
+    /// # async fn handler(ctx: Ctx, total: u64) -> Result<(), Error> {
+    /// ctx.set_attributes([("total", total.into()), ("plan", "pro".into())])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn set_attributes<N: Into<String>>(
+        &self,
+        attributes: impl IntoIterator<Item = (N, AttributeValue)>,
+    ) -> Result<(), Error> {
+        labels::change(&self.replay, "set_attributes", |labels| {
+            labels.attributes.extend(attributes.into_iter().map(|(name, value)| (name.into(), value)));
+        })
+    }
+
+    /// Takes attributes away.
+    pub fn remove_attributes<N: AsRef<str>>(&self, names: impl IntoIterator<Item = N>) -> Result<(), Error> {
+        labels::change(&self.replay, "remove_attributes", |labels| {
+            for name in names {
+                labels.attributes.remove(name.as_ref());
+            }
+        })
     }
 
     /// Whether the code goes the new way, for changing a function while it has runs: true for runs that come here after the

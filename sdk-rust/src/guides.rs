@@ -15,6 +15,9 @@ struct CrashSafety;
 #[doc = include_str!("../../docs/guides/failures.md")]
 struct Failures;
 
+#[doc = include_str!("../../docs/guides/finding-runs.md")]
+struct FindingRuns;
+
 #[doc = include_str!("../../docs/guides/hosts.md")]
 struct Hosts;
 

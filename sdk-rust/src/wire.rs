@@ -14,6 +14,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::Failure;
+use crate::labels::Labels;
 use crate::raw::Raw;
 use crate::replay::voice::Said;
 use crate::schedule::Tick;
@@ -40,6 +41,8 @@ pub(crate) const NOTE_BYTES_MAX: usize = 64 * 1024;
 pub(crate) struct Invocation {
     pub(crate) run: Run,
     pub(crate) trigger: Trigger,
+    /// What the run was started to be found by.
+    pub(crate) labels: Labels,
     pub(crate) input: Raw,
     pub(crate) journal: Vec<Entry>,
     /// The state of the object that the run belongs to, as of its first invocation.
@@ -196,6 +199,8 @@ pub(crate) enum Op {
     Status(Raw),
     /// Messages for whoever reads.
     Publish(PublishOp),
+    /// What people find the run by: all of it.
+    Labels(Labels),
 }
 
 impl Op {
@@ -203,7 +208,7 @@ impl Op {
     pub(crate) fn entry(&self) -> Option<&EntryOp> {
         match self {
             Op::Entry(op) => Some(op),
-            Op::Heartbeat(_) | Op::Reply { .. } | Op::Status(_) | Op::Publish(_) => None,
+            Op::Heartbeat(_) | Op::Reply { .. } | Op::Status(_) | Op::Publish(_) | Op::Labels(_) => None,
         }
     }
 

@@ -53,6 +53,24 @@ pub struct RunFilter {
     #[serde(skip_serializing_if = "Option::is_none")]
     previous: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    root: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trigger: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tag: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    attribute: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<String>,
@@ -96,6 +114,69 @@ impl RunFilter {
     #[must_use]
     pub fn previous(mut self, run: impl Into<String>) -> RunFilter {
         self.previous = Some(run.into());
+        self
+    }
+
+    /// Those that this run waits for.
+    #[must_use]
+    pub fn parent(mut self, run: impl Into<String>) -> RunFilter {
+        self.parent = Some(run.into());
+        self
+    }
+
+    /// Those of the family of this run.
+    #[must_use]
+    pub fn root(mut self, run: impl Into<String>) -> RunFilter {
+        self.root = Some(run.into());
+        self
+    }
+
+    /// Those that this event started.
+    #[must_use]
+    pub fn event(mut self, event: impl Into<String>) -> RunFilter {
+        self.event = Some(event.into());
+        self
+    }
+
+    /// Those that were started so: `event`, `call`, `invoke` or `failure`.
+    #[must_use]
+    pub fn trigger(mut self, trigger: impl Into<String>) -> RunFilter {
+        self.trigger = Some(trigger.into());
+        self
+    }
+
+    /// Those of objects with this key.
+    #[must_use]
+    pub fn key(mut self, key: impl Into<String>) -> RunFilter {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Those whose name begins with this.
+    #[must_use]
+    pub fn name(mut self, prefix: impl Into<String>) -> RunFilter {
+        self.name = Some(prefix.into());
+        self
+    }
+
+    /// Those with this tag, and with all others that were named.
+    #[must_use]
+    pub fn tag(mut self, tag: impl Into<String>) -> RunFilter {
+        self.tag.push(tag.into());
+        self
+    }
+
+    /// Those with an attribute that passes this test, such as `total:gte:100`, and all others that were named.
+    #[must_use]
+    pub fn attribute(mut self, test: impl Into<String>) -> RunFilter {
+        self.attribute.push(test.into());
+        self
+    }
+
+    /// Those with this in their id, function, name, key, tags or attributes.
+    #[must_use]
+    pub fn text(mut self, text: impl Into<String>) -> RunFilter {
+        self.text = Some(text.into());
         self
     }
 

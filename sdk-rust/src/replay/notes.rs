@@ -9,6 +9,7 @@ use std::task::Waker;
 
 use tokio::time::Instant;
 
+use crate::labels::Labels;
 use crate::raw::Raw;
 use crate::replay::state::{Core, Delivered, Known, Progress, SlotKey};
 use crate::time;
@@ -18,6 +19,10 @@ use crate::wire::{self, EntryOp, EntryState, HeartbeatOp, Op, OpKind, Outcome};
 #[derive(Default)]
 pub(super) struct Notes {
     status: Option<Raw>,
+    /// What the run is found by: as it was started, with what the handler has said since.
+    labels: Labels,
+    /// Whether the server has to hear of the labels.
+    labelled: bool,
     /// By the place of the step.
     pub(super) heartbeats: BTreeMap<usize, HeartbeatOp>,
     /// What the patches were answered with in this invocation.
@@ -28,11 +33,31 @@ pub(super) struct Notes {
     next: Option<Raw>,
 }
 
+impl Notes {
+    /// Nothing to tell yet of a run that was started with these labels.
+    pub(super) fn of(labels: Labels) -> Notes {
+        Notes { labels, ..Notes::default() }
+    }
+}
+
 impl Core {
     /// What the run shows of itself from now on.
     pub(crate) fn set_status(&mut self, value: Raw) {
         if !self.sealed {
             self.notes.status = Some(value);
+        }
+    }
+
+    /// What the run is found by.
+    pub(crate) fn labels(&self) -> &Labels {
+        &self.notes.labels
+    }
+
+    /// What the run is found by from now on.
+    pub(crate) fn set_labels(&mut self, labels: Labels) {
+        if !self.sealed {
+            self.notes.labels = labels;
+            self.notes.labelled = true;
         }
     }
 
@@ -55,7 +80,7 @@ impl Core {
 
     /// Whether there is something that is only worth its newest value.
     pub(crate) fn has_notes(&self) -> bool {
-        self.notes.status.is_some() || !self.notes.heartbeats.is_empty()
+        self.notes.status.is_some() || self.notes.labelled || !self.notes.heartbeats.is_empty()
     }
 
     /// Puts what is only worth its newest value among the ops, which go out now.
@@ -63,22 +88,24 @@ impl Core {
         let notes = &mut self.notes;
         self.ops.extend(std::mem::take(&mut notes.heartbeats).into_values().map(Op::Heartbeat));
         self.ops.extend(notes.status.take().map(Op::Status));
+        self.ops.extend(std::mem::take(&mut notes.labelled).then(|| Op::Labels(notes.labels.clone())));
     }
 
-    /// All that the answer tells. Of a status only the newest, of heartbeats only those of steps that did not end well.
+    /// All that the answer tells. Of a status and of labels only the newest, of heartbeats only those of steps that did not end well.
     pub(super) fn take_last(&mut self) -> Vec<Op> {
         self.gather_notes();
         let mut ops = std::mem::take(&mut self.ops);
-        if !ops.iter().any(|op| matches!(op, Op::Status(_) | Op::Heartbeat(_))) {
+        if !ops.iter().any(|op| matches!(op, Op::Status(_) | Op::Labels(_) | Op::Heartbeat(_))) {
             return ops;
         }
         let ended =
             ops.iter().filter_map(Op::entry).filter(|op| op.report.as_ref().is_some_and(|it| it.outcome.is_ok()));
         let mut silenced: BTreeSet<String> = ended.map(|op| op.id.clone()).collect();
-        let mut shown = false;
+        let (mut shown, mut labelled) = (false, false);
         ops.reverse();
         ops.retain(|op| match op {
             Op::Status(_) => !std::mem::replace(&mut shown, true),
+            Op::Labels(_) => !std::mem::replace(&mut labelled, true),
             Op::Heartbeat(heartbeat) => silenced.insert(heartbeat.id.clone()),
             Op::Entry(_) | Op::Reply { .. } | Op::Publish(_) => true,
         });

@@ -185,6 +185,7 @@ impl Core {
             core.entries.insert(entry.id, Known::new(entry.op, entry.digest, Some(entry.state)));
         }
         core.handled = invocation.run.seen.unwrap_or(core.seen);
+        core.notes = Notes::of(std::mem::take(&mut invocation.labels));
         core
     }
 

@@ -2,6 +2,8 @@
 //!
 //! Requests and replies are the bytes that would go over HTTP, so that a test runs all of the SDK but the socket.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -10,6 +12,7 @@ use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::Failure;
+use crate::labels::{AttributeValue, Labels};
 use crate::port::{Port, Request, Response};
 use crate::raw::{ObjectWriter, Raw};
 use crate::time;
@@ -144,6 +147,10 @@ struct OpBody<'a> {
     ended_at: Option<String>,
     #[serde(default)]
     update: String,
+    #[serde(default)]
+    tags: BTreeSet<String>,
+    #[serde(default)]
+    attributes: BTreeMap<String, AttributeValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     value: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
@@ -169,6 +176,7 @@ impl OpBody<'_> {
         };
         match self.op.as_str() {
             "status" => return Ok(Op::Status(raw(self.value))),
+            "labels" => return Ok(Op::Labels(Labels { tags: self.tags, attributes: self.attributes })),
             "reply" => return Ok(Op::Reply { update: self.update, outcome }),
             "heartbeat" => {
                 let (attempt, details) = (self.attempt, raw(self.details));

@@ -56,6 +56,7 @@ use crate::app::App;
 use crate::error::{Error, Failure};
 use crate::event::Outgoing;
 use crate::fetch::FetchResponse;
+use crate::labels::AttributeValue;
 use crate::raw::Raw;
 use crate::schedule::Tick;
 use crate::time::Clock;
@@ -316,6 +317,32 @@ impl TestRun {
     /// What the run has published, as a reader has it in the end: nothing of attempts that came to nothing.
     pub fn messages(&self) -> Vec<Message> {
         self.server.voices.heard()
+    }
+
+    /// A tag that the run is started with.
+    #[must_use]
+    pub fn tag(mut self, tag: impl Into<String>) -> TestRun {
+        self.server.labels.tags.insert(tag.into());
+        self.server.labels_at_first = self.server.labels.clone();
+        self
+    }
+
+    /// An attribute that the run is started with.
+    #[must_use]
+    pub fn attribute(mut self, name: impl Into<String>, value: impl Into<AttributeValue>) -> TestRun {
+        self.server.labels.attributes.insert(name.into(), value.into());
+        self.server.labels_at_first = self.server.labels.clone();
+        self
+    }
+
+    /// The tags that the run is found by.
+    pub fn tags(&self) -> Vec<String> {
+        self.server.labels.tags.iter().cloned().collect()
+    }
+
+    /// The attributes that the run is found by.
+    pub fn attributes(&self) -> BTreeMap<String, AttributeValue> {
+        self.server.labels.attributes.clone()
     }
 
     /// The state of the object of the run's key, by name.

@@ -26,6 +26,7 @@ impl Server {
             Op::Reply { update, outcome } => self.answer_update(&update, outcome),
             Op::Status(value) => self.status = Some(json(&value)),
             Op::Publish(op) => self.listen(op),
+            Op::Labels(labels) => self.labels = labels,
         }
     }
 

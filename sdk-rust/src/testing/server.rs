@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::app::App;
 use crate::error::{Error, Failure};
+use crate::labels::Labels;
 use crate::port::{Outbound, Response};
 use crate::raw::{ObjectWriter, Raw};
 use crate::replay::call::{Host, Replay};
@@ -52,6 +53,9 @@ pub(super) struct Server {
     pub(super) updates: Vec<Sent>,
     pub(super) voices: Voices,
     pub(super) status: Option<Value>,
+    /// What the run is found by, and what it was started with.
+    pub(super) labels: Labels,
+    pub(super) labels_at_first: Labels,
     pub(super) objects: Objects,
     /// The object's state when the run began.
     state: Option<BTreeMap<String, Raw>>,
@@ -130,6 +134,8 @@ impl Server {
             updates: Vec::new(),
             status: None,
             voices: Voices::default(),
+            labels: Labels::default(),
+            labels_at_first: Labels::default(),
             objects: Objects::default(),
             state: None,
             time: Arc::new(Mutex::new(beginning)),
@@ -194,6 +200,7 @@ impl Server {
         let invocation = Invocation {
             run: self.run.clone(),
             trigger: self.trigger.clone(),
+            labels: self.labels_at_first.clone(),
             input: self.input.clone(),
             journal: self.journal(),
             state,
@@ -361,6 +368,7 @@ impl Server {
 
     /// The run goes on in a new one. What was sent and not taken goes over to it.
     fn go_on(&mut self, input: Raw) {
+        self.labels_at_first = self.labels.clone();
         (self.input, self.state) = (input, None);
         self.entries.clear();
         self.voices.restart();

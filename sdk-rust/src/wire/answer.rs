@@ -126,7 +126,7 @@ impl Op {
                 *outcome = Err(too_large(&format!("the reply to update `{update}`"), bytes_max));
                 Shrunk::Fits
             }
-            Op::Heartbeat(_) | Op::Status(_) | Op::Publish(_) => Shrunk::Gone,
+            Op::Heartbeat(_) | Op::Status(_) | Op::Publish(_) | Op::Labels(_) => Shrunk::Gone,
         }
     }
 
@@ -140,6 +140,10 @@ impl Op {
             }
             Op::Status(value) => raw(out, "{\"op\":\"status\",\"value\":", value),
             Op::Publish(op) => op.write(out),
+            Op::Labels(labels) => {
+                field(out, "{\"op\":\"labels\",\"tags\":", &labels.tags);
+                field(out, ",\"attributes\":", &labels.attributes);
+            }
         }
         out.push(b'}');
     }

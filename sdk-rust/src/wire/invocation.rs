@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::error::Failure;
+use crate::labels::Labels;
 use crate::raw::Raw;
 use crate::schedule::Tick;
 use crate::time;
@@ -22,9 +23,11 @@ impl Invocation {
         let links = read.links.unwrap_or_default();
         let links =
             Links { checkpoint: links.checkpoint.map(Cow::into_owned), journal: links.journal.map(Cow::into_owned) };
+        let mut trigger = read.trigger;
         Ok(Invocation {
             run: read.run.read()?,
-            trigger: read.trigger.read(body)?,
+            labels: std::mem::take(&mut trigger.labels),
+            trigger: trigger.read(body)?,
             input: read.input.map_or_else(Raw::null, |input| Raw::slice_of(body, input)),
             journal: entries(read.journal, body)?,
             state: read.state.into_iter().flatten().map(|(name, value)| (name, Raw::slice_of(body, value))).collect(),
@@ -95,6 +98,8 @@ struct TriggerBody<'a> {
     at: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     previous: Option<Cow<'a, str>>,
+    #[serde(default)]
+    labels: Labels,
 }
 
 #[derive(Deserialize)]

@@ -168,6 +168,67 @@ async fn updates_are_answered_and_the_status_is_shown() {
     }
 }
 
+#[tokio::test]
+async fn a_run_is_found_by_its_start_and_by_what_its_handler_makes_of_it() {
+    let app = App::new("shop").function_fn("main", |ctx: Ctx, (): ()| async move {
+        assert_eq!((ctx.tags(), ctx.attributes().len()), (vec!["old".to_owned()], 1));
+        ctx.add_tags(["new", "old"])?;
+        ctx.set_attributes([
+            ("total", 12.5.into()),
+            ("at", std::time::SystemTime::UNIX_EPOCH.into()),
+            ("gone", true.into()),
+        ])?;
+        ctx.sleep("nap", 1.hours()).await?;
+        ctx.remove_tags(["old", "unknown"])?;
+        ctx.remove_attributes(["gone"])?;
+        ctx.set_attributes([("total", 13.into())])?;
+        ctx.signal::<()>("rest").await?;
+        backstitch::Ok(ctx.tags())
+    });
+    for run in both(&app, "main") {
+        let mut run = run.tag("old").attribute("customer", "c-1");
+        assert_eq!(run.until_waiting().await, ["rest"]);
+        assert_eq!(run.tags(), ["new"]);
+        let attributes = serde_json::to_value(run.attributes()).unwrap();
+        assert_eq!(attributes, json!({"customer": "c-1", "total": 13, "at": "1970-01-01T00:00:00.000Z"}));
+        run.signal("rest", ());
+        assert_eq!(run.finish().await.ok::<Vec<String>>(), ["new"]);
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_can_be_found_by_is_refused_where_it_is_said() {
+    let app = App::new("shop").function_fn("main", |ctx: Ctx, (): ()| async move {
+        let long = |bytes| "x".repeat(bytes);
+        let many = || (0..33).map(|n: u32| n.to_string());
+        let text = |text: String| [("t", text.into())];
+        let mut refused = vec![
+            ctx.add_tags([""]),
+            ctx.add_tags([long(129)]),
+            ctx.add_tags(["a\nb"]),
+            ctx.set_tags(many()),
+            ctx.set_attributes([("a b", 1.into())]),
+            ctx.set_attributes([("n", f64::NAN.into())]),
+            ctx.set_attributes([("n", u64::MAX.into())]),
+            ctx.set_attributes(text(long(1_025))),
+            ctx.set_attributes(many().map(|name| (name, true.into()))),
+            ctx.set_attributes((0..20).map(|n| (format!("a{n}"), long(1_000).into()))),
+        ];
+        let inner = ctx.clone();
+        refused.push(
+            ctx.run("body", |_| async move { backstitch::Ok(inner.add_tags(["inside"]).is_err()) }).await.map(drop),
+        );
+        let names: Vec<String> =
+            refused.into_iter().filter_map(Result::err).map(|error| error.name().to_owned()).collect();
+        backstitch::Ok((names, ctx.tags(), ctx.attributes().len()))
+    });
+    let mut run = TestRun::new(&app, "main");
+    let (names, tags, attributes): (Vec<String>, Vec<String>, usize) = run.finish().await.ok();
+    assert_eq!((names, tags, attributes), (vec!["MisuseError".to_owned(); 10], Vec::new(), 0));
+    let body: Vec<_> = run.journal().into_iter().filter(|record| record.id == "body").collect();
+    assert_eq!(body.len(), 1);
+}
+
 /// After data that do not fit, only what is left of the time is waited for.
 #[tokio::test]
 async fn a_refused_update_does_not_begin_the_time_anew() {

@@ -12,7 +12,7 @@ use futures_util::future::{BoxFuture, try_join_all};
 use serde_json::{Value, json};
 
 use super::values::{describe, duration, event, field, instant, list, make_error, plain, substitute, text, timed};
-use super::{calls, said};
+use super::{calls, labels, said};
 
 /// What has become of the bodies of steps, by id.
 pub(super) type Seen = Arc<Mutex<Bodies>>;
@@ -366,6 +366,9 @@ impl Interpreter {
         if let Some(topic) = s.get("publish") {
             return said::publish(ctx, s, topic, self.eval(locals, &s["data"])).map(|()| Value::Null);
         }
+        if let Some(done) = labels::of_run(ctx, s, |template| self.eval(locals, template)) {
+            return done;
+        }
         if let Some(id) = s.get("patched") {
             return ctx.patched(text(id)).map(Value::Bool);
         }
@@ -483,9 +486,9 @@ impl Interpreter {
         C: Callable<Input = Value, Output = Value>,
     {
         if let Some(id) = s.get("start") {
-            return ctx.start_as(text(id), function, input).await.map(Value::String);
+            return labels::of_start(ctx.start_as(text(id), function, input), s).await.map(Value::String);
         }
-        let mut call = ctx.call_as(text(&s["invoke"]), function, input);
+        let mut call = labels::of_call(ctx.call_as(text(&s["invoke"]), function, input), s);
         if let Some(timeout) = s.get("timeout") {
             call = call.timeout(duration(timeout));
         }

@@ -54,7 +54,7 @@ fn name(op: &Value) -> String {
         "reply" => format!("reply {}", id(&op["update"])),
         "heartbeat" => format!("heartbeat {}", id(&op["id"])),
         "publish" => format!("publish {} {} {}", id(&op["id"]), id(&op["topic"]), op["index"]),
-        "status" => "status".to_owned(),
+        note @ ("status" | "labels") => note.to_owned(),
         end if ENDS.contains(&end) => "end".to_owned(),
         _ => id(&op["id"]).to_owned(),
     }

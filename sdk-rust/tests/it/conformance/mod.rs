@@ -6,6 +6,7 @@
 mod calls;
 mod http;
 mod interpreter;
+mod labels;
 mod matching;
 mod modes;
 mod said;
