@@ -41,7 +41,7 @@ export const night = app.function(
   async ({ input, step, run }: Context<[], { table: string; files: string[] }>) => {
     let done = 0;
     const rows = await step.map("files", input.files, async (name, step) => {
-      const count = await step.invoke("file", file, { name });
+      const count = await step.invoke("file", file, { name }, { tags: run.tags, attributes: { file: name } });
       run.setStatus({ done: ++done, of: input.files.length });
       return count;
     }, { key: (name) => name, concurrency: 4 });
@@ -51,7 +51,9 @@ export const night = app.function(
     });
     // Runs that were on their way when this line came do without it.
     if (run.patched("index")) void step.invoke("index", index, { table: input.table }, { parentClose: "abandon" });
-    return { rows: rows.reduce((sum, count) => sum + count, 0) };
+    const all = rows.reduce((sum, count) => sum + count, 0);
+    run.setAttributes({ rows: all });
+    return { rows: all };
   },
 );
 

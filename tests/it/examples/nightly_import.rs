@@ -19,6 +19,15 @@ async fn in_typescript() {
     let result = world.result(&retried).await;
     assert_eq!((&result["status"], &result["ok"]), (&json!("completed"), &json!({"rows": 300})), "{result}");
 
+    // Nights and files are found by what they are about.
+    let found = async |query: &str| {
+        let runs = world.get(&format!("/v1/runs?app=imports&{query}")).await;
+        runs["items"].as_array().unwrap().iter().map(|run| run["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(found("tag=nightly&attribute=rows:gte:300").await, [retried.clone()]);
+    assert_eq!(found("function=night&tag=nightly&attribute=files:eq:3").await.len(), 2);
+    assert!(!found("tag=nightly&attribute=file:eq:b-bad.csv&status=completed").await.is_empty());
+
     // The table was swapped by the night that came to it, once; the index outlives its parent.
     let ledger = std::fs::read_to_string(world.folder.path().join("ledger.jsonl")).unwrap();
     let lines: Vec<Value> = ledger.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
