@@ -1,9 +1,11 @@
 //! Every bound of the server, named with its unit and its reason, and asserted against its neighbours.
 
 mod dev;
+mod search;
 mod streams;
 
 pub use dev::*;
+pub use search::*;
 pub use streams::*;
 
 /// Longest duration that is taken from outside: 10 years in milliseconds. Longer timers are mistakes of unit.
@@ -17,36 +19,6 @@ pub const OUTCOME_BYTES_MAX: usize = 4 << 20;
 
 /// Bytes of what a handler says besides its journal (a status, a heartbeat's details): it is kept in a row that changes often.
 pub const NOTE_BYTES_MAX: usize = 64 << 10;
-
-/// Tags of one run.
-pub const TAGS_MAX: usize = 32;
-
-/// One tag, in bytes.
-pub const TAG_BYTES_MAX: usize = 128;
-
-/// Attributes of one run.
-pub const ATTRIBUTES_MAX: usize = 32;
-
-/// The name of an attribute, in bytes.
-pub const ATTRIBUTE_NAME_BYTES_MAX: usize = 64;
-
-/// The text of an attribute, in bytes: it is a key of an index.
-pub const ATTRIBUTE_VALUE_BYTES_MAX: usize = 1_024;
-
-/// All attributes of one run, names and values, in bytes: they stand in a row that changes often.
-pub const LABELS_BYTES_MAX: usize = 16 << 10;
-
-/// What is looked for in the texts of runs, in bytes.
-pub const SEARCH_TEXT_BYTES_MAX: usize = 256;
-
-/// Tests of attributes, or tags, in one filter.
-pub const FILTER_LABELS_MAX: usize = 16;
-
-/// Run numbers that one page of a list looks at when no index leads to what it looks for: some 100 ms.
-pub const RUNS_SCANNED_MAX: i64 = 50_000;
-
-/// Entries of an index that are counted before it is taken for a large one.
-pub const RUNS_PROBED_MAX: usize = 10_000;
 
 /// Greatest journal of one run, in bytes: it must fit into memory several times on a small machine.
 pub const JOURNAL_BYTES_MAX: usize = 32 << 20;

@@ -248,17 +248,22 @@ async fn pages(client: &Client, filters: Vec<(&'static str, String)>, wanted: us
 
 fn rows(runs: &[RunJson]) -> Table {
     let now = SystemClock::new().wall();
-    let mut rows = table(&["run", "function", "status", "created", "took", "name", "tags…"]);
+    let labelled = runs.iter().any(|run| !run.tags.is_empty() || !run.attributes.is_empty());
+    let columns = ["run", "function", "status", "created", "took", "name", "tags"];
+    let mut rows = table(&columns[..if labelled { 7 } else { 6 }]);
     for run in runs {
-        rows.add_row([
+        let mut row = vec![
             run.id.to_string(),
             format!("{}/{}", run.app, run.function),
             run.status.to_string(),
             format!("{} ago", rough(now.since(run.created_at))),
             run.ended_at.map(|ended| short(ended.since(run.created_at))).unwrap_or_default(),
             screen::plain(run.name.as_deref().unwrap_or_default(), 40),
-            screen::plain(&shown(run), 120),
-        ]);
+        ];
+        if labelled {
+            row.push(screen::plain(&shown(run), 120));
+        }
+        rows.add_row(row);
     }
     rows
 }

@@ -94,6 +94,7 @@ fn matching(action: JobAction, filter: &JobFilter) -> RunFilter {
         function: filter.function.clone(),
         deployment: filter.deployment,
         previous: filter.previous,
+        schedule: filter.schedule.clone(),
         parent: filter.parent,
         root: filter.root,
         event: filter.event,

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AttributeTest, Backfill, DeploymentId, EntryId, EventId, JobId, MoveTo, RunId, RunStatus, Text, Timestamp,
-    TriggerKind,
+    AttributeTest, Backfill, DeploymentId, EntryId, EventId, JobId, MoveTo, RunId, RunStatus, ScheduleKey, Text,
+    Timestamp, TriggerKind,
 };
 
 /// What a job does with each run.
@@ -97,6 +97,9 @@ pub struct JobFilter {
     /// That go on from this run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<RunId>,
+    /// For a time of this schedule, `app/schedule`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduleKey>,
     /// That this run waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<RunId>,

@@ -11,7 +11,9 @@ use futures_util::future::BoxFuture;
 
 use self::tables::Tables;
 use super::{
-    ChannelView, Commit, Dump, EventFilter, EventView, HeldKey, Journal, MessagesPage, ObjectView, ObjectsPage, Ownership, RegistryRows, RunCounts, RunFilter, RunView, RunsPage, ScheduleRow, SchedulesPage, SettledPage, Store, StoreError, TickRun, TicksPage, Timer, UpdateView,
+    ChannelView, Commit, Dump, EventFilter, EventView, FailedPage, HeldKey, Journal, MessagesPage, ObjectView,
+    ObjectsPage, Ownership, RegistryRows, RunCounts, RunFilter, RunView, RunsPage, ScheduleRow, SchedulesPage,
+    SettledPage, Store, StoreError, TickRun, TicksPage, Timer, UpdateView,
 };
 use crate::model::{
     App, Batch, Deployment, DeploymentId, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded, ObjectKey,
@@ -128,6 +130,10 @@ impl Store for MemoryStore {
 
     fn runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<RunsPage, StoreError>> {
         self.ask(move |tables| Ok(RunsPage { runs: tables.runs_page(&filter), looked_to: None }))
+    }
+
+    fn failed_runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<FailedPage, StoreError>> {
+        self.ask(move |tables| Ok(FailedPage { runs: tables.failed_page(filter), looked_to: None }))
     }
 
     fn count_runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<RunCounts, StoreError>> {

@@ -12,7 +12,9 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use crate::model::{
-    App, Attempt, AttributeTest, Batch, Channel, ChannelHead, Deployment, DeploymentId, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded, Messages, ObjectKey, ObjectLock, ObjectValue, RunHead, RunId, RunStatus, Schedule, ScheduleKey, Settle, Signal, StateKey, StateRow, Stream, Text, Timestamp, TriggerKind, Verdict, Wait,
+    App, Attempt, AttributeTest, Batch, Channel, ChannelHead, Deployment, DeploymentId, Entry, EntryId, Event, EventId,
+    FunctionId, Job, Key, Loaded, Messages, ObjectKey, ObjectLock, ObjectValue, Outcome, RunHead, RunId, RunStatus,
+    Schedule, ScheduleKey, Settle, Signal, StateKey, StateRow, Stream, Text, Timestamp, TriggerKind, Verdict, Wait,
 };
 
 /// A database that keeps the tables. All methods may be called at once from many tasks; `commit` is called by the one
@@ -84,6 +86,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Runs that match, newest first, one page. It may end before it is full, and says so.
     fn runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<RunsPage, StoreError>>;
+
+    /// Failed runs that match, newest first, one page, with what they failed with; the filter's statuses do not count.
+    fn failed_runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<FailedPage, StoreError>>;
 
     /// How many runs match, by status; the filter's `limit` does not count.
     fn count_runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<RunCounts, StoreError>>;
@@ -342,11 +347,27 @@ pub struct RunFilter {
     pub limit: usize,
 }
 
+impl RunFilter {
+    /// The same, of failed runs.
+    fn failed(self) -> RunFilter {
+        RunFilter { statuses: vec![RunStatus::Failed], ..self }
+    }
+}
+
 /// One page of runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunsPage {
     /// Runs that match, newest first.
     pub runs: Vec<RunHead>,
+    /// The least number that was looked at, when the page ended before it was full and there are older runs.
+    pub looked_to: Option<i64>,
+}
+
+/// One page of runs that failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FailedPage {
+    /// Newest first, each with its outcome.
+    pub runs: Vec<(RunHead, Option<Outcome>)>,
     /// The least number that was looked at, when the page ended before it was full and there are older runs.
     pub looked_to: Option<i64>,
 }

@@ -232,3 +232,25 @@ export interface Problem {
   detail: string;
   errors?: { pointer?: string | null; parameter?: string | null; detail: string }[];
 }
+
+/** Failed runs of one function with the same error. */
+export interface FailureGroup {
+  app: string;
+  function: string;
+  name: string;
+  /** What their messages have in common. */
+  shape: string;
+  message: string;
+  count: number;
+  firstAt: string;
+  lastAt: string;
+  /** The newest runs. */
+  runs: string[];
+}
+
+/** Groups of failed runs, and of how many they are. */
+export interface Failures {
+  items: FailureGroup[];
+  lookedAt: number;
+  complete: boolean;
+}

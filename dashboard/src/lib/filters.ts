@@ -9,13 +9,18 @@ export interface RunSearch {
   deployment?: string;
   key?: string;
   tag?: string;
+  /** `NAME:OPERATOR:VALUE`. */
+  attribute?: string;
   text?: string;
+  schedule?: string;
+  event?: string;
+  root?: string;
   previous?: string;
   since?: string;
   until?: string;
 }
 
-const NAMES = ["status", "app", "function", "deployment", "key", "tag", "text", "previous", "since", "until"] as const;
+const NAMES = ["status", "app", "function", "deployment", "key", "tag", "attribute", "text", "schedule", "event", "root", "previous", "since", "until"] as const;
 /** How far back, in the words of the filter, and in milliseconds. */
 export const SPANS: Readonly<Record<string, number>> = { "15m": 900_000, "1h": 3_600_000, "24h": 86_400_000, "7d": 604_800_000, "30d": 2_592_000_000 };
 
@@ -41,11 +46,11 @@ export function statuses(search: RunSearch): RunStatus[] {
 }
 
 /** The query that the server understands. `since` may be a span back from `now`, which is cut to the minute so that it is the same list for a while. */
-export function asQuery(search: RunSearch, now: number, knows: (name: string) => boolean): Query {
+export function asQuery(search: RunSearch, now: number): Query {
   const query: Query = {};
   for (const name of NAMES) {
     const value = search[name];
-    if (value === undefined || !knows(name)) continue;
+    if (value === undefined) continue;
     const back = name === "since" ? SPANS[value] : undefined;
     query[name] = back === undefined ? value : new Date(Math.floor((now - back) / 60_000) * 60_000).toISOString();
   }

@@ -1,8 +1,6 @@
-/** Filters in the address, schemas as forms, failures in groups. */
+/** Filters in the address, schemas as forms. */
 import { expect, test } from "vitest";
-import type { Run } from "../api/types.ts";
 import { days } from "./calendar.ts";
-import { grouped, shapeOf } from "./failures.ts";
 import { asQuery, readSearch, statuses } from "./filters.ts";
 import { fields, sample } from "./schema.ts";
 
@@ -12,9 +10,9 @@ test("an address keeps what makes sense", () => {
   expect(statuses({ status: "failed" })).toEqual(["failed"]);
 });
 
-test("a span becomes a time, and only filters that the server knows are asked for", () => {
-  const query = asQuery({ since: "1h", text: "x", app: "shop" }, Date.parse("2026-01-01T12:00:30Z"), (name) => name !== "text");
-  expect(query).toEqual({ since: "2026-01-01T11:00:00.000Z", app: "shop" });
+test("a span becomes a time", () => {
+  const query = asQuery({ since: "1h", text: "x", app: "shop" }, Date.parse("2026-01-01T12:00:30Z"));
+  expect(query).toEqual({ since: "2026-01-01T11:00:00.000Z", text: "x", app: "shop" });
 });
 
 test("times are gathered by day", () => {
@@ -33,10 +31,3 @@ test("a schema becomes fields of the right kinds", () => expect(fields(schema).m
 test("a sample has what is required", () => expect(sample(schema)).toEqual({ id: "", n: 3 }));
 test("a schema that goes in circles ends", () => expect(sample({ $ref: "#" })).toBeNull());
 test("what is no object has no fields", () => expect([fields({ type: "string" }), fields(null)]).toEqual([[], []]));
-
-test("failures of one kind are one group, whatever ids they name", () => {
-  const fail = (id: string, message: string, at: string): Run => ({ id, app: "shop", function: "order", createdAt: at, endedAt: at, err: { name: "OutOfStock", message } }) as Run;
-  const groups = grouped([fail("run_1", "no vase on shelf 3 for run_01ABC", "2026-01-01"), fail("run_2", "no vase on shelf 14 for run_01DEF", "2026-01-03"), fail("run_3", "no chair", "2026-01-02")]);
-  expect(groups.map((group) => [group.count, group.first, group.last, group.run])).toEqual([[2, "2026-01-01", "2026-01-03", "run_2"], [1, "2026-01-02", "2026-01-02", "run_3"]]);
-  expect(shapeOf("a 12 b 9f8e7d6c5b4a39281706")).toBe("a <n> b <id>");
-});

@@ -26,11 +26,12 @@ export function BulkDialog({ action, search, query, onClose }: { action: BulkAct
   );
 }
 
-/** The filter as a job takes it: the statuses as a list. */
+/** The filter as a job takes it: what may come several times as lists. */
 export function jobFilter(search: RunSearch, query: Query): Record<string, unknown> {
-  const { status: _status, ...rest } = query;
+  const { status: _status, tag, attribute, ...rest } = query;
   const chosen = statuses(search);
-  return chosen.length > 0 ? { ...rest, status: chosen } : rest;
+  const lists = { status: chosen, tag: tag === undefined ? [] : [tag], attribute: attribute === undefined ? [] : [attribute] };
+  return { ...rest, ...Object.fromEntries(Object.entries(lists).filter(([, list]) => list.length > 0)) };
 }
 
 function Bulk({ action, search, query, onClose }: { action: BulkAction; search: RunSearch; query: Query; onClose: () => void }): ReactNode {

@@ -4,7 +4,7 @@ import { Link } from "@tanstack/react-router";
 import { CircleAlert, Gauge, Hourglass, Timer, TrendingUp } from "lucide-react";
 import { type ReactNode, useState } from "react";
 import { get } from "../api/client.ts";
-import { apps, functions, useCan } from "../api/queries.ts";
+import { apps, functions } from "../api/queries.ts";
 import { patient } from "../api/run.ts";
 import type { Page, Run, RunStatus } from "../api/types.ts";
 import { SPANS } from "../lib/filters.ts";
@@ -27,7 +27,6 @@ const BUCKETS = 30;
 export function OverviewPage(): ReactNode {
   const [back, setBack] = useState("1h");
   const all = useQuery({ queryKey: ["overview", "any"], queryFn: ({ signal }) => get<Page<Run>>("/v1/runs", { limit: 1 }, signal), refetchInterval: 5_000, retry: patient });
-  const counts = useCan("/v1/runs/counts");
   const appPage = useQuery(apps);
   const functionPage = useQuery(functions);
   if (all.error) return <div className="page"><Trouble error={all.error} retry={() => void all.refetch()} /></div>;
@@ -36,12 +35,12 @@ export function OverviewPage(): ReactNode {
     <div className="page">
       <div className="page-head">
         <h1>Overview</h1><title>Overview · Backstitch</title>
-        {counts && !nothing && <Tabs label="How far back" value={back} onChange={setBack} tabs={Object.keys(SPANS).map((one) => [one, one] as const)} />}
+        {!nothing && <Tabs label="How far back" value={back} onChange={setBack} tabs={Object.keys(SPANS).map((one) => [one, one] as const)} />}
       </div>
       {nothing && <Start apps={appPage.data?.items.length ?? 0} functions={functionPage.data?.items.length ?? 0} />}
       {!nothing && (
         <>
-          {counts && <Numbers back={back} />}
+          <Numbers back={back} />
           <div className="cards">
             <Wanted title="Held: somebody has to do something" status="paused" />
             <Wanted title="Failing, and tried again" status="backoff" />
@@ -132,12 +131,13 @@ function Wanted({ title, status }: { title: string; status: RunStatus }): ReactN
 
 function TopFailures(): ReactNode {
   const { data } = useFailures("24h");
+  const groups = data?.items.slice(0, 5) ?? [];
   return (
     <section className="card">
       <header><h2>Failed in the last day</h2><span className="grow" /><Link to="/failures">All<span className="sr"> failures</span></Link></header>
-      {!data ? <p className="faint">…</p> : data.length === 0 && <p className="faint">None. Good.</p>}
-      {data?.slice(0, 5).map((group) => (
-        <Link key={group.id} to="/failures" className="row-link"><strong className="bad">{group.count}×</strong><span className="ellipsis grow"><strong>{group.name}</strong> <span className="muted">{group.function}: {group.message}</span></span><span className="faint nowrap"><Time at={group.last} /></span></Link>
+      {!data ? <p className="faint">…</p> : groups.length === 0 && <p className="faint">None. Good.</p>}
+      {groups.map((group) => (
+        <Link key={`${group.app}/${group.function} ${group.name} ${group.shape}`} to="/failures" className="row-link"><strong className="bad">{group.count}×</strong><span className="ellipsis grow"><strong>{group.name}</strong> <span className="muted">{group.function}: {group.message}</span></span><span className="faint nowrap"><Time at={group.lastAt} /></span></Link>
       ))}
     </section>
   );

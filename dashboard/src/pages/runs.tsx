@@ -10,7 +10,6 @@ import { useRuns } from "../api/runs.ts";
 import { type Run, type RunStatus, STATUSES } from "../api/types.ts";
 import { asQuery, readSaved, type RunSearch, SPANS, statuses, writeSaved } from "../lib/filters.ts";
 import { ms, span } from "../lib/time.ts";
-import { useKnownFilters } from "../api/known.ts";
 import { Empty, Id, Prose, serverNow, Status, Time, Trouble, useNow } from "../ui/basics.tsx";
 import { Menu, MenuItem, MenuLine } from "../ui/controls.tsx";
 import { BulkDialog, type BulkAction } from "./bulk.tsx";
@@ -20,9 +19,8 @@ export function RunsPage(): ReactNode {
   const search = runsRoute.useSearch();
   const navigate = useNavigate({ from: "/runs" });
   const change = (part: RunSearch): void => void navigate({ search: (old) => ({ ...old, ...part }), replace: true });
-  const known = useKnownFilters();
   // The span is resolved when the filter changes, not with every tick: else it would be another list each minute.
-  const query = useMemo(() => asQuery(search, serverNow(), known), [search, known]);
+  const query = useMemo(() => asQuery(search, serverNow()), [search]);
   const [bulk, setBulk] = useState<BulkAction | null>(null);
   return (
     <div className="page page-list">
@@ -38,14 +36,14 @@ export function RunsPage(): ReactNode {
           <MenuItem icon={<Octagon />} danger onClick={() => setBulk("cancel")}>Cancel …</MenuItem>
         </Menu>
       </div>
-      <Filters search={search} change={change} known={known} />
+      <Filters search={search} change={change} />
       <RunsTable query={query} filtered={Object.keys(search).length > 0} clear={() => void navigate({ search: {} })} />
       <BulkDialog action={bulk} search={search} query={query} onClose={() => setBulk(null)} />
     </div>
   );
 }
 
-function Filters({ search, change, known }: { search: RunSearch; change: (part: RunSearch) => void; known: (name: string) => boolean }): ReactNode {
+function Filters({ search, change }: { search: RunSearch; change: (part: RunSearch) => void }): ReactNode {
   const { data } = useQuery(functions);
   const chosen = statuses(search);
   const toggle = (status: RunStatus): void => {
@@ -61,13 +59,14 @@ function Filters({ search, change, known }: { search: RunSearch; change: (part: 
         {STATUSES.map((status) => <button key={status} type="button" className="chip" aria-pressed={chosen.includes(status)} onClick={() => toggle(status)}><Status status={status} quiet /></button>)}
       </div>
       <div className="filter-fields">
-        {known("text") && <Typed name="text" label="Text" placeholder="Search ids, names, errors …" value={search.text} onChange={(text) => change({ text })} search wide />}
+        <Typed name="text" label="Text" placeholder="Search ids, names, keys, tags …" value={search.text} onChange={(text) => change({ text })} search wide />
         <Choice label="App" value={search.app} values={appNames} onChange={(app) => change({ app, function: undefined })} />
         <Choice label="Function" value={search.function} values={functionNames} onChange={(value) => change({ function: value })} />
         <Choice label="Created" value={search.since} values={Object.keys(SPANS)} prefix="last " any="any time" onChange={(since) => change({ since })} />
-        {known("key") && <Typed name="key" label="Key" placeholder="Key" value={search.key} onChange={(key) => change({ key })} />}
-        {known("tag") && <Typed name="tag" label="Tag" placeholder="Tag" value={search.tag} onChange={(tag) => change({ tag })} />}
-        {(["deployment", "previous", "until"] as const).map((name) => search[name] && <button key={name} type="button" className="chip on" onClick={() => change({ [name]: undefined })}>{name} <Id id={search[name]} /> <X aria-hidden="true" /><span className="sr">Remove the filter</span></button>)}
+        <Typed name="key" label="Key" placeholder="Key" value={search.key} onChange={(key) => change({ key })} />
+        <Typed name="tag" label="Tag" placeholder="Tag" value={search.tag} onChange={(tag) => change({ tag })} />
+        <Typed name="attribute" label="Attribute, as NAME:OPERATOR:VALUE" placeholder="total:gte:100" value={search.attribute} onChange={(attribute) => change({ attribute })} />
+        {(["deployment", "schedule", "event", "root", "previous", "until"] as const).map((name) => search[name] && <button key={name} type="button" className="chip on" onClick={() => change({ [name]: undefined })}>{name} <Id id={search[name]} /> <X aria-hidden="true" /><span className="sr">Remove the filter</span></button>)}
         {Object.keys(search).length > 0 && <Link to="/runs" search={{}} className="button small ghost">Clear</Link>}
       </div>
     </div>

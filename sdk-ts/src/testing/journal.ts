@@ -129,3 +129,8 @@ function wireEntry(entry: TestEntry, nowMs: number): JournalEntry {
   }
   return { ...head, pending: true };
 }
+
+/** What a step fails with whose attempts took too long together. */
+export function tooLate({ id, error }: TestEntry): WireError {
+  return { name: "Timeout", message: `step \`${id}\` took longer than its \`scheduleToClose\``, data: { lastError: (error ?? null) as unknown as Json }, retryable: false };
+}

@@ -1,7 +1,9 @@
 /**
  * What a test gives to a run: what started it, what its steps and children come to, where it crashes.
  */
+import { appOf } from "../app.js";
 import type { Codec } from "../codec.js";
+import { MisuseError } from "../errors.js";
 import type { EventDraft } from "../event.js";
 import type { Failure, FunctionDefinition } from "../function.js";
 import type { LabelOptions } from "../labels.js";
@@ -89,4 +91,12 @@ export function injectedBody(steps: Record<string, Injected> | undefined, id: st
     if (value instanceof Error) throw value;
     return writeJson(`the result of step \`${id}\``, codec.encode(value));
   };
+}
+
+/** The `onFailure` of a function, or itself if it is one. */
+export function failureHandlerOf(fn: FunctionDefinition<any, any>): FunctionDefinition<any, any> {
+  if (fn.failureOf !== undefined) return fn;
+  const handler = [...appOf(fn).functions.values()].find((one) => one.failureOf === fn.function);
+  if (handler === undefined) throw new MisuseError(`failed to prepare the failure of \`${fn.function}\`: it has no \`onFailure\`.`);
+  return handler;
 }

@@ -8,6 +8,7 @@ import { MisuseError, StepError } from "../errors.js";
 import type { EventDraft } from "../event.js";
 import { execute, type ExecuteOptions } from "../execute.js";
 import type { FunctionDefinition } from "../function.js";
+import { type Labels, writeLabels } from "../labels.js";
 import type { StepBody } from "../replay/bodies.js";
 import type { Abandoned } from "../replay/replay.js";
 import type { SignalType } from "../signal.js";
@@ -16,15 +17,14 @@ import type { UpdateType } from "../update.js";
 import { printAnswer } from "../wire/answer.js";
 import { toWireError, type WireError } from "../wire/error.js";
 import { awakeableToken } from "../wire/ids.js";
-import { type Labels, writeLabels } from "../labels.js";
 import { readInvocation, type Trigger, type WireEvent } from "../wire/invocation.js";
 import { writeJson } from "../wire/json.js";
 import { BODY_BYTES_MAX } from "../wire/limits.js";
 import { TestCheckpoints } from "./checkpoints.js";
 import { fetched } from "./fetches.js";
 import { passes } from "./filter.js";
-import { Journal, nextAttemptMs, type Outcome, type TestEntry } from "./journal.js";
-import { failingBody, injectedBody, type TestRunOptions } from "./options.js";
+import { Journal, nextAttemptMs, type Outcome, type TestEntry, tooLate } from "./journal.js";
+import { failingBody, failureHandlerOf, injectedBody, type TestRunOptions } from "./options.js";
 import { type TestMessage, TestStream } from "./stream.js";
 import { TestUpdates } from "./updates.js";
 
@@ -53,19 +53,6 @@ const SECRET = "00112233445566778899aabbccddeeff";
 const EPOCH = "2026-01-01T00:00:00.000Z";
 const RUN_ID = /^run_[0-9a-hjkmnp-tv-z]{26}$/;
 const tail = (n: number): string => `01kdvqx000${String(n).padStart(16, "0")}`;
-
-/** What a step fails with whose attempts took too long together. */
-function tooLate({ id, error }: TestEntry): WireError {
-  return { name: "Timeout", message: `step \`${id}\` took longer than its \`scheduleToClose\``, data: { lastError: (error ?? null) as unknown as Json }, retryable: false };
-}
-
-/** The `onFailure` of a function, or itself if it is one. */
-function failureHandlerOf(fn: FunctionDefinition<any, any>): FunctionDefinition<any, any> {
-  if (fn.failureOf !== undefined) return fn;
-  const handler = [...appOf(fn).functions.values()].find((one) => one.failureOf === fn.function);
-  if (handler === undefined) throw new MisuseError(`failed to prepare the failure of \`${fn.function}\`: it has no \`onFailure\`.`);
-  return handler;
-}
 
 /** A run of one function, driven by a test. Make it with `testRun`. */
 export class TestRun<Out = Json> {

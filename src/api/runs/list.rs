@@ -162,7 +162,9 @@ fn trigger(word: &str) -> Result<TriggerKind, Problem> {
 }
 
 /// Reads a filter and what else the query holds.
-fn read<T: serde::de::DeserializeOwned + Default>(query: Option<&str>) -> Result<(RunFilter, String, T), Problem> {
+pub(super) fn read<T: serde::de::DeserializeOwned + Default>(
+    query: Option<&str>,
+) -> Result<(RunFilter, String, T), Problem> {
     let ([tag, attribute, cursor, limit], rest) = body::lists(query, ["tag", "attribute", "cursor", "limit"]);
     let filter: FilterQuery = body::query(Some(&rest))?;
     let mut others = form_urlencoded::Serializer::new(String::new());

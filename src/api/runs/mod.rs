@@ -3,6 +3,7 @@
 mod acts;
 mod entries;
 mod explain;
+mod failures;
 mod fork;
 mod list;
 mod one;
@@ -33,6 +34,7 @@ pub(super) fn routes() -> OpenApiRouter<Doors> {
     OpenApiRouter::new()
         .routes(routes!(list::list))
         .routes(routes!(list::counts))
+        .routes(routes!(failures::failures))
         .routes(routes!(one::show))
         .routes(routes!(one::journal))
         .routes(routes!(result::result))

@@ -5,10 +5,14 @@ use std::sync::Arc;
 use super::tables::Tables;
 use crate::limits;
 use crate::model::{
-    AttributeValue, Entry, EntryId, EntryKind, EntryStatus, Event, EventId, FunctionId, Key, Loaded, Messages, ObjectKey, ObjectLock, ObjectValue, Outcome, Payload, RunHead, RunId, RunStatus, ScheduleKey, Signal, StateKey, StateRow, StoredRun, Text, Timestamp, Wait,
+    AttributeValue, Entry, EntryId, EntryKind, EntryStatus, Event, EventId, FunctionId, Key, Loaded, Messages,
+    ObjectKey, ObjectLock, ObjectValue, Outcome, Payload, RunHead, RunId, RunStatus, ScheduleKey, Signal, StateKey,
+    StateRow, StoredRun, Text, Timestamp, Wait,
 };
 use crate::store::{
-    ChannelView, Dump, EventFilter, EventView, HeldKey, Journal, MessagesPage, ObjectView, ObjectsPage, RunCounts, RunFilter, RunView, ScheduleRow, SchedulesPage, SettledPage, StoreError, TickRun, TicksPage, Timer, TimerKey, UpdateView, channel_head,
+    ChannelView, Dump, EventFilter, EventView, HeldKey, Journal, MessagesPage, ObjectView, ObjectsPage, RunCounts,
+    RunFilter, RunView, ScheduleRow, SchedulesPage, SettledPage, StoreError, TickRun, TicksPage, Timer, TimerKey,
+    UpdateView, channel_head,
 };
 
 impl Tables {
@@ -225,6 +229,15 @@ impl Tables {
     /// Runs, newest first.
     pub(super) fn runs_page(&self, filter: &RunFilter) -> Vec<RunHead> {
         self.runs_where(|run| wanted(filter, run)).rev().take(filter.limit).collect()
+    }
+
+    /// Failed runs with their outcomes, newest first.
+    pub(super) fn failed_page(&self, filter: RunFilter) -> Vec<(RunHead, Option<Outcome>)> {
+        let with_outcome = |run: RunHead| {
+            let last = self.entries_of(run.run_no).pop().filter(|entry| entry.kind == EntryKind::Outcome);
+            (run, last.and_then(|entry| entry.outcome))
+        };
+        self.runs_page(&filter.failed()).into_iter().map(with_outcome).collect()
     }
 
     /// How many runs, by status.

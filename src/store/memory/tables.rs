@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use crate::limits;
 use crate::model::{
-    App, Attempt, AttributeValue, Batch, Change, Deployment, DeploymentId, Entry, Event, EventId, FunctionId, Job, JobId, JobStatus, Labels, Messages, ObjectKey, ObjectValue, RunHead, RunId, RunStatus, Signal, StateKey, StateRow, Stream, Text, Timestamp, Verdict, Wait,
+    App, Attempt, AttributeValue, Batch, Change, Deployment, DeploymentId, Entry, Event, EventId, FunctionId, Job,
+    JobId, JobStatus, Labels, Messages, ObjectKey, ObjectValue, RunHead, RunId, RunStatus, Signal, StateKey, StateRow,
+    Stream, Text, Timestamp, Verdict, Wait,
 };
 use crate::store::{Ownership, StoreError, text};
 

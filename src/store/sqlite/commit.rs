@@ -8,7 +8,8 @@ use super::payloads::Payloads;
 use super::plan::{Image, Plan, Write};
 use super::sql;
 use crate::model::{
-    Attempt, AttributeValue, Batch, Before, Change, Entry, Event, Labels, Messages, ObjectKey, ObjectValue, Outcome, Payload, RunHead, Signal, StateRow, Stream, Timestamp, Verdict, Wait,
+    Attempt, AttributeValue, Batch, Before, Change, Entry, Event, Labels, Messages, ObjectKey, ObjectValue, Outcome,
+    Payload, RunHead, Signal, StateRow, Stream, Timestamp, Verdict, Wait,
 };
 use crate::store::{Commit, StoreError, text};
 

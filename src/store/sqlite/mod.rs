@@ -29,7 +29,9 @@ use self::files::DataDirectory;
 use self::readers::Lane;
 use self::writer::{Opening, Writer};
 use super::{
-    ChannelView, Commit, Dump, EventFilter, EventView, HeldKey, Journal, MessagesPage, ObjectView, ObjectsPage, Ownership, RegistryRows, RunCounts, RunFilter, RunView, RunsPage, ScheduleRow, SchedulesPage, SettledPage, Store, StoreError, TickRun, TicksPage, Timer, UpdateView,
+    ChannelView, Commit, Dump, EventFilter, EventView, FailedPage, HeldKey, Journal, MessagesPage, ObjectView,
+    ObjectsPage, Ownership, RegistryRows, RunCounts, RunFilter, RunView, RunsPage, ScheduleRow, SchedulesPage,
+    SettledPage, Store, StoreError, TickRun, TicksPage, Timer, UpdateView,
 };
 use crate::model::{
     App, Batch, Deployment, DeploymentId, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded, ObjectKey,
@@ -197,6 +199,10 @@ impl Store for SqliteStore {
 
     fn runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<RunsPage, StoreError>> {
         self.people.read(move |db| search::runs(db, &filter)).boxed()
+    }
+
+    fn failed_runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<FailedPage, StoreError>> {
+        self.people.read(move |db| search::failed_runs(db, filter)).boxed()
     }
 
     fn count_runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<RunCounts, StoreError>> {

@@ -13,23 +13,27 @@ use crate::model::{
     StateKey, StateRow, Text,
 };
 use crate::store::{
-    ChannelView, Dump, EventFilter, EventView, HeldKey, Journal, MessagesPage, ObjectView, ObjectsPage, RunView, ScheduleRow, SchedulesPage, SettledPage, StoreError, TickRun, TicksPage, UpdateView, channel_head,
+    ChannelView, Dump, EventFilter, EventView, HeldKey, Journal, MessagesPage, ObjectView, ObjectsPage, RunView,
+    ScheduleRow, SchedulesPage, SettledPage, StoreError, TickRun, TicksPage, UpdateView, channel_head,
 };
 
 fn head(connection: &Connection, id: RunId) -> Read<Option<RunHead>> {
     first(connection, sql::RUN_BY_ID, [id.to_string()], rows::run)
 }
 
+/// The last entry of a run that has ended.
+pub(super) fn outcome(connection: &Connection, run_no: i64) -> Read<Option<Entry>> {
+    let last = first(connection, sql::ENTRY_LAST, [run_no], rows::entry)?;
+    Ok(last.filter(|entry| entry.kind == EntryKind::Outcome))
+}
+
 /// A run with its input and its outcome.
 pub(super) fn run(connection: &Connection, id: RunId) -> Read<Option<RunView>> {
     let Some(head) = head(connection, id)? else { return Ok(None) };
-    let of_kind = |statement, kind| -> Read<Option<Entry>> {
-        let entry = first(connection, statement, [head.run_no], rows::entry)?;
-        Ok(entry.filter(|entry| entry.kind == kind))
-    };
-    let input = of_kind(sql::ENTRY_FIRST, EntryKind::Input)?;
+    let input = first(connection, sql::ENTRY_FIRST, [head.run_no], rows::entry)?;
+    let input = input.filter(|entry| entry.kind == EntryKind::Input);
     let input = input.ok_or_else(|| StoreError::Corrupt(format!("the run {id} has no input")))?;
-    let outcome = of_kind(sql::ENTRY_LAST, EntryKind::Outcome)?;
+    let outcome = outcome(connection, head.run_no)?;
     Ok(Some(RunView { head, input, outcome }))
 }
 

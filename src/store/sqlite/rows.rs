@@ -7,7 +7,10 @@ use rusqlite::{Connection, Params, Row};
 
 use super::error::sorted;
 use crate::model::{
-    Attempt, Before, Channel, DeploymentId, DeploymentState, Entry, EntryKind, EntryStatus, Event, EventId, FunctionId, JobAction, JobId, JobStatus, Labels, Messages, ObjectKey, ObjectValue, Origin, Outcome, ParentLink, Payload, Previous, QueuePlace, RunHead, RunId, RunStatus, ScheduleKey, Signal, StateKey, StateRow, Stream, Text, Tick, Timestamp, Token, TriggerKind, Verdict, Wait, WaitIndex,
+    Attempt, Before, Channel, DeploymentId, DeploymentState, Entry, EntryKind, EntryStatus, Event, EventId, FunctionId,
+    JobAction, JobId, JobStatus, Labels, Messages, ObjectKey, ObjectValue, Origin, Outcome, ParentLink, Payload,
+    Previous, QueuePlace, RunHead, RunId, RunStatus, ScheduleKey, Signal, StateKey, StateRow, Stream, Text, Tick,
+    Timestamp, Token, TriggerKind, Verdict, Wait, WaitIndex,
 };
 use crate::store::{ScheduleRow, StoreError, TickRun, UpdateView};
 

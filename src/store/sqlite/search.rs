@@ -1,23 +1,24 @@
 //! Runs that match a filter. One index leads to candidates, newest first: of those that the filter could use, the one with
-//! the fewest. Everything else is asked of each candidate, in one statement that is the same for all. Where no index leads, a page
-//! looks at a bounded stretch of run numbers and says how far it came.
+//! the fewest. Everything else is asked of each candidate, in one statement that is the same for all. Where many candidates may
+//! not match, and where no index leads, a page looks at a bounded number of runs and says how far it came.
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, params_from_iter};
 
 use super::error::sorted;
 use super::load::count;
+use super::query;
 use super::rows::{self, Read, all, first};
 use super::sql::{self, Source};
 use crate::limits::{RUNS_PROBED_MAX, RUNS_SCANNED_MAX};
-use crate::model::{AttributeTest, AttributeValue, Bound, RunHead, RunId, RunStatus, Text, Timestamp, Wanted};
-use crate::store::{RunCounts, RunFilter, RunsPage, StoreError};
+use crate::model::{AttributeTest, AttributeValue, Bound, Outcome, RunHead, RunId, RunStatus, Text, Timestamp, Wanted};
+use crate::store::{FailedPage, RunCounts, RunFilter, RunsPage, StoreError};
 
 /// Runs that match, newest first.
 pub(super) fn runs(connection: &Connection, filter: &RunFilter) -> Read<RunsPage> {
     let mut search = Search::new(connection, filter)?;
     let way = search.way(true)?;
-    let looked_to = if way.is_scan { search.narrow()? } else { None };
+    let looked_to = if way.is_scan { search.narrow()? } else { search.narrow_to(&way)? };
     let mut found: Vec<i64> = Vec::new();
     for candidates in &way.sources {
         let row = params_from_iter(search.row(candidates, filter.limit));
@@ -32,6 +33,16 @@ pub(super) fn runs(connection: &Connection, filter: &RunFilter) -> Read<RunsPage
         head.ok_or_else(|| StoreError::Corrupt(format!("an index leads to run number {run_no}, which does not exist")))
     };
     Ok(RunsPage { runs: found.iter().map(head).collect::<Read<_>>()?, looked_to })
+}
+
+/// Failed runs that match, newest first, with their outcomes.
+pub(super) fn failed_runs(connection: &Connection, filter: RunFilter) -> Read<FailedPage> {
+    let RunsPage { runs, looked_to } = runs(connection, &filter.failed())?;
+    let with_outcome = |run: RunHead| -> Read<(RunHead, Option<Outcome>)> {
+        let outcome = query::outcome(connection, run.run_no)?;
+        Ok((run, outcome.and_then(|entry| entry.outcome)))
+    };
+    Ok(FailedPage { runs: runs.into_iter().map(with_outcome).collect::<Read<_>>()?, looked_to })
 }
 
 /// How many runs match, by status.
@@ -206,6 +217,34 @@ impl Search<'_> {
         let row = self.row(candidates, RUNS_PROBED_MAX).into_iter().take(statement.parameter_count());
         let counted = statement.query_row(params_from_iter(row), |row| row.get::<_, i64>(0)).map_err(sorted)?;
         Ok(counted.unsigned_abs())
+    }
+
+    /// Looks at the newest candidates only, where there are many that may not match, and says at which number it ends.
+    fn narrow_to(&mut self, way: &Way) -> Read<Option<i64>> {
+        if self.is_answered_by_an_index() {
+            return Ok(None);
+        }
+        let mut end = None;
+        // Those that are out of order are few.
+        for candidates in way.sources.iter().filter(|candidates| candidates.in_order) {
+            let mut statement = self.connection.prepare_cached(candidates.source.edge).map_err(sorted)?;
+            let offset = usize::try_from(RUNS_SCANNED_MAX).unwrap_or(usize::MAX);
+            let row = self.row(candidates, offset).into_iter().take(statement.parameter_count());
+            let edge = statement.query_row(params_from_iter(row), |row| row.get::<_, i64>(0)).optional();
+            end = end.max(edge.map_err(sorted)?);
+        }
+        // Every run from the edge on is looked at, the one at the edge by the next page.
+        let end = end.map(|edge| edge + 1);
+        self.from = end.unwrap_or(self.from);
+        Ok(end)
+    }
+
+    /// Whether one index leads to nothing but runs that match.
+    fn is_answered_by_an_index(&self) -> bool {
+        let asked = self.conditions.iter().filter(|value| **value != Value::Null).count();
+        let by_function = self.filter.app.is_some() && self.filter.function.is_some();
+        let labels = self.filter.tags.len() + self.filter.attributes.len();
+        labels <= 1 && (asked == 1 && self.filter.app.is_none() || asked == 2 && by_function)
     }
 
     /// Looks at the newest runs only, and says at which number it ends, if there are more.

@@ -130,6 +130,8 @@ statements! {
 pub(super) struct Source {
     /// How many candidates there are, up to a limit.
     pub(super) probe: &'static str,
+    /// The candidate that has a number of newer ones.
+    pub(super) edge: &'static str,
     /// The newest of those that match.
     pub(super) page: &'static str,
     /// How many match, by status.
@@ -157,6 +159,12 @@ macro_rules! sources {
                 include_str!(concat!("search/", $file, ".sql")),
                 " limit ?3)\n",
                 include_str!("search/probe.sql"),
+            ),
+            edge: concat!(
+                "with source (run_no) as (\n",
+                include_str!(concat!("search/", $file, ".sql")),
+                ")\n",
+                include_str!("search/edge.sql"),
             ),
             page: of_candidates!($file, "page"),
             counts: of_candidates!($file, "counts"),

@@ -58,8 +58,8 @@ async fn runs_are_found_by_tags_attributes_and_text() {
     ] {
         assert_eq!(found(&world, query).await, runs.into_iter().cloned().collect::<Vec<_>>(), "{query}");
     }
-    assert_eq!(found(&world, &format!("text={two}")).await, [two.clone()]);
-    assert_eq!(found(&world, &format!("root={two}")).await, [two.clone()]);
+    assert_eq!(found(&world, &format!("text={two}")).await, std::slice::from_ref(&two));
+    assert_eq!(found(&world, &format!("root={two}")).await, std::slice::from_ref(&two));
     assert_eq!(counted(&world, "tag=eu").await, json!({"total": 3, "statuses": {"completed": 2, "failed": 1}}));
     assert_eq!(counted(&world, "tag=none").await, json!({"total": 0, "statuses": {}}));
     assert_eq!(counted(&world, "").await["total"], 4);
@@ -83,4 +83,40 @@ async fn pages_of_a_search_hang_together() {
     assert_eq!(first["items"][1]["id"].as_str(), Some(&*ids[1]));
     assert_eq!(found(&world, &format!("tag=t&limit=2&cursor={next}")).await, ids[2..4]);
     assert_eq!(world.get("/v1/runs?tag=t&limit=5").await.json()["next"], Value::Null);
+}
+
+#[tokio::test]
+async fn failures_are_grouped_by_what_went_wrong() {
+    let world = World::open().await;
+    let mut failed = Vec::new();
+    for n in 0..7 {
+        failed.push(world.start("fail", json!({"input": n, "tags": [if n < 2 { "old" } else { "new" }]})).await);
+    }
+    let other = world.start("echo", json!({})).await;
+    for run in failed.iter().chain([&other]) {
+        world.result(run).await;
+    }
+    let shown = world.get(&format!("/v1/runs/{}", failed[6])).await.json();
+    let groups = world.get("/v1/failures").await.json();
+    assert_eq!((&groups["lookedAt"], &groups["complete"]), (&json!(7), &json!(true)));
+    let group = &groups["items"][0];
+    assert_eq!(groups["items"].as_array().unwrap().len(), 1, "{groups:#}");
+    for (field, wanted) in [
+        ("app", json!("shop")),
+        ("function", json!("fail")),
+        ("count", json!(7)),
+        ("name", shown["err"]["name"].clone()),
+        ("message", shown["err"]["message"].clone()),
+        ("lastAt", shown["endedAt"].clone()),
+        ("runs", json!(failed.iter().rev().take(5).collect::<Vec<_>>())),
+    ] {
+        assert_eq!(group[field], wanted, "{field}");
+    }
+    let old = world.get("/v1/failures?tag=old&app=shop").await.json();
+    assert_eq!((&old["items"][0]["count"], &old["lookedAt"]), (&json!(2), &json!(2)));
+    let none = world.get("/v1/failures?function=echo").await.json();
+    assert_eq!(none, json!({"items": [], "lookedAt": 0, "complete": true}));
+    world.get("/v1/failures?status=failed").await.is_problem(422, "invalid", "status");
+    world.get("/v1/failures?cursor=x").await.is_problem(422, "invalid", "cursor");
+    world.get("/v1/failures?limit=0").await.is_problem(422, "invalid", "limit");
 }

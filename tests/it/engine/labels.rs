@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use backstitch_server::engine::{Command, Fork, ForkFrom, Start};
 use backstitch_server::model::{
-    Answer, AttributeValue, EntryKind, EventDraft, HandlerOp, Labels, Note, Number, Outcome, Payload, RunHead, RunId,
-    RunStatus, Terminal, Text,
+    Answer, AttributeValue, EntryKind, EventDraft, HandlerOp, Labels, Note, Number, Payload, RunHead, RunId, RunStatus,
+    Terminal, Text,
 };
 
 use super::harness::{Fate, World};
@@ -57,10 +57,9 @@ fn told(world: &World, run: RunId) -> Labels {
 
 /// The run's open invocation answers.
 fn answer(world: &mut World, run: RunId, ops: Vec<HandlerOp>, end: Option<Terminal>) {
-    world.commit();
-    world.committed(Fate::Done);
-    world.poll(4);
-    let call = world.calls.iter().find(|call| call.snapshot.head.id == run).expect("is called");
+    world.flow_without_handlers(4);
+    let call = world.calls.iter().position(|call| call.snapshot.head.id == run).expect("is called");
+    let call = world.calls.swap_remove(call);
     let (token, seen) = (call.snapshot.token, super::program::seen(&call.snapshot));
     world.submit(Command::Returned {
         token,
@@ -88,6 +87,7 @@ fn a_handler_is_told_of_the_start_and_replaces_what_it_names() {
     answer(&mut world, run, ops, Some(Terminal::Yield));
     assert_eq!(head(&world, run).labels, labels(&["c"], 7.0));
     assert_eq!(told(&world, run), labels(&["a", "b"], 5.0), "what a handler is told is what it was told before");
+    world.advance(60_000);
     answer(&mut world, run, vec![note(Some(&[]), None)], Some(Terminal::Done(Payload::null())));
     let ended = head(&world, run);
     assert_eq!((ended.status, &ended.labels), (RunStatus::Completed, &labels(&[], 7.0)));
@@ -97,7 +97,7 @@ fn a_handler_is_told_of_the_start_and_replaces_what_it_names() {
 fn a_run_without_labels_is_told_of_none() {
     let mut world = world([vec![], vec![]]);
     let run = start(&mut world, Labels::default());
-    assert_eq!(&*world.book.entries_of(run)[0].params.bytes(), br#"{"kind":"call"}"#.as_slice());
+    assert_eq!(world.book.entries_of(run)[0].params.bytes(), br#"{"kind":"call"}"#.as_slice());
     world.submit(Command::Ingest(vec![EventDraft { name: "e0".into(), data: Payload::null(), client_id: None }]));
     assert!(world.book.runs.values().all(|head| head.labels.is_empty()));
 }
@@ -151,6 +151,6 @@ fn a_child_has_its_own() {
     while world.finish_load(false) {}
     let invoked = world.book.entries_of(run).iter().find(|entry| entry.kind == EntryKind::Invoke).expect("is there");
     let child = invoked.child.expect("is invoked");
-    assert!(matches!(invoked.outcome, None::<Outcome>));
+    assert!(invoked.outcome.is_none());
     assert_eq!((&head(&world, child).labels, told(&world, child)), (&labels(&["child"], 1.0), labels(&["child"], 1.0)));
 }

@@ -266,7 +266,15 @@ fn a_call_that_nobody_would_make_is_found() {
     };
     let mut world = World::new(vec![asks.clone(), asks.clone(), asks.clone(), asks], 9);
     let (function, input) = (function(0), Payload::trusted("{}"));
-    world.submit(Command::Start(Start { function, input, name: None, idempotency_key: None, delay: None, key: None }));
+    world.submit(Command::Start(Start {
+        function,
+        input,
+        name: None,
+        idempotency_key: None,
+        delay: None,
+        key: None,
+        labels: Labels::default(),
+    }));
     world.flow_without_handlers(9);
     world.answer(0);
     world.flow_without_handlers(9);

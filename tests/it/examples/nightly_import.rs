@@ -24,7 +24,7 @@ async fn in_typescript() {
         let runs = world.get(&format!("/v1/runs?app=imports&{query}")).await;
         runs["items"].as_array().unwrap().iter().map(|run| run["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
-    assert_eq!(found("tag=nightly&attribute=rows:gte:300").await, [retried.clone()]);
+    assert_eq!(found("tag=nightly&attribute=rows:gte:300").await, std::slice::from_ref(&retried));
     assert_eq!(found("function=night&tag=nightly&attribute=files:eq:3").await.len(), 2);
     assert!(!found("tag=nightly&attribute=file:eq:b-bad.csv&status=completed").await.is_empty());
 

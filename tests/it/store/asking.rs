@@ -139,6 +139,26 @@ async fn what_no_index_leads_to_is_looked_for_a_stretch_at_a_time() {
 }
 
 #[tokio::test]
+async fn many_candidates_of_which_few_match_are_looked_at_a_stretch_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = sqlite(dir.path());
+    let epoch = store.take_ownership(0).await.unwrap().epoch;
+    let last = RUNS_SCANNED_MAX + 10;
+    let run = |run_no| RunHead { trigger: TriggerKind::Call, ..numbered(run_no, tagged("common")) };
+    let first = RunHead { trigger: TriggerKind::Event, ..run(1) };
+    let others = (2..=last).map(|run_no| Change::RunCreated(run(run_no)));
+    done(&store, epoch, 1, std::iter::once(Change::RunCreated(first)).chain(others).collect()).await;
+    let filter =
+        RunFilter { tags: vec!["common".into()], trigger: Some(TriggerKind::Event), limit: 1, ..RunFilter::default() };
+    let page = store.runs(filter.clone()).await.unwrap();
+    assert_eq!((page.runs.len(), page.looked_to), (0, Some(last - RUNS_SCANNED_MAX + 1)));
+    let next = store.runs(RunFilter { before_run_no: page.looked_to, ..filter.clone() }).await.unwrap();
+    assert_eq!((numbers(&next.runs), next.looked_to), (vec![1], None));
+    let all = RunFilter { trigger: None, limit: 3, ..filter };
+    assert_eq!(numbers(&store.runs(all).await.unwrap().runs), [last, last - 1, last - 2], "a full page says nothing");
+}
+
+#[tokio::test]
 async fn what_an_index_leads_to_is_found_at_once() {
     let (_dir, store) = spread().await;
     let filter = RunFilter { tags: vec!["Wanted".into()], limit: 9, ..RunFilter::default() };

@@ -8,7 +8,9 @@ use backstitch_server::model::{
     RunHead, RunId, ScheduleKey, Text, Timestamp, Wait,
 };
 use backstitch_server::store::{
-    ChannelView, Commit, Dump, EventFilter, EventView, HeldKey, Journal, MessagesPage, ObjectView, ObjectsPage, Ownership, RegistryRows, RunCounts, RunFilter, RunView, RunsPage, ScheduleRow, SchedulesPage, SettledPage, Store, StoreError, TickRun, TicksPage, Timer, UpdateView,
+    ChannelView, Commit, Dump, EventFilter, EventView, FailedPage, HeldKey, Journal, MessagesPage, ObjectView,
+    ObjectsPage, Ownership, RegistryRows, RunCounts, RunFilter, RunView, RunsPage, ScheduleRow, SchedulesPage,
+    SettledPage, Store, StoreError, TickRun, TicksPage, Timer, UpdateView,
 };
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
@@ -184,6 +186,10 @@ impl<S: Store> Store for FaultStore<S> {
 
     fn runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<RunsPage, StoreError>> {
         self.inner.runs(filter)
+    }
+
+    fn failed_runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<FailedPage, StoreError>> {
+        self.inner.failed_runs(filter)
     }
 
     fn count_runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<RunCounts, StoreError>> {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use backstitch_server::model::{
     Deployment, DeploymentId, DeploymentLimits, DeploymentState, Entry, EntryKind, EntryStatus, FunctionConfig,
-    FunctionId, Manifest, Outcome, Payload, RetryPolicy, RunHead, RunId, RunStatus, Snapshot, Span, Timestamp, Token,
-    TriggerKind,
+    FunctionId, Labels, Manifest, Outcome, Payload, RetryPolicy, RunHead, RunId, RunStatus, Snapshot, Span, Timestamp,
+    Token, TriggerKind,
 };
 
 /// The run of the conformance corpus.

@@ -18,7 +18,6 @@ import { Timeline } from "./timeline.tsx";
 import { Travel } from "./travel.tsx";
 import { RunWire } from "./wire.tsx";
 import { useDev } from "../../api/dev.ts";
-import { useCan } from "../../api/queries.ts";
 
 type View = "data" | "related" | "stream" | "wire" | "code";
 
@@ -31,7 +30,6 @@ export function RunPage(): ReactNode {
   const current = useNow();
   const journal = picture.journal;
   const wire = useDev();
-  const streams = useCan("/v1/runs/{run}/stream");
   const story = useMemo(() => (journal ? moments(journal.entries, ms(journal.run.createdAt)) : []), [journal]);
   if (!journal) return <div className="page">{picture.error ? <Trouble error={picture.error} retry={picture.refresh} /> : <Waiting lines={8} label="Reading the run" />}</div>;
   const { run } = journal;
@@ -41,7 +39,7 @@ export function RunPage(): ReactNode {
   const now = moment ? moment.at : ended && run.endedAt ? ms(run.endedAt) : current;
   const entry = search.entry === undefined ? undefined : entries.find((one) => one.id === search.entry);
   const view = (search.view ?? "data") as View;
-  const views: [View, string][] = [["data", "Data"], ["related", "Related"], ...(streams ? ([["stream", "Stream"]] as [View, string][]) : []), ...(wire ? ([["wire", "Wire"]] as [View, string][]) : []), ["code", "Copy as"]];
+  const views: [View, string][] = [["data", "Data"], ["related", "Related"], ["stream", "Stream"], ...(wire ? ([["wire", "Wire"]] as [View, string][]) : []), ["code", "Copy as"]];
   return (
     <div className="page page-run">
       <Head run={run} entries={journal.entries} explanation={picture.explanation} live={picture.live} refresh={picture.refresh} />
