@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use backstitch_server::clock::{Clock as _, SystemClock};
-use backstitch_server::limits::STREAM_READERS_MAX;
+use backstitch_server::limits::{CHANNEL_MESSAGES_MAX, CHANNEL_SEGMENTS, STREAM_READERS_MAX};
 use futures_util::StreamExt as _;
 use http::Method;
 use serde_json::{Value, json};
@@ -459,4 +459,51 @@ async fn streams_have_bounds_and_end_with_the_server() {
     drop(open);
     world.stop.send_replace(true);
     assert_eq!(last.rest().await, []);
+}
+
+/// Ids of messages, in order.
+fn ids(events: &[Event]) -> Vec<i64> {
+    events.iter().filter(|(kind, ..)| kind.is_empty()).map(|(_, id, _)| id.parse().unwrap()).collect()
+}
+
+/// A reader who comes for what a full channel has given up is told which ids are missing, and gets everything behind them.
+#[tokio::test]
+async fn who_comes_too_late_is_told_of_the_gap() {
+    let world = World::open().await;
+    let mut work = Work::begin(&world).await;
+    let piece = CHANNEL_MESSAGES_MAX / CHANNEL_SEGMENTS;
+    let full = CHANNEL_MESSAGES_MAX.div_ceil(piece);
+    let numbers = |nth: u64| json!((nth * piece..(nth + 1) * piece).collect::<Vec<_>>());
+    let op = |id: &str, channel: Option<&str>, nth: u64| json!({"op": "publish", "id": id, "channel": channel, "topic": "n", "index": nth * piece, "data": numbers(nth)});
+    for nth in 0..full {
+        work.say(json!([op("$publish", None, nth)])).await;
+    }
+    // So far there is everything.
+    let first = Reading::open(&world, &work.path(), Some("5")).await.take(2).await;
+    assert_eq!((ids(&first), said(&first)), (vec![6, 7], vec![json!(5), json!(6)]));
+    work.say(json!([op("$publish", None, full)])).await;
+    let last = ((full + 1) * piece) as i64;
+    for (back, after) in [(None, 0), (Some("5"), 5)] {
+        let events = Reading::open(&world, &work.path(), back).await.take((last as u64 - piece + 1) as usize).await;
+        let (kind, id, gap) = &events[0];
+        assert_eq!((kind.as_str(), gap), ("gap", &json!({"after": after, "until": piece})));
+        // The id of the gap is one to come back with: nothing is missing behind it.
+        assert_eq!(id, &piece.to_string());
+        assert!(ids(&events[1..]).into_iter().eq(piece as i64 + 1..=last), "{back:?}");
+        assert!(said(&events[1..]).into_iter().eq((piece..(full + 1) * piece).map(|n| json!(n))), "{back:?}");
+    }
+    // Who has what is just before it misses nothing.
+    let at_the_gap = Reading::open(&world, &work.path(), Some(&piece.to_string())).await.take(1).await;
+    assert_eq!((ids(&at_the_gap), said(&at_the_gap)), (vec![piece as i64 + 1], vec![json!(piece)]));
+    // A channel with a name has gaps, too.
+    for nth in 0..=full {
+        work.say(json!([op("a/$publish", Some("news"), nth)])).await;
+    }
+    let mut news = Reading::open(&world, "/v1/channels/news/stream", Some("7")).await;
+    let (kind, id, gap) = news.next().await.unwrap();
+    assert_eq!((kind.as_str(), &gap["after"], gap["until"].to_string()), ("gap", &json!(7), id.clone()));
+    let (_, next, message) = news.next().await.unwrap();
+    assert_eq!(next.parse::<i64>().unwrap(), id.parse::<i64>().unwrap() + 1);
+    assert_eq!(message["data"], json!(piece));
+    work.end(json!([{"op": "done", "ok": null}])).await;
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 use backstitch_server::clock::{Clock, SystemClock};
 use serde_json::{Value, json};
 
-use super::handlers::{NodeApp, RustApp, rust_app};
+use super::handlers::{AppProcess, RustApp, rust_app};
 use super::server::{Place, Server};
 
 /// An app that is served as long as this lives.
 enum App {
-    Node(NodeApp),
+    Node(AppProcess),
     Rust(RustApp),
 }
 
@@ -52,7 +52,7 @@ async fn a_killed_server_finds_the_body_at_work(app: App) {
 
 #[tokio::test]
 async fn a_server_that_is_killed_finds_the_body_at_work_in_typescript() {
-    a_killed_server_finds_the_body_at_work(App::Node(NodeApp::start(0).await)).await;
+    a_killed_server_finds_the_body_at_work(App::Node(AppProcess::start(0).await)).await;
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn many_steps_are_one_invocation(app: App) {
 
 #[tokio::test]
 async fn many_steps_are_one_invocation_in_typescript() {
-    many_steps_are_one_invocation(App::Node(NodeApp::start(0).await)).await;
+    many_steps_are_one_invocation(App::Node(AppProcess::start(0).await)).await;
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn a_server_that_stops_lets_the_handler_yield(app: App) {
 
 #[tokio::test]
 async fn a_server_that_stops_lets_the_handler_yield_in_typescript() {
-    a_server_that_stops_lets_the_handler_yield(App::Node(NodeApp::start(0).await)).await;
+    a_server_that_stops_lets_the_handler_yield(App::Node(AppProcess::start(0).await)).await;
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! Real handlers: an app of the Rust SDK in this process, and a Node process with the TypeScript SDK. Both keep a log of
-//! every body that they ran, outside of anything that is killed.
+//! Real handlers: an app of the Rust SDK in this process, and processes with either SDK that can be killed. The first keeps
+//! a log of every body that it ran, outside of anything that is killed.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -109,38 +109,59 @@ pub(super) async fn rust_app() -> RustApp {
     RustApp { url, executions, task }
 }
 
-/// A Node process that serves `tests/it/e2e/app.mjs`.
-pub(super) struct NodeApp {
+/// A process of its own that serves an app.
+pub(super) struct AppProcess {
     child: Child,
     pub(super) url: String,
 }
 
-impl NodeApp {
-    pub(super) async fn start(port: u16) -> NodeApp {
-        NodeApp::deploy(port, &[]).await
+impl AppProcess {
+    /// Node with `tests/it/e2e/app.mjs`.
+    pub(super) async fn start(port: u16) -> AppProcess {
+        AppProcess::deploy(port, &[]).await
     }
 
     /// The same, with more variables: which code it is, and what its host says of its version.
-    pub(super) async fn deploy(port: u16, variables: &[(&str, &str)]) -> NodeApp {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/e2e/app.mjs");
-        let mut child = Command::new("node")
-            .arg(script)
-            .env("PORT", port.to_string())
+    pub(super) async fn deploy(port: u16, variables: &[(&str, &str)]) -> AppProcess {
+        AppProcess::node("app.mjs", port, variables).await
+    }
+
+    /// Node with another script of this folder.
+    pub(super) async fn node(script: &str, port: u16, variables: &[(&str, &str)]) -> AppProcess {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/e2e/");
+        let mut node = Command::new("node");
+        node.arg(format!("{folder}{script}")).env("PORT", port.to_string()).envs(variables.iter().copied());
+        AppProcess::spawn(node).await
+    }
+
+    /// This program once more, as an ignored test that serves an app at the port that it reads.
+    pub(super) async fn rust(test: &str, port: u16) -> AppProcess {
+        let mut again = Command::new(std::env::current_exe().expect("this is a program"));
+        again.args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"]).env("PORT", port.to_string());
+        AppProcess::spawn(again).await
+    }
+
+    /// Waits until it says where it listens.
+    async fn spawn(mut command: Command) -> AppProcess {
+        let mut child = command
             .env("BACKSTITCH_DEV", "1")
             .env_remove("BACKSTITCH_KEY")
-            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .expect("node is installed, and sdk-ts is built: `make sdk-ts`");
         let mut lines = BufReader::new(child.stdout.take().expect("standard output is piped")).lines();
-        let line = tokio::time::timeout(Duration::from_secs(20), lines.next_line()).await;
-        let line = line.expect("the app says where it listens").expect("it can be read").expect("it says something");
-        let url = line.trim().to_owned();
-        assert!(url.starts_with("http://"), "the app said `{line}`");
+        let url = loop {
+            let line = tokio::time::timeout(Duration::from_secs(20), lines.next_line()).await;
+            let line =
+                line.expect("the app says where it listens").expect("it can be read").expect("it says something");
+            if let Some(at) = line.find("http://") {
+                break line[at..].trim().to_owned();
+            }
+        };
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        NodeApp { child, url }
+        AppProcess { child, url }
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -148,6 +169,7 @@ impl NodeApp {
         port.expect("a port")
     }
 
+    /// SIGKILL.
     pub(super) async fn kill(mut self) {
         self.child.kill().await.expect("the app runs until it is killed");
     }

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::handlers::NodeApp;
+use super::handlers::AppProcess;
 use super::server::{Place, Server, free_port};
 
 /// Other code than the journal was written by.
@@ -33,16 +33,16 @@ async fn contradicted(server: &Server, run: &str) -> Value {
 
 #[tokio::test]
 async fn a_run_that_follows_its_app_goes_on_with_the_fixed_code() {
-    let (place, app) = (Place::new(), NodeApp::start(0).await);
+    let (place, app) = (Place::new(), AppProcess::start(0).await);
     let server = Server::start(&place).await;
     server.put_app("web", &app.url).await;
     let (run, port) = (waiting(&server).await, app.port());
     app.kill().await;
-    let app = NodeApp::deploy(port, &[OTHER]).await;
+    let app = AppProcess::deploy(port, &[OTHER]).await;
     let why = contradicted(&server, &run).await;
     assert!(why["sentence"].as_str().is_some_and(|text| text.contains("then resume the run")), "{why}");
     app.kill().await;
-    let app = NodeApp::start(port).await;
+    let app = AppProcess::start(port).await;
     let (status, body) = server.post(&format!("/v1/runs/{run}/resume"), json!({})).await;
     assert_eq!(status, 202, "{body}");
     let result = server.result(&run).await;
@@ -58,18 +58,18 @@ async fn a_pinned_run_goes_on_where_it_is_moved_to() {
     let (one_url, two_url) = (format!("http://127.0.0.1:{one}/"), format!("http://127.0.0.1:{two}/"));
     let first_version = [("BACKSTITCH_VERSION", "1"), ("BACKSTITCH_DEPLOYMENT_URL", one_url.as_str())];
     let second_version = [("BACKSTITCH_VERSION", "2"), ("BACKSTITCH_DEPLOYMENT_URL", two_url.as_str())];
-    let (place, first) = (Place::new(), NodeApp::deploy(one, &first_version).await);
+    let (place, first) = (Place::new(), AppProcess::deploy(one, &first_version).await);
     let server = Server::start(&place).await;
     let (_, shown) = server.put_app("web", &first.url).await;
     assert_eq!(shown["deployment"]["immutable"], true, "{shown}");
     let run = waiting(&server).await;
     // A host that does not keep its promise: another code under the same version.
     first.kill().await;
-    let first = NodeApp::deploy(one, &[first_version[0], first_version[1], OTHER]).await;
+    let first = AppProcess::deploy(one, &[first_version[0], first_version[1], OTHER]).await;
     let why = contradicted(&server, &run).await;
     assert!(why["sentence"].as_str().is_some_and(|text| text.contains("move the run there")), "{why}");
 
-    let second = NodeApp::deploy(two, &second_version).await;
+    let second = AppProcess::deploy(two, &second_version).await;
     let (_, now) = server.put_app("web", &second.url).await;
     let (old, new) = (&shown["deployment"]["id"], &now["deployment"]["id"]);
     assert_ne!(old, new);

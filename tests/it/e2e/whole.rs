@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::handlers::{NodeApp, rust_app};
+use super::handlers::{AppProcess, rust_app};
 use super::server::{Place, Server};
 
 async fn start(server: &Server, function: &str, body: Value) -> String {
@@ -14,7 +14,7 @@ async fn start(server: &Server, function: &str, body: Value) -> String {
 #[tokio::test]
 async fn an_order_in_typescript_survives_both_sides() {
     let place = Place::new();
-    let app = NodeApp::start(0).await;
+    let app = AppProcess::start(0).await;
     let port = app.port();
     let server = Server::start(&place).await;
     let (status, body) = server.put_app("web", &app.url).await;
@@ -38,7 +38,7 @@ async fn an_order_in_typescript_survives_both_sides() {
     let (status, body) = server.post(&format!("/v1/runs/{run}/signals/approve"), signal.clone()).await;
     assert!(status < 300, "{body}");
     server.post(&format!("/v1/runs/{run}/signals/approve"), signal).await;
-    let app = NodeApp::start(port).await;
+    let app = AppProcess::start(port).await;
 
     let result = server.result(&run).await;
     assert_eq!(result["status"], "completed", "{result}");
@@ -58,7 +58,7 @@ fn has(journal: &Value, id: &str, status: &str) -> bool {
 #[tokio::test]
 async fn an_awakeable_is_settled_by_whoever_holds_its_token() {
     let place = Place::new();
-    let app = NodeApp::start(0).await;
+    let app = AppProcess::start(0).await;
     let server = Server::start(&place).await;
     server.put_app("web", &app.url).await;
     let run = start(&server, "web/link", json!({"input": null})).await;
@@ -81,7 +81,7 @@ async fn an_awakeable_is_settled_by_whoever_holds_its_token() {
 #[tokio::test]
 async fn a_call_waits_for_its_result_and_says_when_it_fails() {
     let place = Place::new();
-    let app = NodeApp::start(0).await;
+    let app = AppProcess::start(0).await;
     let server = Server::start(&place).await;
     server.put_app("web", &app.url).await;
     let (status, body) = server.post("/v1/functions/web/double/call?wait=20s", json!({"input": {"n": 4}})).await;
