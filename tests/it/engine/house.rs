@@ -15,6 +15,8 @@ use super::registry::{function, registry};
 pub(super) struct House {
     pub(super) partition: Partition,
     pub(super) registry: Registry,
+    /// What became of messages.
+    pub(super) said: Vec<Change>,
     batch: u64,
     heads: BTreeMap<RunId, RunHead>,
     entries: BTreeMap<(i64, EntryId), Entry>,
@@ -25,7 +27,8 @@ impl House {
     pub(super) fn new(idle: usize) -> House {
         let mut partition = Partition::new(1, 0, 0, 0);
         partition.keep_at_most(idle, 9);
-        House { partition, registry: registry(1, false), batch: 0, heads: BTreeMap::new(), entries: BTreeMap::new() }
+        let (registry, said) = (registry(1, false), Vec::new());
+        House { partition, registry, said, batch: 0, heads: BTreeMap::new(), entries: BTreeMap::new() }
     }
 
     /// Decides a command and what follows from it. What is asked for is not there.
@@ -41,6 +44,7 @@ impl House {
                     let loaded = match &key {
                         Key::EventName(_) => Loaded::EventName { last_seq: 0, paths: Vec::new() },
                         Key::Waits(_) => Loaded::Waits(Vec::new()),
+                        Key::Channel(_) => Loaded::State(None),
                         other => panic!("nothing is there but what was made: {other:?}"),
                     };
                     self.partition.install(key, loaded);
@@ -53,6 +57,9 @@ impl House {
                 Change::RunCreated(head) | Change::RunChanged(head) => drop(self.heads.insert(head.id, head.clone())),
                 Change::EntryAdded(entry) | Change::EntryChanged(entry) => {
                     self.entries.insert((entry.run_no, entry.id.clone()), entry.clone());
+                }
+                Change::MessagesAdded(_) | Change::MessagesCut(_) | Change::MessagesDropped(..) => {
+                    self.said.push(change.clone());
                 }
                 _ => {}
             }
