@@ -8,6 +8,7 @@ mod job;
 mod run;
 mod schedule;
 mod stream;
+mod subscription;
 
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ pub use job::{Job, JobHandle, JobStatus, RunFilter};
 pub use run::{Fork, ForkPlan, RunHandle, RunStatus, Updating};
 pub use schedule::{Backfill, BackfillPlan, Reprocess, ScheduleHandle, ScheduleStatus, Tally};
 pub use stream::{Message, Reading, StreamEvent};
+pub use subscription::{SubscriptionScope, SubscriptionToken};
 
 /// Where a server listens unless it was told otherwise.
 const URL_DEFAULT: &str = "http://127.0.0.1:8484";

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
-use backstitch::client::{ForkPlan, Job, RunFilter};
+use backstitch::client::{ForkPlan, Job, RunFilter, SubscriptionScope};
 use backstitch::prelude::*;
 use backstitch::{Client, FunctionRef, ObjectRef};
 use serde_json::{Value, json};
@@ -54,6 +54,7 @@ fn answer(seen: &Seen, method: &Method, uri: &Uri, headers: &HeaderMap, body: &[
         "/v1/functions/shop/order/runs" | "/v1/functions/billing/charge/runs" => {
             (202, json!({"id": "run_1", "created": true}))
         }
+        "/v1/subscriptions" => (201, json!({"token": "sub_x", "expiresAt": "2026-01-01T00:05:00.000Z"})),
         "/v1/runs/run_1/signals/approval%2F1" | "/v1/runs/run_1/cancel" | "/v1/awakeables/awk_1" => (202, json!({})),
         _ => (404, json!({"title": "Not found", "status": 404, "detail": "there is no such run"})),
     };
@@ -218,4 +219,22 @@ async fn failures_are_errors_that_say_what_happened() {
     let missing = client.run::<String>("run_3").result().await.unwrap_err();
     assert_eq!((missing.code(), missing.is_retryable()), (Some("404"), false));
     assert!(missing.message().contains("there is no such run"), "{missing}");
+}
+
+#[tokio::test]
+async fn a_token_for_a_browser_is_asked_for_with_its_scope() {
+    let (client, seen) = server().await;
+    let narrow = SubscriptionScope::run("run_1").topics(["tokens", "stage"]).ttl(10.minutes());
+    let token = client.subscription_token(&narrow).await.unwrap();
+    assert_eq!(token.token, "sub_x");
+    let until = token.expires_at.duration_since(std::time::UNIX_EPOCH).unwrap();
+    assert_eq!(until, Duration::from_secs(1_767_225_900));
+    assert!(!format!("{token:?}").contains("sub_x"), "whoever prints it does not give it away");
+    client.subscription_token(&SubscriptionScope::channel("prices")).await.unwrap();
+    let asked: Vec<Value> = seen.lock().unwrap().iter().map(|(_, body)| body.clone()).collect();
+    assert_eq!(
+        asked,
+        [json!({"run": "run_1", "topics": ["tokens", "stage"], "ttl": "10m"}), json!({"channel": "prices"})]
+    );
+    assert!(seen.lock().unwrap().iter().all(|(line, _)| line == "POST /v1/subscriptions"));
 }

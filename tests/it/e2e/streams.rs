@@ -2,8 +2,12 @@
 //! said that succeeded, in order and each word once, however often the connection was gone; and what each step returned is the
 //! witness. With handlers of both SDKs in processes of their own.
 
+use std::time::{Duration, SystemTime};
+
 use backstitch::Client;
+use backstitch::client::SubscriptionScope;
 use backstitch_server::limits::NOTE_MS;
+use backstitch_server::model::Timestamp;
 use serde_json::{Value, json};
 
 use super::handlers::AppProcess;
@@ -193,4 +197,40 @@ in_both_languages! {
     the_server_dies_early: the_server_dies_early_in_typescript, the_server_dies_early_in_rust;
     the_server_dies_late: the_server_dies_late_in_typescript, the_server_dies_late_in_rust;
     both_die: both_die_in_typescript, both_die_in_rust;
+}
+
+/// A browser has nothing but the token that its backend made, and reads one stream with it.
+#[tokio::test]
+async fn a_token_that_the_client_makes_opens_its_stream_and_no_other() {
+    let (server, app) = (Server::start(&Place::new()).await, Language::Rust.serve(free_port()).await);
+    let (status, body) = server.put_app("tell", &app.url).await;
+    assert!(status < 300, "{body}");
+    let client = Client::new("tell").url(&server.url);
+    let tell = backstitch::FunctionRef::<Tale, Value>::new("tell");
+    let tale = Tale { words: 3, ms: 1, throws: 0 };
+    let [run, other] = [client.start(tell, tale).send().await, client.start(tell, tale).send().await]
+        .map(|started| started.expect("it starts"));
+    let scope = SubscriptionScope::run(run.id()).topics(["words"]).ttl(Duration::from_secs(60));
+    let made = client.subscription_token(&scope).await.expect("a token is made");
+    let left = made.expires_at.duration_since(run_created(&server, run.id()).await).expect("not before it began");
+    assert!((55..90).contains(&left.as_secs()), "a minute, not {left:?}");
+    let narrow = Client::new("tell").url(&server.url).key(&made.token);
+    let read = async |id: &str| narrow.run::<Value>(id).stream::<String>().topics(["words"]).collect().await;
+    let said = read(run.id()).await.expect("its stream is open");
+    let result = narrow.run::<Value>(run.id()).result().await.expect("so is its result");
+    for side in ["left", "right"] {
+        let of_it = said.iter().filter(|message| message.step.as_deref() == Some(side));
+        assert_eq!(json!(of_it.map(|message| &message.data).collect::<Vec<_>>()), result[side]);
+    }
+    let refused = read(other.id()).await.expect_err("the other is not");
+    assert_eq!(refused.code(), Some("403"), "{refused:?}");
+    let whole = narrow.run::<Value>(run.id()).stream::<Value>().topics(["stage"]).collect().await;
+    assert_eq!(whole.expect_err("nor are other topics").code(), Some("403"));
+    server.kill().await;
+}
+
+async fn run_created(server: &Server, run: &str) -> SystemTime {
+    let (_, view) = server.get(&format!("/v1/runs/{run}")).await;
+    let at: Timestamp = view["createdAt"].as_str().expect("a time").parse().expect("a time");
+    SystemTime::UNIX_EPOCH + Duration::from_millis(at.0.unsigned_abs())
 }
