@@ -17,7 +17,7 @@ use crate::api::view::{PageJson, RunJson};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::ClientFlags;
 use crate::limits::{PAGE_MAX, PICTURE_MS};
-use crate::model::{Span, Timestamp};
+use crate::model::{ScheduleKey, Span, Timestamp};
 
 /// List runs, newest first.
 #[derive(Debug, Args)]
@@ -47,11 +47,11 @@ impl Runs {
         if self.watch {
             return self.follow(&client).await;
         }
-        let filters = self.matching.query()?;
         if self.count {
+            let filters = self.matching.query()?;
             return counted(&client.read(&["v1", "runs", "counts"], &filters).await?, self.json);
         }
-        let runs = pages(&client, filters, self.limit as usize).await?;
+        let runs = self.page(&client).await?;
         if self.json {
             runs.iter().try_for_each(screen::json)?;
             return Ok(Exit::Done);
@@ -60,12 +60,43 @@ impl Runs {
             screen::note("no runs match; `backstitch call APP/FUNCTION` starts one");
             return Ok(Exit::Done);
         }
-        let rows = rows(&runs);
-        print(&rows)?;
+        print(&self.rows(&runs))?;
         if let Some(stuck) = runs.iter().find(|run| run.hold.is_some()) {
             screen::note(styled(DIM, format!("paused runs say why: backstitch explain {}", stuck.id)));
         }
         Ok(Exit::Done)
+    }
+
+    async fn page(&self, client: &Client) -> Result<Vec<RunJson>> {
+        pages(client, self.matching.query()?, self.limit as usize).await
+    }
+
+    /// Runs of a schedule are told by the times that they are for.
+    fn rows(&self, runs: &[RunJson]) -> Table {
+        let now = SystemClock::new().wall();
+        let of_schedule = self.matching.schedule.is_some();
+        let labelled = runs.iter().any(|run| !run.tags.is_empty() || !run.attributes.is_empty());
+        let name = if of_schedule { "for" } else { "name" };
+        let columns = ["run", "function", "status", "created", "took", name, "tags"];
+        let mut rows = table(&columns[..if labelled { 7 } else { 6 }]);
+        for run in runs {
+            let mut row = vec![
+                run.id.to_string(),
+                format!("{}/{}", run.app, run.function),
+                run.status.to_string(),
+                format!("{} ago", rough(now.since(run.created_at))),
+                run.ended_at.map(|ended| short(ended.since(run.created_at))).unwrap_or_default(),
+                match run.scheduled_at.filter(|_| of_schedule) {
+                    Some(at) => at.to_string(),
+                    None => screen::plain(run.name.as_deref().unwrap_or_default(), 40),
+                },
+            ];
+            if labelled {
+                row.push(screen::plain(&shown(run), 120));
+            }
+            rows.add_row(row);
+        }
+        rows
     }
 
     /// Draws the table again and again. A server that restarts is waited for.
@@ -80,7 +111,7 @@ impl Runs {
         loop {
             ticks.tick().await;
             // `--since 1h` moves with the time.
-            let trouble = match pages(client, self.matching.query()?, self.limit as usize).await {
+            let trouble = match self.page(client).await {
                 Ok(runs) => {
                     known = Some(runs);
                     None
@@ -89,7 +120,7 @@ impl Runs {
                 Err(error) => return Err(error),
             };
             let runs = known.as_deref().unwrap_or_default();
-            let mut lines: Vec<String> = lines(&rows(runs)).collect();
+            let mut lines: Vec<String> = lines(&self.rows(runs)).collect();
             lines.extend(runs.is_empty().then(|| styled(DIM, "no runs match yet")));
             lines.extend(trouble.map(|error| styled(ODD, format!("… {error}"))));
             // The newest runs stand first and stay.
@@ -151,6 +182,9 @@ pub(super) struct Matching {
     /// Only started by this event.
     #[arg(long)]
     event: Option<String>,
+    /// Only for times of this schedule, as app/schedule.
+    #[arg(long)]
+    schedule: Option<ScheduleKey>,
     /// Only created since: a time (RFC 3339), or how long ago (1h).
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
@@ -184,6 +218,7 @@ impl Matching {
         add("root", self.root.clone());
         add("parent", self.parent.clone());
         add("event", self.event.clone());
+        add("schedule", self.schedule.as_ref().map(ScheduleKey::to_string));
         add("since", self.since.as_deref().map(|text| time("--since", text)).transpose()?);
         add("until", self.until.as_deref().map(|text| time("--until", text)).transpose()?);
         filters.extend(self.tags.iter().map(|tag| ("tag", tag.clone())));
@@ -244,28 +279,6 @@ async fn pages(client: &Client, filters: Vec<(&'static str, String)>, wanted: us
         }
     }
     Ok(runs)
-}
-
-fn rows(runs: &[RunJson]) -> Table {
-    let now = SystemClock::new().wall();
-    let labelled = runs.iter().any(|run| !run.tags.is_empty() || !run.attributes.is_empty());
-    let columns = ["run", "function", "status", "created", "took", "name", "tags"];
-    let mut rows = table(&columns[..if labelled { 7 } else { 6 }]);
-    for run in runs {
-        let mut row = vec![
-            run.id.to_string(),
-            format!("{}/{}", run.app, run.function),
-            run.status.to_string(),
-            format!("{} ago", rough(now.since(run.created_at))),
-            run.ended_at.map(|ended| short(ended.since(run.created_at))).unwrap_or_default(),
-            screen::plain(run.name.as_deref().unwrap_or_default(), 40),
-        ];
-        if labelled {
-            row.push(screen::plain(&shown(run), 120));
-        }
-        rows.add_row(row);
-    }
-    rows
 }
 
 /// Tags and attributes on one line.

@@ -92,13 +92,13 @@ struct Put {
     #[arg(long, value_name = "LINE", required_unless_present = "every", conflicts_with = "every")]
     cron: Option<String>,
     /// The time zone of the cron line; UTC if left out.
-    #[arg(long, value_name = "ZONE", requires = "cron")]
+    #[arg(long, value_name = "ZONE", requires = "cron", conflicts_with = "every")]
     tz: Option<String>,
     /// When: an interval, such as 15m.
     #[arg(long, value_name = "INTERVAL")]
     every: Option<Span>,
     /// How much later than the multiples of the interval.
-    #[arg(long, value_name = "DURATION", requires = "every")]
+    #[arg(long, value_name = "DURATION", requires = "every", conflicts_with = "cron")]
     offset: Option<Span>,
     /// By how much at most a tick is put off.
     #[arg(long, value_name = "DURATION")]

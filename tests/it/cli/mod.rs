@@ -5,6 +5,7 @@ mod deployments;
 mod developing;
 mod objects;
 mod offline;
+mod schedules;
 mod serving;
 mod skipping;
 mod terminal;
