@@ -1,12 +1,15 @@
 /**
  * A digest of texts by a model that is slow. The calls are the server's: while the model thinks, no handler of this app runs, and a death of
- * the handler or of the server costs nothing but time.
+ * the handler or of the server costs nothing but time. What the model refuses to summarize is left out, up to a third of the texts; and a title
+ * that is too long in coming is done without.
  */
 import { Backstitch, type Context, NonRetriableError, type Step } from "backstitch";
 
 export interface Digest {
   title: string;
   summaries: string[];
+  /** Which texts the model would not summarize, by their place. */
+  leftOut: number[];
   /** How long the model says that it thought, all answers together. */
   thoughtMs: number;
 }
@@ -18,6 +21,9 @@ interface Answer {
 
 export const app = new Backstitch({ id: "digests" });
 
+/** How long a digest waits for its title. */
+const TITLE_PATIENCE = "1m";
+
 /** Milliseconds for which handlers of this process have run: what a serverless host would bill. */
 export let ranMs = 0;
 
@@ -25,10 +31,16 @@ export const digest = app.function({ id: "digest" }, async ({ input, step, signa
   const began = Date.now();
   signal.addEventListener("abort", () => (ranMs += Date.now() - began), { once: true });
 
-  const answers = await step.map("texts", input.texts, (text, step) => ask(step, "summary", text));
-  const title = await ask(step, "title", answers.map((answer) => answer.text).join(" "));
-  const thoughtMs = [...answers, title].reduce((sum, answer) => sum + answer.thoughtMs, 0);
-  return { title: title.text, summaries: answers.map((answer) => answer.text), thoughtMs };
+  // With one refusal too many this throws, and the digest fails with the texts that were refused (`MapFailed`).
+  const ends = await step.map("texts", input.texts, (text, step) => ask(step, "summary", text), { toleratedFailures: "34%" });
+  const answers = ends.flatMap((end) => (end.status === "fulfilled" ? [end.value] : []));
+  const leftOut = ends.flatMap((end, place) => (end.status === "fulfilled" ? [] : [place]));
+  const summaries = answers.map((answer) => answer.text);
+
+  // Whichever ends first; the journal knows which it was, so that a title that comes late changes nothing any more.
+  const title = await step.race([() => ask(step, "title", summaries.join(" ")), () => step.sleep("patience", TITLE_PATIENCE)]);
+  const thoughtMs = [...answers, ...(title ? [title] : [])].reduce((sum, answer) => sum + answer.thoughtMs, 0);
+  return { title: title?.text ?? summaries[0] ?? "", summaries, leftOut, thoughtMs };
 });
 
 async function ask(step: Step, task: string, text: string): Promise<Answer> {

@@ -1,6 +1,6 @@
 /**
- * A stand-in for a model: a process of its own that thinks for a while before each answer, and that is busy for every third request. It knows
- * a request by its `idempotency-key`: one that comes again, since whoever asked has died, gets the answer that it would have got.
+ * A stand-in for a model: a process of its own that thinks for a while before each answer, that is busy for every third request, and
+ * that refuses what has no words. It knows a request by its `idempotency-key`: one that comes again, since whoever asked has died, gets the answer that it would have got.
  *
  * Run it with `node dist/model.js [port]`; it prints where it listens. `startModel` does the same for programs.
  */
@@ -26,7 +26,9 @@ function serve(port: number): void {
     for await (const chunk of request.setEncoding("utf8")) body += chunk;
     if (++requests % 3 === 1) return void response.writeHead(503, { "retry-after": "0" }).end("all of me is thinking");
     const key = String(request.headers["idempotency-key"]);
-    const text = answers.get(key) ?? answer(JSON.parse(body));
+    const asked = JSON.parse(body);
+    if (asked.text.trim() === "") return void response.writeHead(400).end("there is nothing to read");
+    const text = answers.get(key) ?? answer(asked);
     answers.set(key, text);
     console.log(`thinks about ${key}`);
     await pause(THINK_MS);

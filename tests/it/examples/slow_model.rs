@@ -27,5 +27,6 @@ async fn whoever_asks_is_answered() {
     let world = World::start(Kind::Node, "slow-model", "digests").await;
     let (ended_well, printed) = world.run("ask", &[]).end().await;
     assert!(ended_well && printed.contains("- A backstitch goes back over the."), "{printed}");
+    assert!(printed.contains("Left out, since the model refused: text 4."), "{printed}");
     assert!(printed.contains("The model thought for 4000 ms in all"), "{printed}");
 }
