@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use hdrhistogram::Histogram;
 use http::Request;
+use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -47,6 +48,16 @@ impl Client {
         let body = response.into_body().collect().await?.to_bytes();
         ensure!(status.is_success(), "{what} was answered with {status}: {}", String::from_utf8_lossy(&body));
         Ok(body)
+    }
+}
+
+impl Client {
+    /// Sends a request and gives the answer's body as it comes. Anything but a success is an error.
+    pub async fn open(&self, request: Request<Full<Bytes>>) -> Result<BoxBody<Bytes, anyhow::Error>> {
+        let what = format!("{} {}", request.method(), request.uri());
+        let response = self.pool.request(request).await.with_context(|| format!("failed to send {what}"))?;
+        ensure!(response.status().is_success(), "{what} was answered with {}", response.status());
+        Ok(response.into_body().map_err(anyhow::Error::from).boxed())
     }
 }
 
@@ -90,6 +101,12 @@ pub fn record(histogram: &mut Histogram<u64>, took: Duration) {
 #[expect(clippy::disallowed_methods, reason = "this program measures time, it is not measured by it")]
 pub fn now() -> Instant {
     Instant::now()
+}
+
+/// The time on the wall's clock, by which programs of one machine tell each other when something was.
+#[expect(clippy::disallowed_methods, reason = "functions are told a time of the wall's clock, and tell one")]
+pub fn since_1970() -> Result<Duration> {
+    Ok(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?)
 }
 
 /// Sends `open` requests at once, each the next as soon as the last is answered, for a while. `make` is given a number that

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 
-use crate::load::{self, Client, Measured, now};
+use crate::load::{self, Client, Measured, now, since_1970};
 use crate::process::Usage;
+use crate::reading;
 use crate::report::{Figure, less, more};
 use crate::systems::{Language, Running};
 
@@ -58,6 +59,8 @@ pub enum Kind {
     Fan(u64),
     /// Signals to runs that wait for one.
     Signals(u64),
+    /// So many runs that publish a hundred messages a second each, and somebody who reads each of them.
+    Streams(u64),
     /// Calls of so many counters, 64 at once.
     Objects(u64),
     /// From the start of the process to the first call that succeeds.
@@ -68,7 +71,7 @@ pub enum Kind {
 
 /// Every scenario, in the order in which they are measured.
 pub fn all() -> Vec<Scenario> {
-    use Kind::{Calls, Fan, Long, Objects, Recovery, Sends, Signals, Sleepers, Slope, Start};
+    use Kind::{Calls, Fan, Long, Objects, Recovery, Sends, Signals, Sleepers, Slope, Start, Streams};
     let rust =
         |name: &str, peer: bool, kind: Kind| Scenario { name: name.to_owned(), language: Language::Rust, peer, kind };
     let mut all = vec![rust("start", true, Start)];
@@ -87,6 +90,7 @@ pub fn all() -> Vec<Scenario> {
     all.push(rust("sleepers", true, Sleepers));
     all.push(rust("fan-out", false, Fan(2_000)));
     all.push(rust("signals", false, Signals(5_000)));
+    all.push(rust("streams-50", false, Streams(50)));
     all.push(rust("objects-hot", true, Objects(1)));
     all.push(rust("objects-cold", true, Objects(1_000_000)));
     all.push(rust("recovery", true, Recovery));
@@ -111,6 +115,7 @@ impl Kind {
             Kind::Sleepers => sleepers(&client, system, size.sleepers).await,
             Kind::Fan(count) => fan(&client, system, count).await,
             Kind::Signals(count) => signals(&client, system, count).await,
+            Kind::Streams(runs) => streams(&client, system, runs, size.time).await,
             Kind::Objects(keys) => objects(&client, system, keys, size.time).await,
             // Measured by whoever starts the system.
             Kind::Start => system.stop().await.map(|()| Vec::new()),
@@ -238,11 +243,6 @@ async fn sleepers(client: &Client, system: Running, count: u64) -> Result<Vec<Fi
     Ok(figures)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the functions are told a time of the wall's clock")]
-fn since_1970() -> Result<Duration> {
-    Ok(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?)
-}
-
 async fn fan(client: &Client, system: Running, count: u64) -> Result<Vec<Figure>> {
     let (caller, before, began) = (system.caller(), system.server.usage()?, now());
     let measured = load::all(client, 64, count, move |number| caller.fan(number)).await?;
@@ -256,13 +256,42 @@ async fn fan(client: &Client, system: Running, count: u64) -> Result<Vec<Figure>
     Ok(figures)
 }
 
+/// Every message has to come, once and in order. A delay begins when the function says the message.
+async fn streams(client: &Client, system: Running, runs: u64, time: Duration) -> Result<Vec<Figure>> {
+    let (caller, messages) = (system.caller(), time.as_secs() * 100);
+    let (before, began) = (system.server.usage()?, now());
+    let mut readers = tokio::task::JoinSet::new();
+    for _ in 0..runs {
+        let run = run_of(&client.send(caller.send("publish", messages)?).await?)?;
+        readers.spawn(reading::read(client.clone(), system.url(), run));
+    }
+    let mut delays = load::histogram();
+    while let Some(read) = readers.join_next().await {
+        let read = read??;
+        ensure!(read.delays.len() == messages, "a reader had {} of {messages} messages", read.delays.len());
+        delays.add(read.delays)?;
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    let busy = system.server.usage()?.cpu_seconds - before.cpu_seconds;
+    let mut figures = latencies(&Measured { seconds, latencies: delays });
+    figures.insert(0, more("delivered", "messages/s", (runs * messages) as f64 / seconds));
+    figures.push(less("server CPU in all", "% of a core", busy / seconds * 100.0));
+    figures.extend(costs(&system, before, (runs * messages) as f64)?);
+    system.stop().await?;
+    Ok(figures)
+}
+
+/// The run that an answer to a start names.
+fn run_of(answer: &[u8]) -> Result<String> {
+    let text = String::from_utf8_lossy(answer).into_owned();
+    Ok(text.split('"').find(|word| word.starts_with("run_")).context("a start names its run")?.to_owned())
+}
+
 async fn signals(client: &Client, system: Running, count: u64) -> Result<Vec<Figure>> {
     let caller = system.caller();
     let mut runs = Vec::new();
     for number in 0..count {
-        let answer = client.send(caller.send("wait", number)?).await?;
-        let text = String::from_utf8_lossy(&answer).into_owned();
-        runs.push(text.split('"').find(|word| word.starts_with("run_")).context("a start names its run")?.to_owned());
+        runs.push(run_of(&client.send(caller.send("wait", number)?).await?)?);
     }
     tokio::time::sleep(Duration::from_secs(2)).await;
     let (before, began) = (system.server.usage()?, now());

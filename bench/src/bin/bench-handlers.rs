@@ -80,6 +80,7 @@ fn app(counts: &Arc<Counts>) -> App {
             Ok::<_, Error>(steps)
         })
         .function_fn("slope", slope)
+        .function_fn("publish", publish)
         .function_fn("count", move |_: Ctx, input: u64| {
             counted.add();
             async move { Ok::<_, Error>(input) }
@@ -134,4 +135,18 @@ async fn slope(ctx: Ctx, steps: u64) -> Result<serde_json::Value, Error> {
     }
     let last = began.elapsed().as_secs_f64() * 10.0;
     Ok(serde_json::json!({ "first": first, "last": last }))
+}
+
+/// A step that says so many words, a hundred a second, each of them its number and the time at which it is said.
+async fn publish(ctx: Ctx, messages: u64) -> Result<u64, Error> {
+    let body = move |step: Step| async move {
+        let mut ticks = tokio::time::interval(Duration::from_millis(10));
+        for number in 0..messages {
+            ticks.tick().await;
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            step.publish("tokens", (number, u64::try_from(now.as_micros()).unwrap_or(u64::MAX)))?;
+        }
+        Ok::<_, Error>(messages)
+    };
+    ctx.run("publish", body).await
 }
