@@ -2,6 +2,7 @@
 //! said that succeeded, in order and each word once, however often the connection was gone; and what each step returned is the
 //! witness. With handlers of both SDKs in processes of their own.
 
+use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
 use backstitch::Client;
@@ -9,13 +10,14 @@ use backstitch::client::SubscriptionScope;
 use backstitch_server::limits::NOTE_MS;
 use backstitch_server::model::Timestamp;
 use serde_json::{Value, json};
+use tokio::process::{Child, Command};
 
 use super::handlers::AppProcess;
-use super::reading::{Heard, Reader};
+use super::reading::{Heard, PATIENCE, Reader};
 use super::server::{Place, Server, free_port};
 use super::telling::{Language, Tale};
 
-/// A run of `tell`, and those who read it: one who stays, one who hangs up all the time, and the client of the Rust SDK.
+/// A run of `tell`, and those who read it: one who stays, one who hangs up all the time, and the clients of both SDKs.
 struct Show {
     place: Place,
     language: Language,
@@ -26,6 +28,7 @@ struct Show {
     patient: Reader,
     restless: Reader,
     client: tokio::task::JoinHandle<Result<Vec<backstitch::client::Message<String>>, backstitch::Error>>,
+    node: Child,
 }
 
 impl Show {
@@ -40,7 +43,16 @@ impl Show {
         let [patient, restless] = [usize::MAX, 7].map(|events| Reader::open(&server.url, &run, events));
         let reading = Client::new("tell").url(&server.url).run::<Value>(&run).stream::<String>().topics(["words"]);
         let client = tokio::spawn(reading.collect());
-        Show { place, language, server, app, run, tale, patient, restless, client }
+        let node = Command::new("node")
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/e2e/streams.client.mjs"))
+            .args([&server.url, &run])
+            .env_remove("BACKSTITCH_KEY")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("node is installed");
+        Show { place, language, server, app, run, tale, patient, restless, client, node }
     }
 
     /// Somebody has been given so many more words.
@@ -89,6 +101,9 @@ impl Show {
         }
         assert_eq!((late.cuts, late.words.len()), (0, 2 * self.tale.words as usize), "who comes late hears of no cut");
         assert!(restless.connections > 5, "it came back all the time: {}", restless.connections);
+        let node = tokio::time::timeout(PATIENCE, self.node.wait_with_output()).await.expect("the stream ends for it");
+        let node: Value = serde_json::from_slice(&node.expect("it ends").stdout).expect("it prints what it has");
+        assert_eq!(node, json!({"left": said["left"], "right": said["right"], "status": "completed"}), "TypeScript");
         let client = self.client.await.expect("it reads").expect("nobody refuses");
         for side in ["left", "right"] {
             let of_it = client.iter().filter(|message| message.step.as_deref() == Some(side));
@@ -168,9 +183,10 @@ async fn the_server_dies_late(language: Language) {
     assert!(heard.connections >= 2);
 }
 
+/// Soon, because a server waits half a minute for a handler that it knows to be at work.
 async fn both_die(language: Language) {
-    let mut show = Show::begin(language, Tale { throws: 1, ..TALE }).await;
-    show.goes_on(110).await;
+    let mut show = Show::begin(language, Tale { words: 40, throws: 1, ..TALE }).await;
+    show.goes_on(50).await;
     let mut show = show.kill_both().await;
     show.goes_on(20).await;
     let heard = show.kill_both().await.end().await;
