@@ -8,9 +8,9 @@ test("messages are whole, however the stream is cut", () => {
   const text = ": alive\n\nevent: run\nid: 1\ndata: {\"a\":1}\r\n\r\ndata: x\ndata: y\n\nevent: end\ndata: {}\n\n";
   for (const size of [1, 2, 3, 7, 1_000]) {
     const found: string[] = [];
-    const feed = messages(({ event, data }) => found.push(`${event} ${data}`));
+    const feed = messages(({ event, id, data }) => found.push(`${event} ${id} ${data}`));
     for (let i = 0; i < text.length; i += size) feed(text.slice(i, i + size));
-    expect(found).toEqual(['run {"a":1}', "message x\ny", "end {}"]);
+    expect(found).toEqual(['run 1 {"a":1}', "message 1 x\ny", "end 1 {}"]);
   }
 });
 

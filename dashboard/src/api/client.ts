@@ -90,19 +90,24 @@ export async function write<T>(method: "POST" | "PUT" | "DELETE", path: string, 
 /** One message of server-sent events. */
 export interface Message {
   event: string;
+  /** The id that was named last; empty if none was. */
+  id: string;
   data: string;
 }
 
-/** Follows a stream until it ends or `signal` aborts. Returns when it has ended; throws a [`Refusal`] when it cannot be opened. */
-export async function stream(url: string, onMessage: (message: Message) => void, signal: AbortSignal, onOpen?: () => void): Promise<void> {
+/**
+ * Follows a stream until it ends or `signal` aborts. Returns when it has ended, and whether the server has said that nothing more will ever
+ * come; throws a [`Refusal`] when it cannot be opened.
+ */
+export async function stream(url: string, onMessage: (message: Message) => void, signal: AbortSignal, onOpen?: () => void): Promise<boolean> {
   const response = await send("GET", url, undefined, { accept: "text/event-stream" }, signal);
-  if (!response.body) return;
+  if (response.status === 204 || !response.body) return true;
   onOpen?.();
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   const feed = messages(onMessage);
   for (;;) {
     const { done, value } = await reader.read();
-    if (done) return;
+    if (done) return false;
     feed(value);
   }
 }
@@ -111,6 +116,7 @@ export async function stream(url: string, onMessage: (message: Message) => void,
 export function messages(onMessage: (message: Message) => void): (piece: string) => void {
   let rest = "";
   let event = "message";
+  let id = "";
   let data: string[] = [];
   return (piece) => {
     const lines = (rest + piece).split("\n");
@@ -118,10 +124,11 @@ export function messages(onMessage: (message: Message) => void): (piece: string)
     for (const raw of lines) {
       const line = raw.endsWith("\r") ? raw.slice(0, -1) : raw;
       if (line === "") {
-        if (data.length > 0) onMessage({ event, data: data.join("\n") });
+        if (data.length > 0) onMessage({ event, id, data: data.join("\n") });
         event = "message";
         data = [];
       } else if (line.startsWith("event:")) event = line.slice(6).trim();
+      else if (line.startsWith("id:")) id = line.slice(3).trim();
       else if (line.startsWith("data:")) data.push(line.slice(5).replace(/^ /, ""));
     }
   };

@@ -82,15 +82,16 @@ export function put(entries: readonly Entry[], entry: Entry): Entry[] {
   return next.sort((a, b) => a.idx - b.idx);
 }
 
-/** Opens a stream, and opens it again when it breaks, until `signal` aborts or the stream says `end`. */
-export async function follow(url: string, signal: AbortSignal, onLive: (live: boolean) => void, onMessage: (event: string, data: unknown) => void): Promise<void> {
+/** Opens a stream, and opens it again when it breaks, until `signal` aborts or the stream says `end`. The address may depend on what came. */
+export async function follow(url: string | (() => string), signal: AbortSignal, onLive: (live: boolean) => void, onMessage: (event: string, data: unknown, id: string) => void): Promise<void> {
   let ended = false;
   while (!signal.aborted && !ended) {
     try {
-      await stream(url, (message) => {
+      const over = await stream(typeof url === "string" ? url : url(), (message) => {
         if (message.event === "end") ended = true;
-        else onMessage(message.event, parse(message.data));
+        else onMessage(message.event, parse(message.data), message.id);
       }, signal, () => onLive(true));
+      ended ||= over;
     } catch (error) {
       if (error instanceof Refusal && error.status >= 400 && error.status < 500 && error.status !== 429) ended = true;
     }

@@ -58,7 +58,7 @@ export function RunPage(): ReactNode {
                 <Tabs label="About the run" value={view} onChange={(next) => change({ view: next === "data" ? undefined : next })} tabs={views} />
                 {view === "data" && <InputOutcome journal={journal} />}
                 {view === "related" && <Children run={run} entries={journal.entries} />}
-                {view === "stream" && <StreamView run={run.id} />}
+                {view === "stream" && <StreamView run={run.id} ended={ended} />}
                 {view === "wire" && <RunWire run={run.id} />}
                 {view === "code" && <CodeView run={run} entries={journal.entries} />}
               </>
