@@ -1,45 +1,35 @@
 /** The clock of a server for development: it can be moved on, so that a sleep of a week takes a click. */
-import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { FastForward, SkipForward } from "lucide-react";
 import { type ReactNode, useState } from "react";
-import { get, write } from "../api/client.ts";
-import { useCan } from "../api/queries.ts";
+import { useAdvance, useClock } from "../api/dev.ts";
 import { absolute, ms, span } from "../lib/time.ts";
 import { Trouble, useNow } from "../ui/basics.tsx";
 
-interface ClockState {
-  now: string;
-  /** The next timer of anything, if there is one. */
-  next?: string | null;
-  nextTimer?: string | null;
-  /** How far it is ahead of the wall, in milliseconds. */
-  aheadMs?: number;
-}
-
 export function Clock(): ReactNode {
-  const can = useCan("/dev/clock");
-  const client = useQueryClient();
-  const { data } = useQuery({ queryKey: ["clock"], queryFn: ({ signal }) => get<ClockState>("/dev/clock", {}, signal), enabled: can, refetchInterval: 3_000 });
-  const [error, setError] = useState<unknown>(null);
+  const clock = useClock();
+  const { advance, busy, came, error } = useAdvance();
+  const [by, setBy] = useState("");
   const now = useNow();
-  if (!can || !data) return null;
-  const next = data.next ?? data.nextTimer;
-  const go = (body: object): void => {
-    setError(null);
-    write("POST", "/dev/clock/advance", body).then(() => client.invalidateQueries(), setError);
-  };
+  if (!clock) return null;
   return (
-    <section className="card">
-      <header><h2>Clock</h2><span className="faint">for development</span></header>
+    <section className="card" aria-labelledby="clock">
+      <header><h2 id="clock">Clock</h2><span className="faint">for development</span></header>
       <dl className="facts">
-        <div><dt>The server's time</dt><dd>{absolute(now).slice(0, 19)}</dd></div>
-        {next && <div><dt>Next timer</dt><dd>in {span(Math.max(0, ms(next) - now))}</dd></div>}
+        <div><dt>The server's time</dt><dd>{absolute(now).slice(0, 19)}{clock.skippedMs >= 1_000 && <span className="muted">, {span(clock.skippedMs)} ahead of this machine's</span>}</dd></div>
+        <div><dt>Next timer</dt><dd>{clock.next === null ? <span className="muted">nothing waits for a time</span> : <>{absolute(clock.next).slice(0, 19)} <span className="muted">in {span(Math.max(0, ms(clock.next) - now))}</span></>}</dd></div>
       </dl>
       <div className="actions start">
-        <button type="button" className="button" disabled={!next} onClick={() => go({ to: "next" })}><SkipForward aria-hidden="true" />To the next timer</button>
-        <button type="button" className="button" onClick={() => go({ by: "1h" })}><FastForward aria-hidden="true" />1 hour</button>
-        <button type="button" className="button" onClick={() => go({ by: "1d" })}><FastForward aria-hidden="true" />1 day</button>
+        <button type="button" className="button" disabled={clock.next === null || busy} onClick={() => advance({ to: "next" })}><SkipForward aria-hidden="true" />To the next timer</button>
+        <button type="button" className="button" disabled={busy} onClick={() => advance({ by: "1h" })}><FastForward aria-hidden="true" />1 hour</button>
+        <button type="button" className="button" disabled={busy} onClick={() => advance({ by: "1d" })}><FastForward aria-hidden="true" />1 day</button>
+        <form className="inline-form" onSubmit={(event) => { event.preventDefault(); advance({ by: by.trim() }); }}>
+          <input aria-label="How far" placeholder="30d, 90m" size={7} value={by} onChange={(event) => setBy(event.target.value)} />
+          <button type="submit" className="button" disabled={by.trim() === "" || busy}>Go</button>
+        </form>
       </div>
+      <p className="hint clock-said" role="status">
+        {busy ? "It goes from timer to timer, and waits at each until what follows is done …" : came ? <>It is {absolute(came.now).slice(0, 19)} now. {came.fired === 0 ? "No timer was due on the way." : `It stopped at ${came.fired.toLocaleString("en")} ${came.fired === 1 ? "timer" : "timers"} on its way.`}{!came.quiet && " Some of what fell due is still at work."}</> : "Time never runs backwards: what is skipped stays skipped."}
+      </p>
       {error !== null && <Trouble error={error} />}
     </section>
   );

@@ -3,6 +3,7 @@ import { Link, useNavigate } from "@tanstack/react-router";
 import { Ellipsis, GitFork, Hourglass, Info, Octagon, OctagonX, Pause, Play, Radio, RotateCcw, Truck } from "lucide-react";
 import { type ReactNode, useState } from "react";
 import { path, write } from "../../api/client.ts";
+import { useAdvance, useClock } from "../../api/dev.ts";
 import { ENDED, type Entry, type Explanation, type Forked, type Run } from "../../api/types.ts";
 import { ms, span } from "../../lib/time.ts";
 import { CopyButton, Id, Prose, Status, Time, useNow } from "../../ui/basics.tsx";
@@ -63,6 +64,19 @@ export function Head({ run, entries, explanation, live, refresh }: { run: Run; e
 
 const TONES: Record<string, string> = { held: "warn", backoff: "warn", unreachable: "bad", noDeployment: "bad", deploymentGone: "bad", functionPaused: "warn", waiting: "wait", delayed: "wait", inLine: "wait", running: "work", ready: "work" };
 
+/** In development nobody waits for a time: the clock can be moved there. */
+function Skip({ to }: { to: string }): ReactNode {
+  const clock = useClock();
+  const { advance, busy, error } = useAdvance();
+  if (!clock) return null;
+  return (
+    <p className="muted">
+      In development nobody has to wait: <button type="button" className="link" disabled={busy} onClick={() => advance({ to })}>{busy ? "moving the clock …" : <>move the clock on to <Time at={to} /></>}</button>
+      {error !== null && <span className="bad"> {error instanceof Error ? error.message : String(error)}</span>}
+    </p>
+  );
+}
+
 /** The one reason why the run stands where it stands, and the one thing that would change it. */
 function Why({ run, explanation, entries, refresh }: { run: Run; explanation: Explanation | undefined; entries: readonly Entry[]; refresh: () => void }): ReactNode {
   const now = useNow();
@@ -88,13 +102,15 @@ function Why({ run, explanation, entries, refresh }: { run: Run; explanation: Ex
   if (!explanation) return <div className="why" role="status"><Hourglass aria-hidden="true" /><p className="muted">Asking the server why it waits …</p></div>;
   const open = entries.filter((entry) => entry.settledAt === null).map(waitOf);
   const single = open.filter((wait) => wait !== null).length === 1 ? open.find((wait) => wait !== null) : undefined;
+  // What else it waits for may come earlier; this comes by itself.
+  const next = explanation.nextAt ?? run.wakeAt;
   const mismatch = explanation.hold?.mismatch;
   return (
     <div className={`why ${TONES[explanation.reason] ?? ""}`} role="status">
       <Hourglass aria-hidden="true" />
       <div>
         <p><Prose text={explanation.sentence} /></p>
-        {explanation.nextAt && ms(explanation.nextAt) > now && <p className="muted">Something happens by itself <Time at={explanation.nextAt} />.</p>}
+        {next && ms(next) > now && <Skip to={next} />}
         {explanation.runs !== null && explanation.runs !== undefined && explanation.runs > 1 && <p className="muted"><Link to="/apps/$app" params={{ app: run.app }}>{explanation.runs.toLocaleString("en")} runs</Link> wait for the same deployment.</p>}
         {explanation.error && <p className="bad">{explanation.error.name}: {explanation.error.message}</p>}
         {mismatch && <dl className="mismatch"><div><dt>The journal has</dt><dd><code>{mismatch.journal}</code></dd></div><div><dt>The code asks for</dt><dd><code>{mismatch.code}</code></dd></div></dl>}
