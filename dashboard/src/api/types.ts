@@ -40,6 +40,9 @@ export interface Run {
   status: RunStatus;
   trigger: string;
   event: string | null;
+  /** The schedule that started it, and for which of its times. */
+  schedule?: string | null;
+  scheduledAt?: string | null;
   parent: { run: string; idx: number } | null;
   root: string;
   deployment: string | null;
@@ -141,6 +144,7 @@ export interface Trigger {
   if?: string;
   cron?: string;
   tz?: string;
+  every?: string | number;
 }
 
 export interface Fn {

@@ -5,7 +5,7 @@ export interface Day {
   times: { at: string; text: string }[];
 }
 
-const WEEKDAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+const WEEKDAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 
 /** The days of these times, in their order: `Today`, `Tomorrow`, then weekdays with their dates. */
 export function days(times: readonly string[], now: number): Day[] {

@@ -18,9 +18,9 @@ const MEANS: Record<BulkAction, string> = {
   resume: "Each held run goes on.",
 };
 
-export function BulkDialog({ action, search, query, onClose }: { action: BulkAction | null; search: RunSearch; query: Query; onClose: () => void }): ReactNode {
+export function BulkDialog({ action, search, query, onClose, about }: { action: BulkAction | null; search: RunSearch; query: Query; onClose: () => void; about?: ReactNode }): ReactNode {
   return (
-    <Dialog open={action !== null} onClose={onClose} title={action === null ? "" : `${action.charAt(0).toUpperCase()}${action.slice(1)} all that match`} about={action && MEANS[action]}>
+    <Dialog open={action !== null} onClose={onClose} title={action === null ? "" : `${action.charAt(0).toUpperCase()}${action.slice(1)} all that match`} about={about ?? (action && MEANS[action])}>
       {action && <Bulk action={action} search={search} query={query} onClose={onClose} />}
     </Dialog>
   );
@@ -42,7 +42,7 @@ function Bulk({ action, search, query, onClose }: { action: BulkAction; search: 
   if (job !== null) return <Progress job={job} onClose={onClose} />;
   const total = count.data?.total;
   return (
-    <Act label={total === undefined ? "Counting …" : `${action.charAt(0).toUpperCase()}${action.slice(1)} ${total.toLocaleString("en")} ${total === 1 ? "run" : "runs"}`} danger={action === "cancel"} disabled={!total}
+    <Act label={count.error ? `${action.charAt(0).toUpperCase()}${action.slice(1)}` : total === undefined ? "Counting …" : `${action.charAt(0).toUpperCase()}${action.slice(1)} ${total.toLocaleString("en")} ${total === 1 ? "run" : "runs"}`} danger={action === "cancel"} disabled={!total}
       act={async () => setJob((await write<Job>("POST", "/v1/jobs", body)).id)}>
       {action === "fork" && <Field label="From entry" hint="The first entry to be done again. Empty: the whole run is made again.">{(id) => <input id={id} value={at} onChange={(event) => setAt(event.target.value)} placeholder="charge" />}</Field>}
       <p className="count" role="status">
@@ -53,7 +53,7 @@ function Bulk({ action, search, query, onClose }: { action: BulkAction; search: 
 }
 
 /** A job's progress, until it has ended. */
-export function Progress({ job, onClose }: { job: string; onClose: () => void }): ReactNode {
+export function Progress({ job, onClose, children }: { job: string; onClose: () => void; children?: ReactNode }): ReactNode {
   const [ended, setEnded] = useState(false);
   const { data, error } = useQuery({ queryKey: ["jobs", job], queryFn: ({ signal }) => get<Job>(`/v1${path("jobs", job)}`, {}, signal), refetchInterval: ended ? false : 500 });
   useEffect(() => setEnded(data !== undefined && data.status !== "running"), [data]);
@@ -65,6 +65,7 @@ export function Progress({ job, onClose }: { job: string; onClose: () => void })
       {data.lastError && <p className="bad">{data.lastError}</p>}
       <div className="actions">
         {data.status === "running" && <button type="button" className="button" onClick={() => void write("DELETE", `/v1${path("jobs", job)}`)}>Stop where it is</button>}
+        {children}
         <Link to="/jobs" className="button">All jobs</Link>
         <button type="button" className="button primary" onClick={onClose}>{data.status === "running" ? "Let it go on" : "Close"}</button>
       </div>
@@ -79,7 +80,7 @@ export function Bar({ job }: { job: Job }): ReactNode {
       <div className="progress-track" role="progressbar" aria-label={`${job.action}: ${job.done} of ${job.total}`} aria-valuemin={0} aria-valuemax={max} aria-valuenow={job.done}>
         <span style={{ width: `${(100 * job.done) / max}%` }} /><span className="failed" style={{ width: `${(100 * job.failed) / max}%` }} />
       </div>
-      <span className="nowrap">{job.done.toLocaleString("en")} of {job.total.toLocaleString("en")} done{job.failed > 0 && <span className="bad">, {job.failed.toLocaleString("en")} refused</span>}{job.status === "stopped" && ", stopped"}</span>
+      <span className="nowrap">{job.done.toLocaleString("en")} of {job.total.toLocaleString("en")} done{job.failed > 0 && <span className="bad">, {job.failed.toLocaleString("en")} {job.action === "backfill" ? "failed" : "refused"}</span>}{job.status === "stopped" && ", stopped"}</span>
     </div>
   );
 }

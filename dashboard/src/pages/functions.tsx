@@ -40,7 +40,7 @@ export function FunctionsPage(): ReactNode {
 }
 
 export function TriggerWord({ trigger }: { trigger: Trigger }): ReactNode {
-  return <div>{trigger.event ? <Link to="/events" search={{ name: trigger.event }}><code>{trigger.event}</code></Link> : <code>{trigger.cron}</code>}{trigger.tz && <span className="faint"> {trigger.tz}</span>}{trigger.if && <span className="faint"> if <code>{trigger.if}</code></span>}</div>;
+  return <div>{trigger.event ? <Link to="/events" search={{ name: trigger.event }}><code>{trigger.event}</code></Link> : <code>{trigger.cron ?? `every ${typeof trigger.every === "number" ? span(trigger.every) : trigger.every}`}</code>}{trigger.tz && <span className="faint"> {trigger.tz}</span>}{trigger.if && <span className="faint"> if <code>{trigger.if}</code></span>}</div>;
 }
 
 function retryWords(fn: Fn): string {

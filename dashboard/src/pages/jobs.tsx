@@ -4,7 +4,9 @@ import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import { path, write } from "../api/client.ts";
 import { jobs } from "../api/queries.ts";
+import type { Job } from "../api/types.ts";
 import { readSearch } from "../lib/filters.ts";
+import { absolute } from "../lib/time.ts";
 import { Empty, Time, Trouble, Waiting } from "../ui/basics.tsx";
 import { Bar } from "./bulk.tsx";
 
@@ -21,7 +23,7 @@ export function JobsPage(): ReactNode {
             <tbody>{data.items.map((job) => (
               <tr key={job.id}>
                 <td><strong>{job.action}</strong></td>
-                <td><Link to="/runs" search={readSearch(flat(job.filter))}>{words(job.filter)}</Link></td>
+                <td><On job={job} /></td>
                 <td><Bar job={job} />{job.lastError && <span className="bad">{job.lastError}</span>}</td>
                 <td className="nowrap"><Time at={job.createdAt} /></td>
                 <td>{job.status === "running" && <button type="button" className="button small" onClick={() => void write("DELETE", `/v1${path("jobs", job.id)}`).then(() => refetch())}>Stop</button>}</td>
@@ -31,6 +33,13 @@ export function JobsPage(): ReactNode {
         )}
     </div>
   );
+}
+
+/** What a job is about. */
+function On({ job }: { job: Job }): ReactNode {
+  const filling = job.options.backfill as { schedule: string; from: string; until: string } | undefined;
+  if (!filling) return <Link to="/runs" search={readSearch(flat(job.filter))}>{words(job.filter)}</Link>;
+  return <><Link to="/runs" search={{ schedule: filling.schedule }}>{filling.schedule}</Link> <span className="muted"><span className="nowrap">from {absolute(filling.from).slice(0, 16)}</span> <span className="nowrap">until {absolute(filling.until).slice(0, 16)}</span></span></>;
 }
 
 function flat(filter: { [name: string]: unknown }): Record<string, unknown> {

@@ -1,7 +1,7 @@
 /** Schedules: what runs by the clock, when next, what was skipped or missed, and filling up what was missed. */
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
-import { CalendarPlus, Pause, Play, SkipForward } from "lucide-react";
+import { CalendarClock, CalendarPlus, Pause, Play, SkipForward } from "lucide-react";
 import { type ReactNode, useState } from "react";
 import { get, path, write } from "../api/client.ts";
 import { patient } from "../api/run.ts";
@@ -9,7 +9,7 @@ import type { Job, Json, Page, Run } from "../api/types.ts";
 import { days } from "../lib/calendar.ts";
 import { absolute, ms } from "../lib/time.ts";
 import { scheduleRoute } from "../router.tsx";
-import { Empty, Id, Prose, serverNow, Status, Time, Trouble, useNow, Waiting } from "../ui/basics.tsx";
+import { Empty, Id, Prose, serverNow, Status, Time, Trouble, useNow, Waiting as Skeleton } from "../ui/basics.tsx";
 import { Act, Dialog, Field } from "../ui/controls.tsx";
 import { JsonView } from "../ui/json.tsx";
 import { toast } from "../ui/toast.tsx";
@@ -17,6 +17,12 @@ import { Progress } from "./bulk.tsx";
 
 interface Tally {
   count: number;
+  last: string | null;
+}
+
+interface Waiting {
+  count: number;
+  first: string | null;
   last: string | null;
 }
 
@@ -29,12 +35,16 @@ interface Schedule {
   cron: string | null;
   tz: string | null;
   every: string | number | null;
+  offset: string | null;
+  jitter: string;
+  catchUp: string;
   overlap: string;
   input: Json;
   paused: { since: string; note?: string | null } | null;
   next: string | null;
   nextTicks?: string[];
   running?: string;
+  waiting: Waiting | null;
   started: Tally;
   skipped: Tally;
   missed: Tally;
@@ -43,6 +53,15 @@ interface Schedule {
   runs?: Run[];
 }
 
+/** What becomes of a tick while the run of an earlier one goes on. */
+const OVERLAP: Record<string, string> = {
+  skip: "the tick is skipped",
+  bufferOne: "the last tick waits",
+  bufferAll: "ticks wait for their turn",
+  cancelOther: "the earlier run is cancelled",
+  allow: "both run",
+};
+
 const when = (one: Schedule): string => one.cron ?? `every ${String(one.every)}`;
 
 export function SchedulesPage(): ReactNode {
@@ -50,18 +69,18 @@ export function SchedulesPage(): ReactNode {
   return (
     <div className="page">
       <div className="page-head"><h1>Schedules</h1><title>Schedules · Backstitch</title></div>
-      {error ? <Trouble error={error} retry={() => void refetch()} /> : !data ? <Waiting /> : data.items.length === 0
-        ? <Empty title="No schedules yet">Give a function a cron trigger, or make a schedule by the API, and its next ticks are here.</Empty>
+      {error ? <Trouble error={error} retry={() => void refetch()} /> : !data ? <Skeleton /> : data.items.length === 0
+        ? <Empty title="No schedules yet" command="backstitch schedules put shop/nightly --function totals --cron '0 5 * * *'">Give a function a cron line or an interval in its code, or make a schedule by the API, and its next ticks are here.</Empty>
         : (
-          <div className="scroll-x"><table className="plain-table">
-            <thead><tr><th>Schedule</th><th>Starts</th><th>When</th><th>Next</th><th className="num">Started</th><th className="num">Skipped</th><th className="num">Missed</th></tr></thead>
+          <div className="scroll-x"><table className="plain-table schedules">
+            <thead><tr><th>Schedule</th><th>Next</th><th>When</th><th>Starts</th><th className="num">Started</th><th className="num">Skipped</th><th className="num">Missed</th></tr></thead>
             <tbody>{data.items.map((one) => (
               <tr key={one.id}>
                 <td><Link to="/schedules/$app/$schedule" params={{ app: one.app, schedule: one.schedule }}><span className="muted">{one.app}/</span><strong>{one.schedule}</strong></Link></td>
+                <td><Stands one={one} /></td>
+                <td><code className="nowrap">{when(one)}</code> <span className="faint nowrap">{one.tz ?? (one.cron !== null && "UTC")}</span></td>
                 <td><Link to="/functions/$app/$fn" params={{ app: one.app, fn: one.function }}>{one.function}</Link></td>
-                <td><code>{when(one)}</code> <span className="faint">{one.tz}</span></td>
-                <td className="nowrap">{one.paused ? <span className="warn">paused</span> : <Time at={one.next} />}{one.problem && <div className="bad">{one.problem}</div>}</td>
-                <td className="num">{one.started.count.toLocaleString("en")}</td><td className="num">{one.skipped.count || "–"}</td><td className="num">{one.missed.count ? <span className="warn">{one.missed.count}</span> : "–"}</td>
+                <td className="num">{one.started.count.toLocaleString("en")}</td><td className="num">{one.skipped.count.toLocaleString("en")}</td><td className="num">{one.missed.count ? <span className="warn">{one.missed.count.toLocaleString("en")}</span> : 0}</td>
               </tr>
             ))}</tbody>
           </table></div>
@@ -70,47 +89,76 @@ export function SchedulesPage(): ReactNode {
   );
 }
 
+/** Where a schedule stands, in a few words. */
+function Stands({ one }: { one: Schedule }): ReactNode {
+  return (
+    <>
+      {one.paused ? <span className="warn nowrap" title={one.paused.note ?? undefined}>paused <Time at={one.paused.since} /></span> : one.next === null ? <span className="faint">never again</span> : <span className="nowrap"><Time at={one.next} /></span>}
+      {one.waiting && <div className="warn nowrap">{one.waiting.count.toLocaleString("en")} {one.waiting.count === 1 ? "tick waits" : "ticks wait"}</div>}
+      {one.problem && <div className="bad">{one.problem}</div>}
+    </>
+  );
+}
+
 export function SchedulePage(): ReactNode {
   const { app, schedule } = scheduleRoute.useParams();
   const url = `/v1${path("schedules", app, schedule)}`;
   const client = useQueryClient();
   const navigate = useNavigate();
-  const [filling, setFilling] = useState(false);
+  const [asked, setAsked] = useState<"backfill" | "pause" | null>(null);
+  const [note, setNote] = useState("");
   const { data, error, refetch } = useQuery({ queryKey: ["schedules", app, schedule], queryFn: ({ signal }) => get<Schedule>(url, {}, signal), refetchInterval: 5_000, retry: patient });
-  if (error) return <div className="page"><Trouble error={error} retry={() => void refetch()} /></div>;
-  if (!data) return <div className="page"><Waiting lines={6} /></div>;
-  const act = (verb: "pause" | "resume", said: string): void => void write("POST", `${url}/${verb}`).then(() => { toast(said); return client.invalidateQueries({ queryKey: ["schedules"] }); }, (problem: unknown) => toast(problem instanceof Error ? problem.message : String(problem), true));
-  const trigger = (): void => void write<{ id: string }>("POST", `${url}/trigger`).then((run) => navigate({ to: "/runs/$run", params: { run: run.id } }), (problem: unknown) => toast(problem instanceof Error ? problem.message : String(problem), true));
+  const title = <title>{`${schedule} · Backstitch`}</title>;
+  if (error) return <div className="page">{title}<h1>{app}/{schedule}</h1><Trouble error={error} retry={() => void refetch()} /></div>;
+  if (!data) return <div className="page">{title}<Skeleton lines={6} /></div>;
+  const fresh = (): Promise<void> => client.invalidateQueries({ queryKey: ["schedules"] });
+  const say = (problem: unknown): void => toast(problem instanceof Error ? problem.message : String(problem), true);
+  const resume = (): void => void write("POST", `${url}/resume`).then(() => { toast("It goes on with its next tick."); return fresh(); }, say);
+  const trigger = (): void => void write<{ id: string }>("POST", `${url}/trigger`).then((run) => { toast("Started. The time that it is for is now."); return navigate({ to: "/runs/$run", params: { run: run.id } }); }, say);
+  const close = (): void => { setAsked(null); void fresh(); };
   return (
     <div className="page">
+      {title}
       <div className="page-head">
         <h1><Link to="/schedules" className="muted">{app}/</Link>{schedule}</h1>
-        <button type="button" className="button" onClick={() => setFilling(true)}><CalendarPlus aria-hidden="true" />Backfill …</button>
-        {data.paused ? <button type="button" className="button" onClick={() => act("resume", "It goes on with its next tick.")}><Play aria-hidden="true" />Resume</button> : <button type="button" className="button" onClick={() => act("pause", "It starts nothing until it is resumed.")}><Pause aria-hidden="true" />Pause</button>}
+        <button type="button" className="button" onClick={() => setAsked("backfill")}><CalendarPlus aria-hidden="true" />Backfill …</button>
+        {data.paused ? <button type="button" className="button" onClick={resume}><Play aria-hidden="true" />Resume</button> : <button type="button" className="button" onClick={() => setAsked("pause")}><Pause aria-hidden="true" />Pause …</button>}
         <button type="button" className="button primary" onClick={trigger}><SkipForward aria-hidden="true" />Start one now</button>
       </div>
-      <div className={`why ${data.paused || data.problem ? "warn" : "wait"}`} role="status"><CalendarPlus aria-hidden="true" /><div><p><Prose text={data.explanation.charAt(0).toUpperCase() + data.explanation.slice(1)} /></p>{data.problem && <p className="bad">{data.problem}</p>}</div></div>
+      <div className={`why ${data.paused || data.problem ? "warn" : "wait"}`} role="status"><CalendarClock aria-hidden="true" /><div><p><Prose text={data.explanation.charAt(0).toUpperCase() + data.explanation.slice(1)} /></p>{data.problem && <p className="bad">{data.problem}</p>}</div></div>
       <dl className="facts">
         <div><dt>Starts</dt><dd><Link to="/functions/$app/$fn" params={{ app, fn: data.function }}>{data.function}</Link></dd></div>
-        <div><dt>When</dt><dd><code>{when(data)}</code> {data.tz}</dd></div>
-        <div><dt>While one goes on</dt><dd>{data.overlap}</dd></div>
-        <div><dt>From</dt><dd>{data.source === "manifest" ? "the app's code" : "the API"}</dd></div>
-        <div><dt>Started</dt><dd>{data.started.count.toLocaleString("en")}</dd></div>
-        <div><dt>Skipped</dt><dd>{data.skipped.count}</dd></div>
-        <div><dt>Missed</dt><dd>{data.missed.count}</dd></div>
+        <div><dt>When</dt><dd><code>{when(data)}</code> {data.tz ?? (data.cron !== null && "UTC")}</dd></div>
+        <div><dt>While an earlier one goes on</dt><dd title={data.overlap}>{OVERLAP[data.overlap] ?? data.overlap}</dd></div>
+        <div><dt>Late ticks run up to</dt><dd>{data.catchUp} after their time</dd></div>
+        {data.jitter !== "0s" && data.jitter !== "0ms" && <div><dt>Put off by up to</dt><dd>{data.jitter}</dd></div>}
+        <div><dt>Said by</dt><dd>{data.source === "manifest" ? "the app's code" : "the API"}</dd></div>
+        <div><dt title="Backfills and runs that somebody started by hand are not counted">Ticks started</dt><dd><Count of={data.started} /></dd></div>
+        <div><dt>Skipped</dt><dd><Count of={data.skipped} /></dd></div>
+        <div><dt>Missed</dt><dd><Count of={data.missed} /></dd></div>
+        {data.waiting && <div><dt>Wait for their turn</dt><dd>{data.waiting.count.toLocaleString("en")}</dd></div>}
         {data.running && <div><dt>Running</dt><dd><Link to="/runs/$run" params={{ run: data.running }}><Id id={data.running} /></Link></dd></div>}
       </dl>
       <div className="cards">
-        <section className="card"><header><h2>Next ticks</h2></header><Calendar ticks={data.nextTicks ?? []} /></section>
+        <section className="card"><header><h2>Next ticks</h2><span className="grow" />{data.paused && <span className="warn">paused: none of these starts a run</span>}</header><Calendar ticks={data.nextTicks ?? []} /></section>
         <section className="card">
-          <header><h2>Last runs</h2></header>
-          {(data.runs?.length ?? 0) === 0 ? <p className="faint">It has not started one yet.</p> : <ul className="list">{data.runs!.map((run) => <li key={run.id}><Link to="/runs/$run" params={{ run: run.id }}><Id id={run.id} /></Link><Status status={run.status} /><span className="faint"><Time at={run.createdAt} /></span></li>)}</ul>}
+          <header><h2>Last runs</h2><span className="grow" />{(data.runs?.length ?? 0) > 0 && <Link to="/runs" search={{ schedule: data.id }}>All<span className="sr"> runs of this schedule</span></Link>}</header>
+          {(data.runs?.length ?? 0) === 0 ? <p className="faint">It has not started one yet.</p> : <ul className="list">{data.runs!.map((run) => <li key={run.id}><Link to="/runs/$run" params={{ run: run.id }} title={run.id}>{run.scheduledAt ? absolute(run.scheduledAt).slice(0, 16) : <Id id={run.id} />}</Link><Status status={run.status} /><span className="faint">made <Time at={run.createdAt} /></span></li>)}</ul>}
         </section>
         {data.input !== null && <JsonView label="Input of its runs" value={data.input} />}
       </div>
-      <Dialog open={filling} onClose={() => setFilling(false)} title="Backfill" about="Starts the runs of times that lie in the past, in their order. It says first which they are.">{filling && <Backfill url={url} onClose={() => setFilling(false)} />}</Dialog>
+      <Dialog open={asked === "backfill"} onClose={close} title="Backfill" about="Makes up for times in the past: each gets its run, in their order. Nothing starts before you have seen which they are.">{asked === "backfill" && <Backfill url={url} schedule={data.id} onClose={close} />}</Dialog>
+      <Dialog open={asked === "pause"} onClose={close} title={`Pause ${schedule}?`} about="Its ticks start nothing until somebody resumes it. Runs that are under way go on.">
+        <Act label="Pause" act={() => write("POST", `${url}/pause`, note.trim() === "" ? {} : { note: note.trim() })} done={() => { setNote(""); close(); }}>
+          <Field label="Note (optional)" hint="Shown to whoever wonders why nothing happens.">{(id) => <input id={id} value={note} onChange={(event) => setNote(event.target.value)} autoComplete="off" placeholder="the warehouse moves" />}</Field>
+        </Act>
+      </Dialog>
     </div>
   );
+}
+
+function Count({ of }: { of: Tally }): ReactNode {
+  return <>{of.count.toLocaleString("en")}{of.last && <span className="muted">, last for <Time at={of.last} /></span>}</>;
 }
 
 /** Ticks by day, in the reader's zone. */
@@ -124,28 +172,48 @@ function Calendar({ ticks }: { ticks: readonly string[] }): ReactNode {
   );
 }
 
-function Backfill({ url, onClose }: { url: string; onClose: () => void }): ReactNode {
+interface Plan {
+  total: number;
+  runs: number;
+  ticks: string[];
+}
+
+function Backfill({ url, schedule, onClose }: { url: string; schedule: string; onClose: () => void }): ReactNode {
   const local = (at: number): string => new Date(at - new Date(at).getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
-  const [from, setFrom] = useState(() => local(serverNow() - 86_400_000));
+  const [from, setFrom] = useState(() => local(serverNow() - 7 * 86_400_000));
   const [until, setUntil] = useState(() => local(serverNow()));
   const [reprocess, setReprocess] = useState("none");
   const [concurrency, setConcurrency] = useState("1");
   const [job, setJob] = useState<string | null>(null);
-  const valid = Number.isFinite(ms(from)) && Number.isFinite(ms(until)) && ms(from) < ms(until);
+  const given = Number.isFinite(ms(from)) && Number.isFinite(ms(until));
+  const valid = given && ms(from) < ms(until);
   const body = valid ? { from: new Date(from).toISOString(), until: new Date(until).toISOString(), reprocess, concurrency: Number(concurrency) || 1 } : null;
-  const plan = useQuery({ queryKey: ["backfill", url, JSON.stringify(body)], queryFn: () => write<{ total: number; runs: number; ticks: string[] }>("POST", `${url}/backfill`, { ...body, dryRun: true }), enabled: valid, retry: false, placeholderData: (old) => old });
-  if (job !== null) return <Progress job={job} onClose={onClose} />;
+  const plan = useQuery({ queryKey: ["backfill", url, JSON.stringify(body)], queryFn: () => write<Plan>("POST", `${url}/backfill`, { ...body, dryRun: true }), enabled: valid, retry: false, staleTime: 0, placeholderData: (old) => old });
+  if (job !== null) return <Progress job={job} onClose={onClose}><Link to="/runs" search={{ schedule }} className="button">Its runs</Link></Progress>;
+  const known = valid && !plan.isError && !plan.isPlaceholderData ? plan.data : undefined;
   return (
-    <Act label={plan.data ? `Start ${plan.data.runs.toLocaleString("en")} runs` : "Start"} disabled={!plan.data?.runs || plan.isError} act={async () => setJob((await write<Job>("POST", `${url}/backfill`, body)).id)}>
+    <Act label={!valid || plan.isError ? "Start" : !known ? "Counting …" : `Start ${known.runs.toLocaleString("en")} ${known.runs === 1 ? "run" : "runs"}`} disabled={!known?.runs} act={async () => setJob((await write<Job>("POST", `${url}/backfill`, body)).id)}>
       <div className="two">
-        <Field label="From">{(id) => <input id={id} type="datetime-local" value={from} onChange={(event) => setFrom(event.target.value)} />}</Field>
-        <Field label="Until">{(id) => <input id={id} type="datetime-local" value={until} onChange={(event) => setUntil(event.target.value)} />}</Field>
+        <Field label="From" hint={`In your time zone, ${zone(from)}.`}>{(id) => <input id={id} type="datetime-local" value={from} max={until} onChange={(event) => setFrom(event.target.value)} />}</Field>
+        <Field label="Until" hint="Times before this one, and none to come.">{(id) => <input id={id} type="datetime-local" value={until} min={from} onChange={(event) => setUntil(event.target.value)} />}</Field>
         <Field label="Times that have a run">{(id) => <select id={id} value={reprocess} onChange={(event) => setReprocess(event.target.value)}><option value="none">leave them alone</option><option value="failed">again, if it failed</option><option value="all">again, if it has ended</option></select>}</Field>
         <Field label="Runs at a time">{(id) => <input id={id} type="number" min={1} max={100} value={concurrency} onChange={(event) => setConcurrency(event.target.value)} />}</Field>
       </div>
-      {plan.error ? <Trouble error={plan.error} /> : (
-        <dl className="plan" aria-live="polite"><div><dt>{plan.data ? `${plan.data.runs} of ${plan.data.total} times get a run` : "…"}</dt><dd>{plan.data?.ticks.map((at) => <time key={at} dateTime={at} className="tag">{absolute(at).slice(0, 16)}</time>)}{plan.data && plan.data.runs > plan.data.ticks.length && <span className="muted">and {plan.data.runs - plan.data.ticks.length} more</span>}</dd></div></dl>
+      {plan.error && valid ? <Trouble error={plan.error} /> : (
+        <dl className="plan" aria-live="polite"><div>
+          <dt>{!given ? "Say from when until when." : !valid ? "This range is empty: it begins after its end." : !plan.data ? "Counting …" : <Summary plan={plan.data} />}</dt>
+          {valid && plan.data && plan.data.runs > 0 && <dd>{plan.data.ticks.map((at) => <time key={at} dateTime={at} className="tag">{absolute(at).slice(0, 16)}</time>)}{plan.data.runs > plan.data.ticks.length && <span className="muted">and {(plan.data.runs - plan.data.ticks.length).toLocaleString("en")} more</span>}</dd>}
+        </div></dl>
       )}
     </Act>
   );
 }
+
+function Summary({ plan: { total, runs } }: { plan: Plan }): ReactNode {
+  if (total === 0) return "The schedule has no time in this range.";
+  if (runs === 0) return total === 1 ? "Its one time in this range has a run already." : `All ${total.toLocaleString("en")} times in this range have a run already.`;
+  return `${runs.toLocaleString("en")} of ${total.toLocaleString("en")} ${total === 1 ? "time gets" : "times get"} a run:`;
+}
+
+/** The reader's zone at a time, as `UTC+01:00`. */
+const zone = (at: string): string => absolute(Number.isFinite(ms(at)) ? at : Date.now()).split(" ").at(-1)!;

@@ -3,7 +3,7 @@ import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import type { Failure, Journal, Run } from "../../api/types.ts";
 import { ENDED } from "../../api/types.ts";
-import { ms, span } from "../../lib/time.ts";
+import { absolute, ms, span } from "../../lib/time.ts";
 import { CopyButton, Id, Time, useNow } from "../../ui/basics.tsx";
 import { JsonView } from "../../ui/json.tsx";
 import { line, print } from "../../lib/digits.ts";
@@ -18,7 +18,8 @@ export function Facts({ run }: { run: Run }): ReactNode {
       <Fact name={run.endedAt === null ? "Running for" : "Took"}>{span(took)}</Fact>
       {run.wakeAt && !ENDED.includes(run.status) && <Fact name="Next"><Time at={run.wakeAt} /></Fact>}
       {run.deadline && !ENDED.includes(run.status) && <Fact name="Must end"><Time at={run.deadline} /></Fact>}
-      <Fact name="Started by">{run.event ? <Link to="/events/$event" params={{ event: run.event }}>event <Id id={run.event} /></Link> : run.parent ? <Link to="/runs/$run" params={{ run: run.parent.run }}>run <Id id={run.parent.run} /></Link> : run.trigger}</Fact>
+      <Fact name="Started by">{run.schedule ? <ScheduleLink id={run.schedule} /> : run.event ? <Link to="/events/$event" params={{ event: run.event }}>event <Id id={run.event} /></Link> : run.parent ? <Link to="/runs/$run" params={{ run: run.parent.run }}>run <Id id={run.parent.run} /></Link> : run.trigger}</Fact>
+      {run.scheduledAt && <Fact name="For the time"><span title={run.scheduledAt}>{absolute(run.scheduledAt).slice(0, 19)}</span></Fact>}
       {run.previous && <Fact name={run.previous.origin === "fork" ? "Forked from" : "Continues"}><Link to="/runs/$run" params={{ run: run.previous.run }}><Id id={run.previous.run} /></Link></Fact>}
       {run.continuedAs && <Fact name="Went on as"><Link to="/runs/$run" params={{ run: run.continuedAs }}><Id id={run.continuedAs} /></Link></Fact>}
       {run.name && <Fact name="Name">{run.name}</Fact>}
@@ -29,6 +30,11 @@ export function Facts({ run }: { run: Run }): ReactNode {
       {run.failures > 0 && <Fact name="Failed calls">{run.failures}</Fact>}
     </dl>
   );
+}
+
+function ScheduleLink({ id }: { id: string }): ReactNode {
+  const [app = "", schedule = ""] = id.split("/");
+  return <Link to="/schedules/$app/$schedule" params={{ app, schedule }}>schedule {schedule}</Link>;
 }
 
 function Fact({ name, children }: { name: string; children: ReactNode }): ReactNode {
