@@ -11,7 +11,8 @@ import { morning, open } from "./lib/world.mjs";
 let world, browser, ids;
 before(async () => {
   world = await open();
-  [ids, browser] = await Promise.all([morning(world), launch()]);
+  browser = await launch();
+  ids = await morning(world);
 });
 after(async () => {
   await browser?.close();

@@ -19,8 +19,8 @@ const RUNS = Number(process.env.RUNS ?? 20_000);
 let world, browser, places;
 before(async () => {
   world = await open();
-  const [ids, launched] = await Promise.all([morning(world), launch()]);
-  browser = launched;
+  browser = await launch();
+  const ids = await morning(world);
   places = {
     overview: "", runs: "runs", run: `runs/${ids.order}?scale=folded`, entry: `runs/${ids.retried}?entry=reserve&scale=folded`, failed: `runs/${ids.failed}`, code: `runs/${ids.report}?view=code`, failures: "failures", events: "events",
     functions: "functions", function: "functions/shop/order", apps: "apps", app: "apps/shop", objects: "objects", jobs: "jobs", send: "send", schedules: "schedules", wire: "wire", lost: "no/such/page",

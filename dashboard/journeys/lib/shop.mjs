@@ -29,6 +29,15 @@ const paid = event("payment/settled");
 const fast = { attempts: 3, initialInterval: "300ms", maxInterval: "1s" };
 const later = (ms, value) => new Promise((resolve) => setTimeout(() => resolve(value), ms));
 
+/** Waits until a journey opens this gate, so that what is to be seen in the middle of a step stays until it was seen. */
+async function passed(gate) {
+  for (;;) {
+    const response = await fetch(`${process.env.BACKSTITCH_URL}/dev/effects`);
+    if ((await response.json()).some((effect) => effect.name === gate)) return;
+    await later(50);
+  }
+}
+
 const app = new Backstitch({ id: "shop" });
 
 export const pack = app.function({ id: "pack" }, async ({ input, step }) => {
@@ -37,8 +46,10 @@ export const pack = app.function({ id: "pack" }, async ({ input, step }) => {
   return box;
 });
 
-export const order = app.function({ id: "order", on: [orderCreated], input: orderSchema, retry: { attempts: 3 } }, async ({ event, step }) => {
-  const { id, sku, cents } = event.data;
+export const order = app.function({ id: "order", on: [orderCreated], input: orderSchema, retry: { attempts: 3 } }, async ({ event, step, run }) => {
+  const { id, sku, cents, express } = event.data;
+  run.addTags(...(express ? ["web", "express"] : ["web"]));
+  run.setAttributes({ order: id, sku, total: cents / 100 });
   const charge = await step.run("charge", () => later(140, { charge: `ch_${id}`, cents }), { retry: fast });
   let tries = 0;
   const held = await step.run("reserve", async ({ attempt }) => {
@@ -71,6 +82,43 @@ export const report = app.function({ id: "report", retry: { attempts: 1 } }, asy
   const rows = await step.map("regions", input.regions, (region, step) => step.run("sum", () => later(40 + region.length * 15, { region, cents: region.length * 12_345 })), { key: (region) => region, concurrency: 3 });
   if (input.broken) throw new TypeError(`Cannot read properties of undefined (reading '${input.broken}')`);
   return rows;
+});
+
+/** Says its answer token by token. Its first attempt says something else, and dies of it when the journey has seen that. */
+export const answer = app.function({ id: "answer", retry: { attempts: 2 } }, async ({ input, step, run }) => {
+  run.publish("stage", "thinking");
+  const text = await step.run("write", async ({ attempt, publish }) => {
+    const tokens = attempt === 1 ? ["Perhaps ", "it ", "is ", "a ", "knot."] : ["A ", "seam ", "holds ", "because ", "each ", "stitch ", "holds ", "the ", "next."];
+    for (const [i, token] of tokens.entries()) {
+      await publish("tokens", token);
+      if (i === 4) await passed(`${input.gate}/${attempt}`);
+      await later(20);
+    }
+    if (attempt === 1) throw Object.assign(new Error("the model hung up"), { name: "ModelGone" });
+    await publish("usage", { tokens: tokens.length });
+    return tokens.join("");
+  }, { retry: fast });
+  run.publish("stage", "done");
+  return text;
+});
+
+/** Works through a day, whichever it is told of. On one of them its source was broken. */
+export const totals = app.function(
+  { id: "totals", retry: { attempts: 1 }, on: [{ cron: "0 5 * * *", tz: "Europe/Berlin", overlap: "bufferAll", catchUp: "3d", jitter: "1m", input: { table: "orders" } }] },
+  async ({ tick, step }) => {
+    const day = tick.at.toISOString().slice(0, 10);
+    return step.run("count", () => later(250, { day, sold: Number(day.slice(-2)) * 100 }));
+  },
+);
+export const probe = app.function({ id: "probe", on: [{ every: "6h", overlap: "cancelOther" }] }, async ({ step }) => step.run("ask", () => later(20, "up")));
+export const cleanup = app.function({ id: "cleanup", on: [{ id: "cleanup-hourly", cron: "@hourly" }, { id: "cleanup-weekly", cron: "30 3 * * MON", tz: "America/New_York", overlap: "bufferOne" }] }, async ({ step }) => {
+  await step.sleep("until-it-is-quiet", "7d");
+});
+
+/** Sleeps for as long as nobody has patience for. */
+export const trial = app.function({ id: "trial" }, async ({ step }) => {
+  await step.sleep("a-week", "7d");
+  return "over";
 });
 
 export const echo = app.function({ id: "echo" }, async ({ input }) => input);

@@ -49,6 +49,8 @@ export async function open() {
     },
     start: async (fn, input, more = {}) => (await world.call("POST", `/v1/functions/shop/${fn}/runs`, { input, ...more })).id,
     send: async (name, data) => (await world.call("POST", "/v1/events", { name, data })).events[0],
+    /** Lets handlers pass that wait at this gate. */
+    open: (gate) => world.call("POST", "/dev/effects", { name: gate }),
     run: (id) => world.call("GET", `/v1/runs/${id}`),
     /** Waits until a run is as wanted. */
     async until(id, wanted) {
@@ -103,4 +105,10 @@ export async function morning(world) {
   await world.until(ids.sync, (run) => run.status === "backoff");
   await world.until(ids.invoice, (run) => run.status === "suspended");
   return ids;
+}
+
+/** Schedules besides those that the app declares: one that somebody holds, one that the API made. */
+export async function schedules(world) {
+  await world.call("POST", "/v1/schedules/shop/cleanup-hourly/pause", { note: "the warehouse moves" });
+  await world.call("PUT", "/v1/schedules/shop/stock-taking", { function: "echo", cron: "0 22 1 1,7 *", tz: "Europe/Lisbon", overlap: "allow", input: { shelves: [1, 2, 3] } });
 }

@@ -10,6 +10,11 @@ import type { Page, Run } from "./types.ts";
 
 /** As many as the server hands out at once. */
 const PAGE = 200;
+/**
+ * Pages without a match that are read one after the other before somebody is asked. The server looks at 50,000 runs for one where it has no
+ * index, so this is half a million.
+ */
+const BARREN_MAX = 10;
 /** Milliseconds in which reasons to look at the newest page are gathered. */
 const GATHER_MS = 400;
 /** Milliseconds between two looks at the newest page where the server has no stream of all runs. */
@@ -22,11 +27,13 @@ export interface RunsPicture {
   unseen: number;
   loading: boolean;
   complete: boolean;
+  /** It has looked at many runs, none of which matched, and waits until somebody wants it to look on. */
+  barren: boolean;
   error: unknown;
   live: boolean;
 }
 
-const EMPTY: RunsPicture = { rows: [], unseen: 0, loading: true, complete: false, error: null, live: false };
+const EMPTY: RunsPicture = { rows: [], unseen: 0, loading: true, complete: false, barren: false, error: null, live: false };
 
 /** One list for one filter. */
 export class RunsList {
@@ -92,16 +99,23 @@ export class RunsList {
   };
 
   async #load(): Promise<void> {
-    this.#show({ loading: true, error: null });
+    this.#show({ loading: true, barren: false, error: null });
+    const had = this.#rows.length;
     try {
-      const page = await get<Page<Run>>("/v1/runs", { ...this.#query, limit: PAGE, cursor: this.#next }, this.#stop.signal);
-      for (const run of page.items) {
-        if (this.#at.has(run.id)) continue;
-        this.#at.set(run.id, this.#rows.length);
-        this.#rows.push(run);
+      // A page may be empty and not the last one: then the search has come so far, and goes on.
+      for (let pages = 1; ; pages++) {
+        const page = await get<Page<Run>>("/v1/runs", { ...this.#query, limit: PAGE, cursor: this.#next }, this.#stop.signal);
+        for (const run of page.items) {
+          if (this.#at.has(run.id)) continue;
+          this.#at.set(run.id, this.#rows.length);
+          this.#rows.push(run);
+        }
+        this.#next = page.next;
+        const barren = page.next !== null && this.#rows.length === had;
+        if (barren && pages < BARREN_MAX) continue;
+        this.#show({ loading: false, complete: page.next === null, barren });
+        return;
       }
-      this.#next = page.next;
-      this.#show({ loading: false, complete: page.next === null });
     } catch (error) {
       if (!this.#stop.signal.aborted) this.#show({ loading: false, error });
     }

@@ -46,7 +46,7 @@ export function FailuresPage(): ReactNode {
           </>
         )}
       {retrying && (
-        <BulkDialog action="retry" onClose={() => setRetrying(null)} search={{ status: "failed", app: retrying.app, function: retrying.function, since: span }}
+        <BulkDialog action="retry" about={<>All runs of <strong>{retrying.app}/{retrying.function}</strong> that failed in the last {span}, whatever their error, each from its first failure and as a fork. Those that have a fork already are left alone.</>} onClose={() => setRetrying(null)} search={{ status: "failed", app: retrying.app, function: retrying.function, since: span }}
           query={{ app: retrying.app, function: retrying.function, since: new Date(serverNow() - SPANS[span]!).toISOString() }} />
       )}
     </div>

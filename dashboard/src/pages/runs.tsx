@@ -6,6 +6,7 @@ import { ArrowUp, Bookmark, GitFork, ListChecks, Octagon, Pause, Play, RotateCcw
 import { type KeyboardEvent, type ReactNode, useEffect, useMemo, useRef, useState } from "react";
 import type { Query } from "../api/client.ts";
 import { functions } from "../api/queries.ts";
+import { patient } from "../api/run.ts";
 import { useRuns } from "../api/runs.ts";
 import { type Run, type RunStatus, STATUSES } from "../api/types.ts";
 import { asQuery, readSaved, type RunSearch, SPANS, statuses, writeSaved } from "../lib/filters.ts";
@@ -145,7 +146,7 @@ const ROW = 41;
 
 /** The rows. Only those that can be seen are in the page, whatever their number. */
 export function RunsTable({ query, filtered = false, clear, compact = false }: { query: Query; filtered?: boolean; clear?: () => void; compact?: boolean }): ReactNode {
-  const { rows, unseen, loading, complete, error, live, list } = useRuns(query);
+  const { rows, unseen, loading, complete, barren, error, live, list } = useRuns(query);
   const scroll = useRef<HTMLDivElement>(null);
   const navigate = useNavigate();
   const [cursor, setCursor] = useState(-1);
@@ -153,8 +154,8 @@ export function RunsTable({ query, filtered = false, clear, compact = false }: {
   const items = virtual.getVirtualItems();
   const last = items.at(-1)?.index ?? 0;
   useEffect(() => {
-    if (rows.length > 0 && last >= rows.length - 60) list.more();
-  }, [last, rows.length, list, loading]);
+    if (rows.length > 0 && last >= rows.length - 60 && !barren) list.more();
+  }, [last, rows.length, list, loading, barren]);
 
   const move = (to: number): void => {
     const next = Math.max(0, Math.min(rows.length - 1, to));
@@ -174,10 +175,12 @@ export function RunsTable({ query, filtered = false, clear, compact = false }: {
     event.preventDefault();
   };
 
-  if (error !== null && rows.length === 0) return <Trouble error={error} retry={list.again} />;
+  // What the server will not do is not asked for again: the filter has to be another one.
+  if (error !== null && rows.length === 0) return <Trouble error={error} retry={patient(0, error) ? list.again : undefined} />;
+  if (barren && rows.length === 0) return <Empty title="No run matches so far"><span>The newest half a million or more were looked at. </span><button type="button" className="link" onClick={list.more}>Look further back</button></Empty>;
   if (!loading && rows.length === 0) {
     return filtered
-      ? <Empty title="No run matches"><span>Nothing has these statuses and values. </span>{clear && <button type="button" className="link" onClick={clear}>Show all runs</button>}</Empty>
+      ? <Empty title="No run matches"><span>No run is all that the filter says. </span>{clear && <button type="button" className="link" onClick={clear}>Show all runs</button>}</Empty>
       : <Empty title="No runs yet" command={`backstitch send order/created '{"id": "17"}'`}>A run begins when an event triggers a function, or when somebody calls one. Try it from here, or from a shell: <Link to="/send">send an event</Link>.</Empty>;
   }
   return (
@@ -196,7 +199,7 @@ export function RunsTable({ query, filtered = false, clear, compact = false }: {
             {items.map((item) => <Row key={item.key} run={rows[item.index]!} index={item.index} top={item.start} current={item.index === cursor} />)}
           </div>
           {loading && rows.length === 0 && Array.from({ length: 12 }, (_, i) => <div className="tr ghost-row" key={i} aria-hidden="true"><span /><span /><span /><span /><span /><span /></div>)}
-          {!complete && rows.length > 0 && <div className="table-more faint" role="presentation">{error !== null ? <button type="button" className="link" onClick={list.more}>The next page did not come. Try again</button> : "Reading more …"}</div>}
+          {!complete && rows.length > 0 && <div className="table-more faint" role="presentation">{error !== null ? <button type="button" className="link" onClick={list.more}>The next page did not come. Try again</button> : barren ? <button type="button" className="link" onClick={list.more}>Look further back</button> : "Reading more …"}</div>}
         </div>
       </div>
     </div>

@@ -1,0 +1,150 @@
+/**
+ * What an operator does, in a real browser against a real server with real handlers: looks after schedules and makes up for days that were
+ * missed, reads what a run says while it works, finds a run by what is known of it, and, in development, moves the clock.
+ */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { launch, page } from "./lib/browser.mjs";
+import { morning, open, schedules } from "./lib/world.mjs";
+
+let world, browser, ids;
+before(async () => {
+  world = await open();
+  browser = await launch();
+  ids = await morning(world);
+  await schedules(world);
+});
+after(async () => {
+  await browser?.close();
+  await world?.close();
+});
+
+/** Does something in a page of its own, and holds the page to having no complaints but those that are told here. */
+async function on(path, act, { complaints = [], ...options } = {}) {
+  const view = await page(browser, world, options);
+  try {
+    await view.goto(`${world.url}/ui/${path}`);
+    await act(view);
+    assert.deepEqual(view.complaints.filter((one) => !complaints.some((known) => known.test(one))), []);
+  } finally {
+    await view.context().close();
+  }
+}
+
+test("schedules say when, why not, and what becomes of a tick that is early", () => on("schedules", async (view) => {
+  const row = (name) => view.locator("tr", { has: view.getByRole("link", { name: `shop/${name}`, exact: true }) });
+  await row("totals").getByText("Europe/Berlin").waitFor();
+  await row("totals").getByText(/^in /).waitFor();
+  await row("probe").getByText("every 6h").waitFor();
+  await row("cleanup-hourly").getByText("paused").waitFor();
+  await view.getByRole("link", { name: "shop/cleanup-hourly" }).click();
+  await view.getByText("the warehouse moves").waitFor();
+  await view.getByText("the tick is skipped").waitFor();
+  assert.ok((await view.locator(".calendar-days time").count()) >= 5);
+}));
+
+test("a schedule is paused with a note, resumed, and started by hand", () => on("schedules/shop/probe", async (view) => {
+  await view.getByText(/^Waits for its tick of/).waitFor();
+  await view.getByRole("button", { name: "Pause …" }).click();
+  await view.getByLabel("Note (optional)").fill("the line is cut");
+  await view.getByRole("button", { name: "Pause", exact: true }).click();
+  await view.getByText(/Paused since .*the line is cut/).waitFor();
+  await view.getByText("none of these starts a run").waitFor();
+  assert.equal((await world.call("GET", "/v1/schedules/shop/probe")).paused.note, "the line is cut");
+  await view.getByRole("button", { name: "Resume" }).click();
+  await view.getByText(/^Waits for its tick of/).waitFor();
+  await view.getByRole("button", { name: "Start one now" }).click();
+  await view.waitForURL(/runs\/run_/);
+  await view.getByText(/It completed after/).waitFor();
+  await view.goto(`${world.url}/ui/schedules/shop/probe`);
+  await view.locator(".list .status[data-status=completed]").first().waitFor();
+}));
+
+test("days that were missed are made up for: seen first, then with progress", () => on("schedules/shop/totals", async (view) => {
+  const dialog = view.getByRole("dialog", { name: "Backfill" });
+  await view.getByRole("button", { name: "Backfill …" }).click();
+  await dialog.getByLabel("From").fill("2026-03-01T00:00");
+  await dialog.getByLabel("Until").fill("2026-02-01T00:00");
+  await dialog.getByText("it begins after its end").waitFor();
+  assert.ok(await dialog.getByRole("button", { name: "Start" }).isDisabled());
+  await dialog.getByLabel("Until").fill("2026-03-11T00:00");
+  await dialog.getByText("10 of 10 times get a run:").waitFor();
+  // Nothing was started by looking.
+  assert.equal((await world.call("GET", "/v1/schedules/shop/totals/runs")).items.length, 0);
+  await dialog.getByLabel("Runs at a time").fill("2");
+  const progress = [];
+  await dialog.getByRole("button", { name: "Start 10 runs" }).click();
+  const bar = dialog.getByRole("progressbar");
+  await bar.waitFor();
+  for (let done = -1; done < 10; ) {
+    done = Number(await bar.getAttribute("aria-valuenow"));
+    if (progress.at(-1) !== done) progress.push(done);
+    await view.waitForTimeout(100);
+  }
+  assert.ok(progress.length >= 3, `its progress was ${progress}`);
+  await dialog.getByText("10 of 10 done").waitFor();
+  await dialog.getByRole("link", { name: "Its runs" }).click();
+  await view.getByText("10 runs").waitFor();
+  // They have their runs now.
+  await view.goto(`${world.url}/ui/schedules/shop/totals`);
+  await view.getByRole("button", { name: "Backfill …" }).click();
+  await dialog.getByLabel("From").fill("2026-03-01T00:00");
+  await dialog.getByLabel("Until").fill("2026-03-11T00:00");
+  await dialog.getByText("All 10 times in this range have a run already.").waitFor();
+  await dialog.getByLabel("Times that have a run").selectOption("all");
+  await dialog.getByText("10 of 10 times get a run:").waitFor();
+  // A range that lies in the time to come is refused by the server, and can be mended.
+  await dialog.getByLabel("Until").fill("2099-01-01T00:00");
+  await dialog.getByRole("alert").waitFor();
+  await dialog.getByLabel("Until").fill("2026-03-02T00:00");
+  await dialog.getByText("1 of 1 time gets a run:").waitFor();
+}, { complaints: [/status of 422/] }));
+
+test("what a run says comes as it is said, and what an attempt took back is crossed out", async () => {
+  const id = await world.start("answer", { gate: "answer" });
+  await on(`runs/${id}?view=stream`, async (view) => {
+    const words = (text) => view.locator(".stream-data", { hasText: text });
+    await words("Perhaps it is a knot.").waitFor();
+    assert.equal(await view.locator(".stream del").count(), 0);
+    // A connection that breaks is gone on with, and nothing is heard twice.
+    await view.context().setOffline(true);
+    await view.context().setOffline(false);
+    await world.open("answer/1");
+    await view.locator("del", { hasText: "Perhaps it is a knot." }).waitFor();
+    await words(/^A seam holds because each $/).waitFor();
+    await world.open("answer/2");
+    await words("A seam holds because each stitch holds the next.").waitFor();
+    await view.getByText("The run has ended: nothing follows.").waitFor();
+    assert.deepEqual(await view.locator(".stream li:not([data-cut=true]) .tag").allTextContents(), ["stage", "tokens", "usage", "stage"]);
+    // Whoever comes later never hears of what was taken back.
+    await view.reload();
+    await view.locator(".stream-data", { hasText: "A seam holds because each stitch holds the next." }).waitFor();
+    assert.equal(await view.locator(".stream del").count(), 0);
+  }, { complaints: [/ERR_INTERNET_DISCONNECTED/] });
+});
+
+test("the clock is moved on, and what waited for a time goes on", async () => {
+  const id = await world.start("trial", null);
+  await world.until(id, (run) => run.status === "suspended");
+  await on("send", async (view) => {
+    const clock = view.getByRole("region", { name: "Clock" });
+    const now = async () => (await world.call("GET", "/dev/clock")).now;
+    const before = Date.parse(await now());
+    await clock.getByRole("button", { name: "1 hour" }).click();
+    await clock.getByText(/It is .* now\./).waitFor();
+    const after = Date.parse(await now());
+    assert.ok(after - before >= 3_600_000, `${after - before} ms`);
+    await clock.getByText(/ahead of this machine's/).waitFor();
+    const { next } = await world.call("GET", "/dev/clock");
+    await clock.getByRole("button", { name: "To the next timer" }).click();
+    await clock.getByText(/It stopped at \d+ timers? on its way/).waitFor();
+    assert.ok(Date.parse(await now()) >= Date.parse(next));
+    await clock.getByLabel("How far").fill("yesterday");
+    await clock.getByRole("button", { name: "Go" }).click();
+    await clock.getByRole("alert").waitFor();
+  }, { complaints: [/status of 4\d\d/] });
+  await on(`runs/${id}`, async (view) => {
+    await view.getByRole("button", { name: /move the clock on to in 6d/ }).click();
+    await view.getByText(/It completed after 7d/).waitFor();
+  });
+});
