@@ -123,6 +123,113 @@ test("what a run says comes as it is said, and what an attempt took back is cros
   }, { complaints: [/ERR_INTERNET_DISCONNECTED/] });
 });
 
+test("a run is found by what is known of it", () => on("runs", async (view) => {
+  const field = (name) => view.locator(`input[name=${name}]`);
+  const found = async (...wanted) => {
+    await view.getByText(`${wanted.length} ${wanted.length === 1 ? "run" : "runs"}`, { exact: true }).waitFor();
+    const links = await view.locator(".rows .whole-row").evaluateAll((all) => all.map((link) => link.href.match(/run_\w+/)[0]));
+    assert.deepEqual(links.sort(), [...wanted].sort());
+  };
+  await field("tag").fill("web");
+  await found(ids.order, ids.retried, ids.failed, ids.failedToo);
+  await field("attribute").fill("total:gte:75");
+  await found(ids.retried, ids.failedToo);
+  await view.getByRole("button", { name: "failed", exact: true }).click();
+  await found(ids.failedToo);
+  assert.match(view.url(), /tag=web/);
+  // Whoever gets the link sees the same.
+  await view.reload();
+  await found(ids.failedToo);
+  await view.getByRole("link", { name: "Clear" }).click();
+  await field("text").fill("EVENING-mail");
+  await found(ids.delayed);
+  await view.getByText("evening-mail", { exact: true }).waitFor();
+  await field("text").fill("");
+  await field("key").fill("bob");
+  await view.getByText("1 run", { exact: true }).waitFor();
+  await view.getByText("key bob").waitFor();
+  await view.goto(`${world.url}/ui/runs?schedule=shop%2Fprobe`);
+  await view.getByText("1 run", { exact: true }).waitFor();
+  await view.getByRole("button", { name: /schedule shop\/probe/ }).click();
+  await view.waitForURL((url) => !url.search.includes("schedule"));
+  const { event } = await world.run(ids.order);
+  await view.goto(`${world.url}/ui/runs?event=${event}`);
+  await found(ids.order);
+  await view.goto(`${world.url}/ui/runs?tag=nobody-has-this`);
+  await view.getByText("No run matches").waitFor();
+  await view.getByRole("button", { name: "Show all runs" }).click();
+  await view.locator(".rows .tr").first().waitFor();
+}));
+
+test("a filter that makes no sense is refused with the reason, and mended in its place", () => on("runs", async (view) => {
+  const refused = [];
+  view.on("response", (response) => response.status() === 422 && refused.push(response.url()));
+  const field = view.locator("input[name=attribute]");
+  await view.locator(".rows .tr").first().waitFor();
+  // Nobody is told off in the middle of a word.
+  await field.pressSequentially("total:g", { delay: 120 });
+  await view.waitForTimeout(600);
+  assert.deepEqual(refused, []);
+  await field.press("Enter");
+  await view.getByRole("alert").getByText("it has no operator, or no value", { exact: false }).waitFor();
+  assert.equal(await view.getByText("it has no operator, or no value", { exact: false }).count(), 1);
+  assert.equal(await view.getByRole("alert").getByRole("button").count(), 0);
+  // What was refused is not asked for again and again.
+  await world.start("echo", "while the filter is wrong");
+  await view.waitForTimeout(2_000);
+  assert.equal(refused.length, 1, refused.join(" "));
+  await field.fill("total:gte:100");
+  await view.locator(".rows .tr", { hasText: "total 129" }).waitFor();
+  assert.equal(await view.getByRole("alert").count(), 0);
+}, { complaints: [/status of 422/] }));
+
+test("a run shows its tags and attributes, and leads to those that have the same", () => on(`runs/${ids.retried}`, async (view) => {
+  const facts = view.locator(".facts").first();
+  await facts.getByText("total 129").waitFor();
+  await facts.getByRole("link", { name: "web" }).click();
+  await view.getByText("4 runs", { exact: true }).waitFor();
+  await view.goBack();
+  await facts.getByRole("link", { name: "sku chair" }).click();
+  await view.getByText("1 run", { exact: true }).waitFor();
+  assert.equal(await view.locator("input[name=attribute]").inputValue(), 'sku:eq:"chair"');
+}));
+
+test("the overview says what the server counts", () => on("", async (view) => {
+  const counts = (query = "") => world.call("GET", `/v1/runs/counts${query}`);
+  const { total, statuses } = await counts();
+  const ended = (statuses.completed ?? 0) + (statuses.failed ?? 0);
+  const tile = (name) => view.locator(".tile", { hasText: name });
+  await tile("Runs created").getByText(String(total), { exact: true }).waitFor();
+  const share = (100 * statuses.failed) / ended;
+  await tile("Failed").getByText(`${share.toFixed(share < 10 ? 1 : 0)}%`, { exact: true }).waitFor();
+  await tile("Waiting").getByText(String(statuses.suspended), { exact: true }).waitFor();
+  // The columns, as a screen reader has them, come to the same.
+  const cells = await view.locator(".chart-frame tbody td").allTextContents();
+  assert.equal(cells.reduce((sum, cell) => sum + Number(cell), 0), total);
+  // A run that fails now is among them a moment later.
+  const id = await world.start("report", { regions: ["north"], broken: "discount" });
+  await world.until(id, (run) => run.status === "failed");
+  await tile("Runs created").getByText(String(total + 1), { exact: true }).waitFor();
+  await tile("Failed").click();
+  await view.locator(`.rows a[href$="${id}"]`).waitFor();
+}));
+
+test("failures that differ in ids and numbers only are one line, and are tried again together", () => on("failures", async (view) => {
+  const row = view.locator("tr", { hasText: "OutOfStock" });
+  await row.getByText("shop/order").waitFor();
+  assert.equal((await row.locator("td").nth(2).textContent()).trim(), "2");
+  const { items } = await world.call("GET", "/v1/failures");
+  assert.equal(await view.locator("tbody tr").count(), items.length);
+  await row.getByRole("button", { name: "Retry …" }).click();
+  const dialog = view.getByRole("dialog");
+  // It says that the error is not part of the filter.
+  await dialog.getByText("whatever their error", { exact: false }).waitFor();
+  await dialog.getByRole("button", { name: "Retry 2 runs" }).click();
+  await dialog.getByText("2 of 2 done").waitFor();
+  const forks = (await world.call("GET", `/v1/runs?previous=${ids.failed}`)).items;
+  assert.equal(forks.length, 1);
+}));
+
 test("the clock is moved on, and what waited for a time goes on", async () => {
   const id = await world.start("trial", null);
   await world.until(id, (run) => run.status === "suspended");
@@ -144,7 +251,7 @@ test("the clock is moved on, and what waited for a time goes on", async () => {
     await clock.getByRole("alert").waitFor();
   }, { complaints: [/status of 4\d\d/] });
   await on(`runs/${id}`, async (view) => {
-    await view.getByRole("button", { name: /move the clock on to in 6d/ }).click();
+    await view.getByRole("button", { name: /^skip 6d/ }).click();
     await view.getByText(/It completed after 7d/).waitFor();
   });
 });

@@ -2,7 +2,7 @@
 import { queryOptions, useQuery } from "@tanstack/react-query";
 import { get, path } from "./client.ts";
 import { patient } from "./run.ts";
-import type { App, Deployment, Event, Fn, Health, Job, ObjectKey, ObjectState, Page } from "./types.ts";
+import type { App, Deployment, Event, Fn, Health, Job, ObjectKey, ObjectState, Page, Schedule } from "./types.ts";
 import { setServerTime } from "../ui/basics.tsx";
 
 const often = { refetchInterval: 5_000, retry: patient } as const;
@@ -19,6 +19,7 @@ export const health = queryOptions({
 });
 export const apps = queryOptions({ queryKey: ["apps"], queryFn: ({ signal }) => get<Page<App>>("/v1/apps", {}, signal), ...often });
 export const functions = queryOptions({ queryKey: ["functions"], queryFn: ({ signal }) => get<Page<Fn>>("/v1/functions", {}, signal), ...often });
+export const schedules = queryOptions({ queryKey: ["schedules"], queryFn: ({ signal }) => get<Page<Schedule>>("/v1/schedules", { limit: 200 }, signal), refetchInterval: 10_000, retry: patient });
 export const jobs = queryOptions({ queryKey: ["jobs"], queryFn: ({ signal }) => get<Page<Job>>("/v1/jobs", {}, signal), refetchInterval: 2_000, retry: patient });
 export const deployments = (app: string) => queryOptions({ queryKey: ["deployments", app], queryFn: ({ signal }) => get<Page<Deployment>>(`/v1${path("apps", app, "deployments")}`, { limit: 50 }, signal), ...often });
 export const event = (id: string) => queryOptions({ queryKey: ["event", id], queryFn: ({ signal }) => get<Event>(`/v1${path("events", id)}`, {}, signal), retry: patient });

@@ -4,8 +4,8 @@
  * until somebody asks for them: a list must not move under a finger.
  */
 import { useCallback, useEffect, useMemo, useSyncExternalStore } from "react";
-import { address, get, type Query } from "./client.ts";
-import { follow } from "./run.ts";
+import { address, get, type Query, Refusal } from "./client.ts";
+import { follow, patient } from "./run.ts";
 import type { Page, Run } from "./types.ts";
 
 /** As many as the server hands out at once. */
@@ -150,6 +150,8 @@ export class RunsList {
   }
 
   async #poll(): Promise<void> {
+    // What the server refused once it refuses again.
+    if (this.#picture.error instanceof Refusal && !patient(0, this.#picture.error)) return;
     try {
       const page = await get<Page<Run>>("/v1/runs", { ...this.#query, limit: PAGE }, this.#stop.signal);
       this.#take(page.items, true);

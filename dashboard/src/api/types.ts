@@ -142,9 +142,6 @@ export interface Deployment {
 export interface Trigger {
   event?: string;
   if?: string;
-  cron?: string;
-  tz?: string;
-  every?: string | number;
 }
 
 export interface Fn {
@@ -257,4 +254,45 @@ export interface Failures {
   items: FailureGroup[];
   lookedAt: number;
   complete: boolean;
+}
+
+/** Ticks of one kind. */
+export interface Tally {
+  count: number;
+  last: string | null;
+}
+
+/** Ticks that wait for a run to end. */
+export interface WaitingTicks {
+  count: number;
+  first: string | null;
+  last: string | null;
+}
+
+/** What starts runs of a function at times. */
+export interface Schedule {
+  id: string;
+  app: string;
+  schedule: string;
+  function: string;
+  source: string;
+  cron: string | null;
+  tz: string | null;
+  every: string | null;
+  offset: string | null;
+  jitter: string;
+  catchUp: string;
+  overlap: string;
+  input: Json;
+  paused: { since: string; note?: string | null } | null;
+  next: string | null;
+  nextTicks?: string[];
+  running?: string;
+  waiting: WaitingTicks | null;
+  started: Tally;
+  skipped: Tally;
+  missed: Tally;
+  problem: string | null;
+  explanation: string;
+  runs?: Run[];
 }

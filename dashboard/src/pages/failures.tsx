@@ -26,16 +26,16 @@ export function FailuresPage(): ReactNode {
         : (
           <>
             {!data.complete && <p className="faint">Of the {data.lookedAt.toLocaleString("en")} runs that failed last.</p>}
-            <div className="scroll-x"><table className="plain-table">
+            <div className="scroll-x"><table className="plain-table on-phone">
               <thead><tr><th>Error</th><th>Function</th><th className="num">Runs</th><th className="num">First</th><th className="num">Last</th><th><span className="sr">Act</span></th></tr></thead>
               <tbody>{data.items.map((group) => (
                 <tr key={`${group.app}/${group.function} ${group.name} ${group.shape}`}>
                   <td><strong className="bad">{group.name}</strong><div className="muted failure-message">{group.message}</div></td>
                   <td><Link to="/functions/$app/$fn" params={{ app: group.app, fn: group.function }}><span className="muted">{group.app}/</span>{group.function}</Link></td>
-                  <td className="num"><strong>{group.count.toLocaleString("en")}</strong></td>
-                  <td className="num nowrap"><Time at={group.firstAt} /></td>
-                  <td className="num nowrap"><Time at={group.lastAt} /></td>
-                  <td className="num nowrap">
+                  <td className="num" data-label="Runs"><strong>{group.count.toLocaleString("en")}</strong></td>
+                  <td className="num nowrap" data-label="First"><Time at={group.firstAt} /></td>
+                  <td className="num nowrap" data-label="Last"><Time at={group.lastAt} /></td>
+                  <td className="num nowrap acts">
                     {group.runs[0] && <Link className="button small" to="/runs/$run" params={{ run: group.runs[0] }} title={group.runs[0]}>Newest <Id id={group.runs[0]} /></Link>}{" "}
                     <button type="button" className="button small" onClick={() => void navigate({ to: "/runs", search: { status: "failed", app: group.app, function: group.function, since: span } })}>Runs</button>{" "}
                     <button type="button" className="button small" onClick={() => setRetrying(group)}>Retry …</button>

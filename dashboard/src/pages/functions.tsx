@@ -4,8 +4,8 @@ import { Link } from "@tanstack/react-router";
 import { Pause, Play, Send } from "lucide-react";
 import type { ReactNode } from "react";
 import { path, write } from "../api/client.ts";
-import { functions } from "../api/queries.ts";
-import type { Fn, Trigger } from "../api/types.ts";
+import { functions, schedules } from "../api/queries.ts";
+import type { Fn, Schedule, Trigger } from "../api/types.ts";
 import { line } from "../lib/digits.ts";
 import { span } from "../lib/time.ts";
 import { functionRoute } from "../router.tsx";
@@ -27,7 +27,7 @@ export function FunctionsPage(): ReactNode {
             <tbody>{data.items.map((fn) => (
               <tr key={`${fn.app}/${fn.function}`}>
                 <td><Link to="/functions/$app/$fn" params={{ app: fn.app, fn: fn.function }}><span className="muted">{fn.app}/</span><strong>{fn.function}</strong></Link>{fn.name && <div className="faint">{fn.name}</div>}</td>
-                <td>{fn.failureOf ? <span className="muted">failures of {fn.failureOf}</span> : fn.triggers.length === 0 ? <span className="faint">calls only</span> : fn.triggers.map((trigger, i) => <TriggerWord key={i} trigger={trigger} />)}</td>
+                <td><StartedBy fn={fn} /></td>
                 <td className="muted nowrap">{retryWords(fn)}</td>
                 <td>{fn.paused ? <span className="warn">paused</span> : <span className="good">takes runs</span>}</td>
                 <td className="num"><Link className="button small" to="/send" search={{ fn: `${fn.app}/${fn.function}` }}><Send aria-hidden="true" />Start</Link></td>
@@ -39,8 +39,25 @@ export function FunctionsPage(): ReactNode {
   );
 }
 
+/** When a schedule's times are: its cron line or its interval. */
+export const timing = (one: Schedule): string => one.cron ?? `every ${one.every}`;
+
+/** What starts a function by itself: failures, events, and schedules, which the server lists apart from functions. */
+function StartedBy({ fn }: { fn: Fn }): ReactNode {
+  const { data } = useQuery(schedules);
+  const own = data?.items.filter((one) => one.app === fn.app && one.function === fn.function) ?? [];
+  if (fn.failureOf) return <span className="muted">failures of {fn.failureOf}</span>;
+  if (fn.triggers.length === 0 && own.length === 0) return <span className="faint">calls only</span>;
+  return (
+    <>
+      {fn.triggers.map((trigger, i) => <TriggerWord key={i} trigger={trigger} />)}
+      {own.map((one) => <div key={one.id}><Link to="/schedules/$app/$schedule" params={{ app: one.app, schedule: one.schedule }}><code>{timing(one)}</code></Link>{one.tz && <span className="faint"> {one.tz}</span>}{one.paused && <span className="warn"> paused</span>}</div>)}
+    </>
+  );
+}
+
 export function TriggerWord({ trigger }: { trigger: Trigger }): ReactNode {
-  return <div>{trigger.event ? <Link to="/events" search={{ name: trigger.event }}><code>{trigger.event}</code></Link> : <code>{trigger.cron ?? `every ${typeof trigger.every === "number" ? span(trigger.every) : trigger.every}`}</code>}{trigger.tz && <span className="faint"> {trigger.tz}</span>}{trigger.if && <span className="faint"> if <code>{trigger.if}</code></span>}</div>;
+  return <div>{trigger.event && <Link to="/events" search={{ name: trigger.event }}><code>{trigger.event}</code></Link>}{trigger.if && <span className="faint"> if <code>{trigger.if}</code></span>}</div>;
 }
 
 function retryWords(fn: Fn): string {
@@ -71,7 +88,7 @@ export function FunctionPage(): ReactNode {
           <section className="card">
             <header><h2>Declared</h2></header>
             <dl className="facts">
-              <div><dt>Started by</dt><dd>{fn.failureOf ? `failures of ${fn.failureOf}` : fn.triggers.length === 0 ? "calls only" : fn.triggers.map((trigger, i) => <TriggerWord key={i} trigger={trigger} />)}</dd></div>
+              <div><dt>Started by</dt><dd><StartedBy fn={fn} /></dd></div>
               {fn.cancelOn.length > 0 && <div><dt>Cancelled by</dt><dd>{fn.cancelOn.map((trigger, i) => <TriggerWord key={i} trigger={trigger} />)}</dd></div>}
               {fn.runTimeout && <div><dt>A run may take</dt><dd>{span(fn.runTimeout)}</dd></div>}
               {fn.startTimeout && <div><dt>And wait for its start</dt><dd>{span(fn.startTimeout)}</dd></div>}

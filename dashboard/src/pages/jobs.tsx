@@ -18,14 +18,14 @@ export function JobsPage(): ReactNode {
       {error ? <Trouble error={error} retry={() => void refetch()} /> : !data ? <Waiting /> : data.items.length === 0
         ? <Empty title="No jobs yet" command="backstitch jobs start retry --status failed --since 24h">Choose <Link to="/runs">runs</Link> by a filter, then do something with all that match.</Empty>
         : (
-          <div className="scroll-x"><table className="plain-table">
+          <div className="scroll-x"><table className="plain-table on-phone">
             <thead><tr><th>Action</th><th>On</th><th>Progress</th><th>Started</th><th><span className="sr">Stop</span></th></tr></thead>
             <tbody>{data.items.map((job) => (
               <tr key={job.id}>
                 <td><strong>{job.action}</strong></td>
                 <td><On job={job} /></td>
                 <td><Bar job={job} />{job.lastError && <span className="bad">{job.lastError}</span>}</td>
-                <td className="nowrap"><Time at={job.createdAt} /></td>
+                <td className="nowrap" data-label="Started"><Time at={job.createdAt} /></td>
                 <td>{job.status === "running" && <button type="button" className="button small" onClick={() => void write("DELETE", `/v1${path("jobs", job.id)}`).then(() => refetch())}>Stop</button>}</td>
               </tr>
             ))}</tbody>

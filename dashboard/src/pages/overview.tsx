@@ -101,7 +101,8 @@ function Numbers({ back }: { back: string }): ReactNode {
 
 function perMinute(total: number, span: number): string {
   const rate = total / (span / 60_000);
-  return rate >= 120 ? `${(rate / 60).toFixed(1)} a second` : rate >= 1 ? `${rate.toFixed(1)} a minute` : `${(rate * 60).toFixed(1)} an hour`;
+  const short = (value: number): string => value.toFixed(1).replace(/\.0$/, "");
+  return rate >= 120 ? `${short(rate / 60)} a second` : rate >= 1 ? `${short(rate)} a minute` : `${short(rate * 60)} an hour`;
 }
 
 function Tile({ name, icon, value, note, to, bad = false }: { name: string; icon: ReactNode; value: string; note: string; to?: { status: string; since?: string }; bad?: boolean }): ReactNode {

@@ -10,7 +10,8 @@ import { patient } from "../api/run.ts";
 import { useRuns } from "../api/runs.ts";
 import { type Run, type RunStatus, STATUSES } from "../api/types.ts";
 import { asQuery, readSaved, type RunSearch, SPANS, statuses, writeSaved } from "../lib/filters.ts";
-import { ms, span } from "../lib/time.ts";
+import { line } from "../lib/digits.ts";
+import { absolute, ms, span } from "../lib/time.ts";
 import { Empty, Id, Prose, serverNow, Status, Time, Trouble, useNow } from "../ui/basics.tsx";
 import { Menu, MenuItem, MenuLine } from "../ui/controls.tsx";
 import { BulkDialog, type BulkAction } from "./bulk.tsx";
@@ -66,7 +67,7 @@ function Filters({ search, change }: { search: RunSearch; change: (part: RunSear
         <Choice label="Created" value={search.since} values={Object.keys(SPANS)} prefix="last " any="any time" onChange={(since) => change({ since })} />
         <Typed name="key" label="Key" placeholder="Key" value={search.key} onChange={(key) => change({ key })} />
         <Typed name="tag" label="Tag" placeholder="Tag" value={search.tag} onChange={(tag) => change({ tag })} />
-        <Typed name="attribute" label="Attribute, as NAME:OPERATOR:VALUE" placeholder="total:gte:100" value={search.attribute} onChange={(attribute) => change({ attribute })} />
+        <Typed name="attribute" label="Attribute, as NAME:OPERATOR:VALUE" hint="NAME:exists, or NAME:OPERATOR:VALUE with eq, gt, gte, lt, lte or prefix" placeholder="total:gte:100" value={search.attribute} whole={ATTRIBUTE} onChange={(attribute) => change({ attribute })} />
         {(["deployment", "schedule", "event", "root", "previous", "until"] as const).map((name) => search[name] && <button key={name} type="button" className="chip on" onClick={() => change({ [name]: undefined })}>{name} <Id id={search[name]} /> <X aria-hidden="true" /><span className="sr">Remove the filter</span></button>)}
         {Object.keys(search).length > 0 && <Link to="/runs" search={{}} className="button small ghost">Clear</Link>}
       </div>
@@ -87,8 +88,14 @@ function Choice({ label, value, values, onChange, prefix = "", any = "all" }: { 
   );
 }
 
-/** A filter that is typed: it applies a moment after the last key, so that a word is one request. */
-function Typed({ name, label, placeholder, value, onChange, search = false, wide = false }: { name: string; label: string; placeholder: string; value: string | undefined; onChange: (value: string | undefined) => void; search?: boolean; wide?: boolean }): ReactNode {
+/** An attribute's test with nothing missing. */
+const ATTRIBUTE = /^[^:]+:(exists|(eq|gt|gte|lt|lte|prefix):.+)$/;
+
+/**
+ * A filter that is typed: it applies a moment after the last key, so that a word is one request. What must have a form waits until it is `whole`,
+ * or somebody says by Enter or by leaving that it is: then the server says what is wrong.
+ */
+function Typed({ name, label, hint, placeholder, value, onChange, whole, search = false, wide = false }: { name: string; label: string; hint?: string; placeholder: string; value: string | undefined; onChange: (value: string | undefined) => void; whole?: RegExp; search?: boolean; wide?: boolean }): ReactNode {
   const [text, setText] = useState(value ?? "");
   const told = useRef(value ?? "");
   useEffect(() => {
@@ -97,15 +104,17 @@ function Typed({ name, label, placeholder, value, onChange, search = false, wide
       setText(value ?? "");
     }
   }, [value]);
-  useEffect(() => {
+  const tell = (): void => {
     if (text === told.current) return;
-    const timer = setTimeout(() => {
-      told.current = text;
-      onChange(text.trim() || undefined);
-    }, 250);
+    told.current = text;
+    onChange(text.trim() || undefined);
+  };
+  useEffect(() => {
+    if (text === told.current || (whole && text.trim() !== "" && !whole.test(text.trim()))) return;
+    const timer = setTimeout(tell, 250);
     return () => clearTimeout(timer);
   }, [text]);
-  return <input className={wide ? "wide" : ""} name={name} type="search" aria-label={label} placeholder={placeholder} value={text} onChange={(event) => setText(event.target.value)} {...(search ? { "data-search": "" } : {})} />;
+  return <input title={hint} onBlur={tell} onKeyDown={(event) => event.key === "Enter" && tell()} className={wide ? "wide" : ""} name={name} type="search" aria-label={label} placeholder={placeholder} value={text} onChange={(event) => setText(event.target.value)} {...(search ? { "data-search": "" } : {})} />;
 }
 
 function SavedFilters({ search }: { search: RunSearch }): ReactNode {
@@ -228,6 +237,8 @@ function About({ run }: { run: Run }): ReactNode {
       {run.name && <span className="tag">{run.name}</span>}
       {run.key && <span className="tag">key {run.key}</span>}
       {run.tags?.map((tag) => <span key={tag} className="tag">{tag}</span>)}
+      {Object.entries(run.attributes ?? {}).map(([name, value]) => <span key={name} className="tag">{name} {typeof value === "string" ? value : line(value)}</span>)}
+      {run.scheduledAt && <>for {absolute(run.scheduledAt).slice(0, 16)} </>}
       {run.status === "suspended" && run.wakeAt && <>wakes <Time at={run.wakeAt} /></>}
       {run.previous?.origin === "fork" && " fork"}
     </span>

@@ -4,8 +4,9 @@ import { Link, useNavigate } from "@tanstack/react-router";
 import { CalendarClock, CalendarPlus, Pause, Play, SkipForward } from "lucide-react";
 import { type ReactNode, useState } from "react";
 import { get, path, write } from "../api/client.ts";
+import { schedules } from "../api/queries.ts";
 import { patient } from "../api/run.ts";
-import type { Job, Json, Page, Run } from "../api/types.ts";
+import type { Job, Schedule, Tally } from "../api/types.ts";
 import { days } from "../lib/calendar.ts";
 import { absolute, ms } from "../lib/time.ts";
 import { scheduleRoute } from "../router.tsx";
@@ -14,44 +15,7 @@ import { Act, Dialog, Field } from "../ui/controls.tsx";
 import { JsonView } from "../ui/json.tsx";
 import { toast } from "../ui/toast.tsx";
 import { Progress } from "./bulk.tsx";
-
-interface Tally {
-  count: number;
-  last: string | null;
-}
-
-interface Waiting {
-  count: number;
-  first: string | null;
-  last: string | null;
-}
-
-interface Schedule {
-  id: string;
-  app: string;
-  schedule: string;
-  function: string;
-  source: string;
-  cron: string | null;
-  tz: string | null;
-  every: string | number | null;
-  offset: string | null;
-  jitter: string;
-  catchUp: string;
-  overlap: string;
-  input: Json;
-  paused: { since: string; note?: string | null } | null;
-  next: string | null;
-  nextTicks?: string[];
-  running?: string;
-  waiting: Waiting | null;
-  started: Tally;
-  skipped: Tally;
-  missed: Tally;
-  problem: string | null;
-  explanation: string;
-  runs?: Run[];
-}
+import { timing } from "./functions.tsx";
 
 /** What becomes of a tick while the run of an earlier one goes on. */
 const OVERLAP: Record<string, string> = {
@@ -62,25 +26,23 @@ const OVERLAP: Record<string, string> = {
   allow: "both run",
 };
 
-const when = (one: Schedule): string => one.cron ?? `every ${String(one.every)}`;
-
 export function SchedulesPage(): ReactNode {
-  const { data, error, refetch } = useQuery({ queryKey: ["schedules"], queryFn: ({ signal }) => get<Page<Schedule>>("/v1/schedules", { limit: 200 }, signal), refetchInterval: 10_000, retry: patient });
+  const { data, error, refetch } = useQuery(schedules);
   return (
     <div className="page">
       <div className="page-head"><h1>Schedules</h1><title>Schedules · Backstitch</title></div>
       {error ? <Trouble error={error} retry={() => void refetch()} /> : !data ? <Skeleton /> : data.items.length === 0
         ? <Empty title="No schedules yet" command="backstitch schedules put shop/nightly --function totals --cron '0 5 * * *'">Give a function a cron line or an interval in its code, or make a schedule by the API, and its next ticks are here.</Empty>
         : (
-          <div className="scroll-x"><table className="plain-table schedules">
+          <div className="scroll-x"><table className="plain-table on-phone">
             <thead><tr><th>Schedule</th><th>Next</th><th>When</th><th>Starts</th><th className="num">Started</th><th className="num">Skipped</th><th className="num">Missed</th></tr></thead>
             <tbody>{data.items.map((one) => (
               <tr key={one.id}>
                 <td><Link to="/schedules/$app/$schedule" params={{ app: one.app, schedule: one.schedule }}><span className="muted">{one.app}/</span><strong>{one.schedule}</strong></Link></td>
-                <td><Stands one={one} /></td>
-                <td><code className="nowrap">{when(one)}</code> <span className="faint nowrap">{one.tz ?? (one.cron !== null && "UTC")}</span></td>
-                <td><Link to="/functions/$app/$fn" params={{ app: one.app, fn: one.function }}>{one.function}</Link></td>
-                <td className="num">{one.started.count.toLocaleString("en")}</td><td className="num">{one.skipped.count.toLocaleString("en")}</td><td className="num">{one.missed.count ? <span className="warn">{one.missed.count.toLocaleString("en")}</span> : 0}</td>
+                <td data-label="Next"><Stands one={one} /></td>
+                <td><code className="nowrap">{timing(one)}</code> <span className="faint nowrap">{one.tz ?? (one.cron !== null && "UTC")}</span></td>
+                <td data-label="Starts"><Link to="/functions/$app/$fn" params={{ app: one.app, fn: one.function }}>{one.function}</Link></td>
+                <td className="num" data-label="Started">{one.started.count.toLocaleString("en")}</td><td className="num" data-label="Skipped">{one.skipped.count.toLocaleString("en")}</td><td className="num" data-label="Missed">{one.missed.count ? <span className="warn">{one.missed.count.toLocaleString("en")}</span> : 0}</td>
               </tr>
             ))}</tbody>
           </table></div>
@@ -128,7 +90,7 @@ export function SchedulePage(): ReactNode {
       <div className={`why ${data.paused || data.problem ? "warn" : "wait"}`} role="status"><CalendarClock aria-hidden="true" /><div><p><Prose text={data.explanation.charAt(0).toUpperCase() + data.explanation.slice(1)} /></p>{data.problem && <p className="bad">{data.problem}</p>}</div></div>
       <dl className="facts">
         <div><dt>Starts</dt><dd><Link to="/functions/$app/$fn" params={{ app, fn: data.function }}>{data.function}</Link></dd></div>
-        <div><dt>When</dt><dd><code>{when(data)}</code> {data.tz ?? (data.cron !== null && "UTC")}</dd></div>
+        <div><dt>When</dt><dd><code>{timing(data)}</code> {data.tz ?? (data.cron !== null && "UTC")}</dd></div>
         <div><dt>While an earlier one goes on</dt><dd title={data.overlap}>{OVERLAP[data.overlap] ?? data.overlap}</dd></div>
         <div><dt>Late ticks run up to</dt><dd>{data.catchUp} after their time</dd></div>
         {data.jitter !== "0s" && data.jitter !== "0ms" && <div><dt>Put off by up to</dt><dd>{data.jitter}</dd></div>}

@@ -171,13 +171,15 @@ export function Command({ text }: { text: string }): ReactNode {
 export function Trouble({ error, retry }: { error: unknown; retry?: () => void }): ReactNode {
   const refusal = error instanceof Refusal ? error : undefined;
   const message = error instanceof Error ? error.message : String(error);
+  // The detail of a refusal often has what its only field says.
+  const fields = refusal?.fields.filter((field) => !message.includes(field.detail)) ?? [];
   return (
     <div className="trouble" role="alert">
       <TriangleAlert aria-hidden="true" />
       <div>
         <p><Prose text={capital(message)} /></p>
-        {refusal && refusal.fields.length > 0 && (
-          <ul>{refusal.fields.map((field, i) => <li key={i}><code>{field.pointer ?? field.parameter}</code> {field.detail}</li>)}</ul>
+        {fields.length > 0 && (
+          <ul>{fields.map((field, i) => <li key={i}><code>{field.pointer ?? field.parameter}</code> {field.detail}</li>)}</ul>
         )}
         {refusal && <p className="faint">{refusal.status > 0 ? `${refusal.status} · ` : ""}{refusal.code}</p>}
       </div>

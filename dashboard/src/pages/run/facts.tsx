@@ -25,7 +25,7 @@ export function Facts({ run }: { run: Run }): ReactNode {
       {run.name && <Fact name="Name">{run.name}</Fact>}
       {run.key && <Fact name="Key">{run.key}</Fact>}
       {(run.tags?.length ?? 0) > 0 && <Fact name="Tags">{run.tags!.map((tag) => <Link key={tag} className="tag" to="/runs" search={{ tag }}>{tag}</Link>)}</Fact>}
-      {Object.entries(run.attributes ?? {}).map(([name, value]) => <Fact key={name} name={name}>{typeof value === "string" ? value : line(value)}</Fact>)}
+      {Object.keys(run.attributes ?? {}).length > 0 && <Fact name="Attributes">{Object.entries(run.attributes!).map(([name, value]) => <Link key={name} className="tag" to="/runs" search={{ attribute: `${name}:eq:${line(value)}` }} title="Runs that have the same"><span className="faint">{name}</span> {typeof value === "string" ? value : line(value)}</Link>)}</Fact>}
       {run.deployment && <Fact name="Deployment"><Link to="/apps/$app" params={{ app: run.app }}><Id id={run.deployment} /></Link></Fact>}
       {run.failures > 0 && <Fact name="Failed calls">{run.failures}</Fact>}
     </dl>

@@ -6,7 +6,7 @@ import { path, write } from "../../api/client.ts";
 import { useAdvance, useClock } from "../../api/dev.ts";
 import { ENDED, type Entry, type Explanation, type Forked, type Run } from "../../api/types.ts";
 import { ms, span } from "../../lib/time.ts";
-import { CopyButton, Id, Prose, Status, Time, useNow } from "../../ui/basics.tsx";
+import { CopyButton, Id, Prose, Status, useNow } from "../../ui/basics.tsx";
 import { Act, Dialog, Menu, MenuItem, MenuLine } from "../../ui/controls.tsx";
 import { toast } from "../../ui/toast.tsx";
 import { ForkDialog } from "./fork.tsx";
@@ -68,10 +68,11 @@ const TONES: Record<string, string> = { held: "warn", backoff: "warn", unreachab
 function Skip({ to }: { to: string }): ReactNode {
   const clock = useClock();
   const { advance, busy, error } = useAdvance();
+  const now = useNow();
   if (!clock) return null;
   return (
     <p className="muted">
-      In development nobody has to wait: <button type="button" className="link" disabled={busy} onClick={() => advance({ to })}>{busy ? "moving the clock …" : <>move the clock on to <Time at={to} /></>}</button>
+      In development nobody has to wait: <button type="button" className="link" disabled={busy} onClick={() => advance({ to })}>{busy ? "moving the clock …" : `skip ${span(ms(to) - now)}`}</button>
       {error !== null && <span className="bad"> {error instanceof Error ? error.message : String(error)}</span>}
     </p>
   );
