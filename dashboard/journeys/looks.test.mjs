@@ -8,7 +8,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { launch, page } from "./lib/browser.mjs";
-import { morning, open } from "./lib/world.mjs";
+import { morning, open, schedules } from "./lib/world.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const folder = process.env.SCREENSHOTS;
@@ -16,14 +16,43 @@ const SIZES = [[1440, 900], [1024, 768], [390, 844]];
 /** Rows of the long list; `RUNS=100000` is the whole of what the list is made for. */
 const RUNS = Number(process.env.RUNS ?? 20_000);
 
+/** Each page by a name: its path, or that and what is done there. */
 let world, browser, places;
+let gate = 0;
 before(async () => {
   world = await open();
   browser = await launch();
   const ids = await morning(world);
+  await schedules(world);
+  await world.call("POST", "/v1/schedules/shop/totals/backfill", { from: "2026-03-01T00:00:00Z", until: "2026-03-11T00:00:00Z", concurrency: 4 });
   places = {
     overview: "", runs: "runs", run: `runs/${ids.order}?scale=folded`, entry: `runs/${ids.retried}?entry=reserve&scale=folded`, failed: `runs/${ids.failed}`, code: `runs/${ids.report}?view=code`, failures: "failures", events: "events",
-    functions: "functions", function: "functions/shop/order", apps: "apps", app: "apps/shop", objects: "objects", jobs: "jobs", send: "send", schedules: "schedules", wire: "wire", lost: "no/such/page",
+    functions: "functions", function: "functions/shop/order", apps: "apps", app: "apps/shop", objects: "objects", jobs: "jobs", send: "send", schedules: "schedules", schedule: "schedules/shop/totals", held: "schedules/shop/cleanup-hourly", scheduled: "functions/shop/cleanup",
+    found: "runs?tag=web&attribute=total%3Agte%3A50", ticks: "runs?schedule=shop%2Ftotals", nothing: "runs?tag=nobody-has-this", unschedulable: "schedules/shop/no-such-one", wire: "wire", lost: "no/such/page",
+    backfill: ["schedules/shop/totals", async (view) => {
+      await view.getByRole("button", { name: "Backfill …" }).click();
+      await view.getByText(/times get a run|have a run already/).waitFor();
+    }],
+    pause: ["schedules/shop/probe", async (view) => {
+      await view.getByRole("button", { name: "Pause …" }).click();
+      await view.getByLabel("Note (optional)").waitFor();
+    }],
+    retry: ["failures", async (view) => {
+      await view.getByRole("button", { name: "Retry …" }).first().click();
+      await view.getByRole("button", { name: /^Retry \d/ }).waitFor();
+    }],
+    wrong: ["runs?attribute=total%3Abig", (view) => view.getByRole("alert").waitFor()],
+    clock: ["send", async (view) => {
+      await view.getByLabel("How far").fill("yesterday");
+      await view.getByRole("button", { name: "Go" }).click();
+      await view.getByRole("alert").waitFor();
+    }],
+    // Only who was there hears that something is taken back: a run for each picture.
+    stream: [async () => `runs/${await world.start("answer", { gate: `looks-${++gate}` })}?view=stream`, async (view) => {
+      await view.getByText("Perhaps it is a knot.").waitFor();
+      await world.open(`looks-${gate}/1`);
+      await view.locator(".stream del").waitFor();
+    }],
   };
   if (folder) mkdirSync(folder, { recursive: true });
 });
@@ -36,11 +65,13 @@ for (const theme of ["light", "dark"]) {
   test(`every page is accessible and fits, ${theme}`, async () => {
     const view = await page(browser, world, { theme });
     const problems = [];
-    for (const [name, path] of Object.entries(places)) {
+    for (const [name, place] of Object.entries(places)) {
+      const [path, act] = [place].flat();
       await view.setViewportSize({ width: SIZES[0][0], height: SIZES[0][1] });
-      await view.goto(`${world.url}/ui/${path}`);
+      await view.goto(`${world.url}/ui/${typeof path === "string" ? path : await path()}`);
       await view.locator("main h1, main h2").first().waitFor();
       await view.locator(".skeleton").first().waitFor({ state: "detached" });
+      await act?.(view);
       for (const [width, height] of SIZES) {
         await view.setViewportSize({ width, height });
         const wide = await view.evaluate(() => document.documentElement.scrollWidth - innerWidth + Math.max(0, document.querySelector("main").scrollWidth - document.querySelector("main").clientWidth));

@@ -248,6 +248,6 @@ function About({ run }: { run: Run }): ReactNode {
 function Took({ run }: { run: Run }): ReactNode {
   const now = useNow();
   const end = run.endedAt === null ? now : ms(run.endedAt);
-  if (ms(run.startedAt) > now) return <span className="muted" title="It begins when its delay is over">in {span(ms(run.startedAt) - now)}</span>;
+  if (run.status === "queued" && ms(run.startedAt) > now) return <span className="muted" title="It begins when its delay is over">in {span(ms(run.startedAt) - now)}</span>;
   return <span className={run.endedAt === null ? "muted" : ""}>{span(Math.max(0, end - ms(run.startedAt)))}</span>;
 }
