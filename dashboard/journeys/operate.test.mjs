@@ -155,6 +155,11 @@ test("a run is found by what is known of it", () => on("runs", async (view) => {
   await found(ids.order, ids.retried, ids.failed, ids.failedToo);
   await field("attribute").fill("total:gte:75");
   await found(ids.retried, ids.failedToo);
+  // What is done with all that match goes by the same filter.
+  await view.getByRole("button", { name: "All that match" }).click();
+  await view.getByRole("menuitem", { name: "Pause …" }).click();
+  await view.getByRole("button", { name: "Pause 1 run" }).waitFor();
+  await view.keyboard.press("Escape");
   await view.getByRole("button", { name: "failed", exact: true }).click();
   await found(ids.failedToo);
   assert.match(view.url(), /tag=web/);
@@ -169,8 +174,10 @@ test("a run is found by what is known of it", () => on("runs", async (view) => {
   await field("key").fill("bob");
   await view.getByText("1 run", { exact: true }).waitFor();
   await view.getByText("key bob").waitFor();
+  await world.call("POST", "/v1/schedules/shop/probe/trigger");
+  const ticks = await world.call("GET", "/v1/runs?schedule=shop%2Fprobe");
   await view.goto(`${world.url}/ui/runs?schedule=shop%2Fprobe`);
-  await view.getByText("1 run", { exact: true }).waitFor();
+  await found(...ticks.items.map((run) => run.id));
   await view.getByRole("button", { name: /schedule shop\/probe/ }).click();
   await view.waitForURL((url) => !url.search.includes("schedule"));
   const { event } = await world.run(ids.order);

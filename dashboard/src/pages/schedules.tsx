@@ -45,7 +45,7 @@ export function SchedulesPage(): ReactNode {
                 <td className="num" data-label="Started">{one.started.count.toLocaleString("en")}</td><td className="num" data-label="Skipped">{one.skipped.count.toLocaleString("en")}</td><td className="num" data-label="Missed">{one.missed.count ? <span className="warn">{one.missed.count.toLocaleString("en")}</span> : 0}</td>
               </tr>
             ))}</tbody>
-          </table></div>
+          </table>{data.next !== null && <p className="hint">These are the first {data.items.length}. <code>backstitch schedules</code> lists all of them.</p>}</div>
         )}
     </div>
   );
@@ -120,7 +120,7 @@ export function SchedulePage(): ReactNode {
 }
 
 function Count({ of }: { of: Tally }): ReactNode {
-  return <>{of.count.toLocaleString("en")}{of.last && <span className="muted">, last for <Time at={of.last} /></span>}</>;
+  return <>{of.count.toLocaleString("en")}{of.last && <span className="muted">, last <Time at={of.last} /></span>}</>;
 }
 
 /** Ticks by day, in the reader's zone. */

@@ -49,10 +49,14 @@ const listeners = new Set<() => void>();
 let timer: ReturnType<typeof setInterval> | undefined;
 function subscribe(listener: () => void): () => void {
   listeners.add(listener);
-  timer ??= setInterval(() => {
+  if (timer === undefined) {
+    // While nobody looked it stood still.
     now = Date.now();
-    for (const one of listeners) one();
-  }, 1_000);
+    timer = setInterval(() => {
+      now = Date.now();
+      for (const one of listeners) one();
+    }, 1_000);
+  }
   return () => {
     listeners.delete(listener);
     if (listeners.size === 0) {

@@ -19,7 +19,9 @@ export function Columns({ buckets, pieces }: { buckets: readonly Bucket[]; piece
   const top = ceiling(Math.max(0, ...buckets.map(totalOf)));
   const height = HEIGHT - FOOT;
   const step = WIDTH / pieces;
-  const label = (at: number): string => absolute(at).slice(11, 16);
+  // Over several days a time of day says nothing.
+  const long = (buckets.at(-1)?.to ?? 0) - (buckets[0]?.from ?? 0) > 36 * 3_600_000;
+  const label = (at: number): string => (long ? absolute(at).slice(5, 10) : absolute(at).slice(11, 16));
   return (
     <figure className="chart-frame">
       <svg className="chart" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">
