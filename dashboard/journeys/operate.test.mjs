@@ -189,6 +189,25 @@ test("a run is found by what is known of it", () => on("runs", async (view) => {
   await view.locator(".rows .tr").first().waitFor();
 }));
 
+test("a run that comes to match later takes its place in the list, and so does a fork", async () => {
+  const [older, newer] = [await world.start("invoice", { number: "late" }), await world.start("invoice", { number: "early" })];
+  for (const id of [older, newer]) await world.until(id, (run) => run.status === "suspended");
+  await world.call("POST", `/v1/runs/${newer}/kill`);
+  await on("runs?status=cancelled&function=invoice", async (view) => {
+    const links = () => view.locator(".rows .whole-row").evaluateAll((all) => all.map((link) => link.href.match(/run_\w+/)[0]));
+    await view.getByText("1 run", { exact: true }).waitFor();
+    await view.locator(".live.on").waitFor();
+    await world.call("POST", `/v1/runs/${older}/kill`);
+    await view.getByText("2 runs", { exact: true }).waitFor();
+    assert.deepEqual(await links(), [newer, older]);
+    const forks = [];
+    for (const id of [older, newer, older]) forks.push((await world.call("POST", `/v1/runs/${id}/fork`, {})).id);
+    for (const id of forks) await world.call("POST", `/v1/runs/${id}/kill`);
+    await view.getByText("5 runs", { exact: true }).waitFor();
+    assert.deepEqual(await links(), [...forks.reverse(), newer, older]);
+  });
+});
+
 test("a filter that makes no sense is refused with the reason, and mended in its place", () => on("runs", async (view) => {
   const refused = [];
   view.on("response", (response) => response.status() === 422 && refused.push(response.url()));

@@ -1,16 +1,16 @@
-/** A list reads on where a page has no match, asks after long enough, and leaves a server alone that has refused. */
+/** A list puts what is new where it belongs, reads on where a page has no match, asks after long enough, and leaves a server alone that has refused. */
 import { afterEach, expect, test, vi } from "vitest";
 import { RunsList } from "./runs.ts";
 
-const page = (items: { id: string }[], next: string | null): Response => new Response(JSON.stringify({ items, next }));
+const page = (items: object[], next: string | null): Response => new Response(JSON.stringify({ items, next }));
 
-/** Answers pages by their number; the stream of changes is refused, as an older server does. */
-function serve(pages: (n: number) => Response): { asked: string[] } {
+/** Answers pages by their number. The stream of changes says what it is given and stays open; without that it is refused, as an older server does. */
+function serve(pages: (n: number) => Response, changes?: ReadableStream<Uint8Array>): { asked: string[] } {
   const asked: string[] = [];
   vi.stubGlobal("sessionStorage", { getItem: () => null });
   vi.stubGlobal("document", { visibilityState: "hidden" });
   vi.stubGlobal("fetch", (url: string) => {
-    if (url.startsWith("/v1/watch")) return Promise.resolve(new Response("{}", { status: 404 }));
+    if (url.startsWith("/v1/watch")) return Promise.resolve(changes ? new Response(changes) : new Response("{}", { status: 404 }));
     asked.push(url);
     return Promise.resolve(pages(asked.length));
   });
@@ -44,4 +44,29 @@ test("after ten pages without a match somebody is asked", async () => {
   expect(asked.length).toBe(10);
   list.more();
   await stands(list, { complete: true, barren: false, rows: [{ id: "run_a" }] });
+});
+
+test("runs take their places by the time of their creation, whatever their ids are", async () => {
+  const run = (id: string, second: number): object => ({ id, status: "failed", createdAt: `2026-01-01T00:00:0${second}.000Z` });
+  let say: (items: object[]) => void = () => undefined;
+  const changes = new ReadableStream<Uint8Array>({
+    start(stream) {
+      say = (items) => stream.enqueue(new TextEncoder().encode(`event: runs\ndata: ${JSON.stringify({ items })}\n\n`));
+    },
+  });
+  serve(() => page([run("run_m", 7), run("run_k", 5), run("run_i", 3)], "older"), changes);
+  list = new RunsList({ status: "failed" });
+  list.start();
+  await stands(list, { loading: false, live: true });
+  const ids = (): string[] => list.read().rows.map((one) => one.id);
+  // A fork that is newer than all, one that was created earlier and failed now, and one for a page that is still to come.
+  say([run("run_a", 8), run("run_z", 4), run("run_b", 1)]);
+  await vi.waitFor(() => expect(ids()).toEqual(["run_a", "run_m", "run_k", "run_z", "run_i"]));
+  // A list does not move under a finger.
+  list.top(false);
+  say([run("run_c", 6)]);
+  await stands(list, { unseen: 1 });
+  expect(ids()).not.toContain("run_c");
+  list.reveal();
+  expect(ids()).toEqual(["run_a", "run_m", "run_c", "run_k", "run_z", "run_i"]);
 });

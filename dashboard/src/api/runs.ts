@@ -1,6 +1,6 @@
 /**
  * A list of runs that may be very long: pages are appended as somebody scrolls, and what changes is patched in place, so that 100,000 rows
- * stay one array that nobody copies for a heartbeat. New runs are put on top while the reader is at the top; else they are counted, and wait
+ * stay one array that nobody copies for a heartbeat. New ones are put into their places while the reader is at the top; else they are counted, and wait
  * until somebody asks for them: a list must not move under a finger.
  */
 import { useCallback, useEffect, useMemo, useSyncExternalStore } from "react";
@@ -89,10 +89,10 @@ export class RunsList {
     if (atTop) this.reveal();
   };
 
-  /** Puts the runs that waited on top. */
+  /** Puts the runs that waited into their places, which most often is the top. */
   reveal = (): void => {
     if (this.#pending.length === 0) return;
-    this.#rows = [...this.#pending.sort((a, b) => (a.id < b.id ? 1 : -1)), ...this.#rows];
+    this.#rows = merge(this.#pending, this.#rows);
     this.#pending = [];
     this.#index();
     this.#show({});
@@ -175,7 +175,8 @@ export class RunsList {
       const waiting = this.#pending.findIndex((one) => one.id === run.id);
       if (waiting >= 0) this.#pending[waiting] = run;
       else if (!matching && !this.#matches(run)) continue;
-      else if (rows.length === 0 || run.id > rows[0]!.id) this.#pending.push(run);
+      else if (this.#picture.complete || rows.length === 0 || run.createdAt >= rows.at(-1)!.createdAt) this.#pending.push(run);
+      // It comes with a page that is still to be read.
       else continue;
       changed = true;
     }
@@ -202,6 +203,21 @@ export class RunsList {
     this.#picture = { ...this.#picture, ...part, rows: this.#rows, unseen: this.#pending.length };
     for (const listener of this.#listeners) listener();
   }
+}
+
+/**
+ * Runs put among those that are there. The server has the newest first by the time of their creation, and ids say nothing of that: a fork's
+ * comes from what it was forked from. A run may also begin to match long after it was created.
+ */
+function merge(runs: readonly Run[], rows: readonly Run[]): Run[] {
+  const merged: Run[] = [];
+  let at = 0;
+  for (const run of [...runs].sort((a, b) => (a.createdAt < b.createdAt ? 1 : a.createdAt > b.createdAt ? -1 : 0))) {
+    while (at < rows.length && rows[at]!.createdAt > run.createdAt) merged.push(rows[at++]!);
+    merged.push(run);
+  }
+  while (at < rows.length) merged.push(rows[at++]!);
+  return merged;
 }
 
 /** The list for a filter, for as long as the page shows it. */
