@@ -70,3 +70,30 @@ test("runs take their places by the time of their creation, whatever their ids a
   list.reveal();
   expect(ids()).toEqual(["run_a", "run_m", "run_c", "run_k", "run_z", "run_i"]);
 });
+
+test("where more came than a page has, the list begins anew instead of hiding some", async () => {
+  const many = (from: number): object[] => Array.from({ length: 3 }, (_, i) => ({ id: `run_${from - i}`, status: "ready", createdAt: `2026-01-01T00:00:0${from - i}.000Z` }));
+  let missed: () => void = () => undefined;
+  const changes = new ReadableStream<Uint8Array>({
+    start(stream) {
+      missed = () => stream.enqueue(new TextEncoder().encode('event: missed\ndata: {"changes":9}\n\n'));
+    },
+  });
+  let newest = 3;
+  serve(() => page(many(newest), "older"), changes);
+  list = new RunsList({});
+  list.start();
+  const ids = (): string[] => list.read().rows.map((one) => one.id);
+  await stands(list, { loading: false, live: true });
+  newest = 6;
+  missed();
+  await vi.waitFor(() => expect(ids()).toEqual(["run_6", "run_5", "run_4"]));
+  expect(list.read().complete).toBe(false);
+  list.top(false);
+  newest = 9;
+  missed();
+  await stands(list, { unseen: 3 });
+  expect(ids()).toEqual(["run_6", "run_5", "run_4"]);
+  list.reveal();
+  await vi.waitFor(() => expect(ids()).toEqual(["run_9", "run_8", "run_7"]));
+});

@@ -45,6 +45,10 @@ export class RunsList {
   #listeners = new Set<() => void>();
   #stop = new AbortController();
   #atTop = true;
+  /** More came than the newest page has: what lies between it and the rows is not known. */
+  #gap = false;
+  /** How often it has begun anew: a page that was asked for before belongs to another list. */
+  #era = 0;
   #soon: ReturnType<typeof setTimeout> | undefined;
   readonly #query: Query;
 
@@ -79,6 +83,8 @@ export class RunsList {
     this.#at.clear();
     this.#pending = [];
     this.#next = null;
+    this.#gap = false;
+    this.#era += 1;
     this.#show({ ...EMPTY, live: this.#picture.live });
     void this.#load();
   };
@@ -91,6 +97,7 @@ export class RunsList {
 
   /** Puts the runs that waited into their places, which most often is the top. */
   reveal = (): void => {
+    if (this.#gap) return this.again();
     if (this.#pending.length === 0) return;
     this.#rows = merge(this.#pending, this.#rows);
     this.#pending = [];
@@ -101,10 +108,12 @@ export class RunsList {
   async #load(): Promise<void> {
     this.#show({ loading: true, barren: false, error: null });
     const had = this.#rows.length;
+    const era = this.#era;
     try {
       // A page may be empty and not the last one: then the search has come so far, and goes on.
       for (let pages = 1; ; pages++) {
         const page = await get<Page<Run>>("/v1/runs", { ...this.#query, limit: PAGE, cursor: this.#next }, this.#stop.signal);
+        if (era !== this.#era) return;
         for (const run of page.items) {
           if (this.#at.has(run.id)) continue;
           this.#at.set(run.id, this.#rows.length);
@@ -117,7 +126,7 @@ export class RunsList {
         return;
       }
     } catch (error) {
-      if (!this.#stop.signal.aborted) this.#show({ loading: false, error });
+      if (!this.#stop.signal.aborted && era === this.#era) this.#show({ loading: false, error });
     }
   }
 
@@ -154,10 +163,23 @@ export class RunsList {
     if (this.#picture.error instanceof Refusal && !patient(0, this.#picture.error)) return;
     try {
       const page = await get<Page<Run>>("/v1/runs", { ...this.#query, limit: PAGE }, this.#stop.signal);
-      this.#take(page.items, true);
+      this.#gap ||= page.next !== null && this.#rows.length > 0 && !page.items.some((run) => this.#at.has(run.id));
+      if (this.#gap && this.#atTop) this.#begin(page);
+      else this.#take(page.items, true);
     } catch {
       // The next look tells.
     }
+  }
+
+  /** Begins anew with a first page that is here already, so that there is no hole between what is new and what was there. */
+  #begin(page: Page<Run>): void {
+    this.#rows = [...page.items];
+    this.#pending = [];
+    this.#next = page.next;
+    this.#gap = false;
+    this.#era += 1;
+    this.#index();
+    this.#show({ loading: false, complete: page.next === null, barren: false, error: null });
   }
 
   /** Runs as they are now, new ones among them. Of those that come from the stream nobody knows yet whether they match. */
