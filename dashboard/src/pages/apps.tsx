@@ -23,15 +23,15 @@ export function AppsPage(): ReactNode {
       {error ? <Trouble error={error} retry={() => void refetch()} /> : !data ? <Waiting /> : data.items.length === 0
         ? <Empty title="No apps yet" command="backstitch apps add http://localhost:3000/api/backstitch">An app is what serves your functions. In development the server finds it on the usual ports by itself.</Empty>
         : (
-          <div className="scroll-x"><table className="plain-table">
+          <div className="scroll-x"><table className="plain-table on-phone">
             <thead><tr><th>App</th><th>Address</th><th>Functions</th><th>Stands</th><th>Asked</th></tr></thead>
             <tbody>{data.items.map((app) => (
               <tr key={app.name}>
                 <td><Link to="/apps/$app" params={{ app: app.name }}><strong>{app.name}</strong></Link></td>
                 <td><code>{app.url}</code></td>
-                <td>{app.functions.length}</td>
+                <td data-label="Functions">{app.functions.length}</td>
                 <td>{app.syncError ? <span className="bad">cannot be reached</span> : app.deployment ? <span className="good">well</span> : <span className="warn">not asked yet</span>}</td>
-                <td className="nowrap"><Time at={app.syncedAt} /></td>
+                <td className="nowrap" data-label="Asked"><Time at={app.syncedAt} /></td>
               </tr>
             ))}</tbody>
           </table></div>

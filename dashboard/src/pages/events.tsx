@@ -45,14 +45,14 @@ export function EventsPage(): ReactNode {
         ? <Empty title={name ? `No event named ${name}` : "No events yet"} command={`backstitch send ${name ?? "order/created"} '{"id": "17"}'`}>An event is a fact with a name. It starts a run of every function that it triggers.</Empty>
         : (
           <>
-            <div className="scroll-x"><table className="plain-table">
+            <div className="scroll-x"><table className="plain-table on-phone">
               <thead><tr><th>Name</th><th>Event</th><th>Data</th><th>From</th><th className="num">When</th></tr></thead>
               <tbody>{items.map((one) => (
                 <tr key={one.id}>
                   <td><Link to="/events/$event" params={{ event: one.id }}><strong>{one.name}</strong></Link></td>
                   <td><Id id={one.id} /></td>
                   <td><code className="muted event-data">{line(one.data ?? null).slice(0, 120)}</code></td>
-                  <td className="muted">{one.source ? <Source source={one.source} /> : "a client"}</td>
+                  <td className="muted" data-label="From">{one.source ? <Source source={one.source} /> : "a client"}</td>
                   <td className="num nowrap"><Time at={one.at} /></td>
                 </tr>
               ))}</tbody>

@@ -22,15 +22,15 @@ export function FunctionsPage(): ReactNode {
       {error ? <Trouble error={error} retry={() => void refetch()} /> : !data ? <Waiting /> : data.items.length === 0
         ? <Empty title="No functions yet" command="backstitch apps add http://localhost:3000/api/backstitch">Functions come with an app. In development the server finds apps on the usual ports; anywhere else register one.</Empty>
         : (
-          <div className="scroll-x"><table className="plain-table">
+          <div className="scroll-x"><table className="plain-table on-phone">
             <thead><tr><th>Function</th><th>Started by</th><th>Tried again</th><th>Stands</th><th><span className="sr">Start</span></th></tr></thead>
             <tbody>{data.items.map((fn) => (
               <tr key={`${fn.app}/${fn.function}`}>
                 <td><Link to="/functions/$app/$fn" params={{ app: fn.app, fn: fn.function }}><span className="muted">{fn.app}/</span><strong>{fn.function}</strong></Link>{fn.name && <div className="faint">{fn.name}</div>}</td>
-                <td><StartedBy fn={fn} /></td>
-                <td className="muted nowrap">{retryWords(fn)}</td>
+                <td data-label="Started by"><StartedBy fn={fn} /></td>
+                <td className="muted nowrap" data-label="Tried again">{retryWords(fn)}</td>
                 <td>{fn.paused ? <span className="warn">paused</span> : <span className="good">takes runs</span>}</td>
-                <td className="num"><Link className="button small" to="/send" search={{ fn: `${fn.app}/${fn.function}` }}><Send aria-hidden="true" />Start</Link></td>
+                <td className="num acts"><Link className="button small" to="/send" search={{ fn: `${fn.app}/${fn.function}` }}><Send aria-hidden="true" />Start</Link></td>
               </tr>
             ))}</tbody>
           </table></div>
