@@ -11,8 +11,8 @@ use backstitch_server::limits::{
     STREAMS_PER_RUN_MAX,
 };
 use backstitch_server::model::{
-    Answer, Change, Checkpoint, Entry, EntryKind, HandlerOp, Messages, Outcome, Payload, PublishOp, RunHead, RunId,
-    RunStatus, Snapshot, Stream, Text, Timestamp, Undelivered,
+    Answer, Change, Checkpoint, Entry, EntryKind, HandlerOp, Labels, Messages, Outcome, Payload, PublishOp, RunHead,
+    RunId, RunStatus, Snapshot, Stream, Text, Timestamp, Undelivered,
 };
 
 use super::harness::World;
@@ -177,7 +177,15 @@ fn at_work(nodes: Vec<Node>, rounds: u32) -> (World, RunId) {
     let program = Program { nodes, flaky: 0, on_cancel: OnCancel::Stop, catches: false, hints: false, rounds };
     let mut world = World::new(vec![program; 4], 9);
     let input = Payload::trusted(r#"{"key":1}"#);
-    let start = Start { function: function(0), input, name: None, idempotency_key: None, delay: None, key: None };
+    let start = Start {
+        function: function(0),
+        input,
+        name: None,
+        idempotency_key: None,
+        delay: None,
+        key: None,
+        labels: Labels::default(),
+    };
     world.submit(Command::Start(start));
     while world.finish_load(false) {}
     let run = world.book.runs[&1].id;
