@@ -3,6 +3,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "the one door to the system's time")]
 
+use std::cell::RefCell;
 use std::sync::Mutex;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -27,6 +28,14 @@ pub trait Clock: Send + Sync + 'static {
 
     /// A partition is taken whose time was this when it was left.
     fn resume(&self, _left_at: Timestamp) {}
+}
+
+/// How many draws one system call brings: every decision and every request wants one.
+const ENTROPY_AT_ONCE: usize = 32;
+
+thread_local! {
+    /// The operating system's entropy that this thread has not given out yet.
+    static STORE: RefCell<Vec<[u8; 16]>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The machine's clocks and the operating system's entropy.
@@ -59,9 +68,15 @@ impl Clock for SystemClock {
     }
 
     fn entropy(&self) -> u128 {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).expect("the operating system has entropy once it has booted");
-        u128::from_be_bytes(bytes)
+        STORE.with_borrow_mut(|store| {
+            if store.is_empty() {
+                let mut bytes = [[0; 16]; ENTROPY_AT_ONCE];
+                getrandom::fill(bytes.as_flattened_mut()).expect("the operating system has entropy once it has booted");
+                store.extend(bytes);
+            }
+            // Each is given out once.
+            u128::from_be_bytes(store.pop().unwrap_or_default())
+        })
     }
 }
 

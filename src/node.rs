@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::api::{self, Dev, Doors, Guard, Places};
+use crate::api::{self, Dev, Guard, Places, Rooms};
 use crate::auditor;
 use crate::auth::{RunSecrets, Signer, SigningKey};
 use crate::catalog::{self, Catalog};
@@ -173,7 +173,7 @@ impl Node {
         });
         let public_url = settings.public_url.as_deref();
         let local = address.ip().is_loopback();
-        let doors = Doors {
+        let doors = Arc::new(Rooms {
             store,
             cluster,
             catalog: catalog.clone(),
@@ -191,7 +191,7 @@ impl Node {
             metrics,
             wire,
             dev,
-        };
+        });
         let router = api::router(doors, dashboard::routes());
         let api = tokio::spawn(api::serve(listener, router, doors_stop));
         Ok(Node { address, catalog, stop_doors, stop_loops, api, keeper, runner, auditor, partition: Some(partition) })

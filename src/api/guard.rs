@@ -2,13 +2,9 @@
 //! page that its user opens: a page may send requests to `localhost`, or have its own name resolve to 127.0.0.1. So
 //! requests for another host are refused, and so are writes that a page of another origin makes.
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use http::uri::Authority;
 use http::{HeaderMap, Method, Uri, header};
 
-use super::doors::Doors;
 use super::error::{Code, Problem};
 
 /// The hosts that a server is asked for.
@@ -39,7 +35,8 @@ impl Guard {
         origin.is_none() || (origin != asked_host(uri, headers) && origin != self.public_host)
     }
 
-    fn check(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+    /// Lets a request in, or says why not.
+    pub(super) fn check(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
         let host = asked_host(uri, headers);
         let known = |host: &str| is_local(host) || self.public_host.as_deref() == Some(host);
         if self.local_only && !host.as_deref().is_some_and(known) {
@@ -80,14 +77,6 @@ fn is_local(host: &str) -> bool {
         || host.ends_with(".localhost")
         || host == "host.docker.internal"
         || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
-}
-
-/// Refuses what the guard does not let in.
-pub(super) async fn stand(State(doors): State<Doors>, request: Request, next: Next) -> Response {
-    match doors.guard.check(request.method(), request.uri(), request.headers()) {
-        Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
-    }
 }
 
 #[cfg(test)]

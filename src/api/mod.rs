@@ -40,12 +40,11 @@ use axum::http::Method;
 use axum::middleware;
 use axum::response::IntoResponse;
 use http::{Uri, header};
-use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use dev::{ClockJson, Dev, EffectJson};
-pub use doors::{Doors, Places};
+pub use doors::{Doors, Places, Rooms};
 pub use error::{Code, FieldError, ProblemBody};
 pub use events::{AcceptedEventJson, AcceptedJson, StartedJson};
 pub use functions::{PausedJson, RunRefJson};
@@ -77,11 +76,7 @@ pub fn router(doors: Doors, beside: Router<Doors>) -> Router {
         Some(cors) => routes.layer(cors),
         None => routes,
     };
-    routes
-        .layer(CatchPanicLayer::custom(request::panicked))
-        .layer(middleware::from_fn_with_state(doors.clone(), guard::stand))
-        .layer(middleware::from_fn_with_state(doors.clone(), request::around))
-        .with_state(doors)
+    routes.layer(middleware::from_fn_with_state(doors.clone(), request::around)).with_state(doors)
 }
 
 /// The OpenAPI document of this version, as `/openapi.json` serves it.

@@ -1,12 +1,14 @@
-//! What happens around every request: it gets an id, a panic becomes a problem, and one line is logged about it. Addresses
+//! What happens around every request: it gets an id and is let in or not, a panic becomes a problem, and one line is logged about it. Addresses
 //! are logged as routes, because a path may hold a token.
 
 use std::any::Any;
 use std::fmt::Write as _;
+use std::panic::AssertUnwindSafe;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::doors::Doors;
@@ -19,11 +21,14 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) async fn around(State(doors): State<Doors>, request: Request, next: Next) -> Response {
     let id = clients_id(request.headers()).unwrap_or_else(|| fresh_id(doors.clock.entropy()));
     let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let begun = doors.clock.monotonic_ms();
-    let mut response = next.run(request).await;
+    let mut response = match doors.guard.check(&method, request.uri(), request.headers()) {
+        Ok(()) => AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|panic| panicked(&*panic)),
+        Err(problem) => problem.into_response(),
+    };
     let duration_ms = doors.clock.monotonic_ms().saturating_sub(begun);
-    let (status, route) = (response.status().as_u16(), route.as_deref().unwrap_or("-"));
+    let (status, route) = (response.status().as_u16(), route.as_ref().map_or("-", MatchedPath::as_str));
     let request_id = id.to_str().unwrap_or_default();
     match response.extensions().get::<Cause>() {
         Some(Cause(cause)) => tracing::error!(
@@ -54,7 +59,7 @@ fn fresh_id(entropy: u128) -> HeaderValue {
 }
 
 /// A handler that panics is a defect of the server; the client is told so, and other requests go on.
-pub(super) fn panicked(panic: Box<dyn Any + Send>) -> Response {
+fn panicked(panic: &(dyn Any + Send)) -> Response {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     Problem::internal(format!("a request's handler panicked: {}", text.unwrap_or("no message"))).into_response()
 }

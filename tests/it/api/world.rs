@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use backstitch_server::api::{self, Doors, Guard, Places};
+use backstitch_server::api::{self, Guard, Places, Rooms};
 use backstitch_server::auth::{RunSecrets, Signer};
 use backstitch_server::catalog;
 use backstitch_server::clock::{Clock, SystemClock};
@@ -98,7 +98,7 @@ impl World {
             clock: clock.clone(),
             stop: stopping.clone(),
         });
-        let doors = Doors {
+        let doors = Arc::new(Rooms {
             store: store.clone(),
             cluster: cluster.clone(),
             catalog: catalog.clone(),
@@ -116,7 +116,7 @@ impl World {
             metrics: Arc::default(),
             wire,
             dev: None,
-        };
+        });
         let router = api::router(doors, dashboard::routes());
         let peer = Peer::start(shop).await;
         catalog.register("shop", &peer.url(), Vec::new()).await.unwrap();
