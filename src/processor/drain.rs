@@ -39,7 +39,7 @@ impl Owner {
             let left = Duration::from_millis(next.saturating_sub(now).max(50));
             tokio::select! {
                 biased;
-                Some(done) = self.committing.join_next() => self.committed(done).await?,
+                (commit_no, commit) = self.committing.next() => self.committed(commit_no, commit).await?,
                 Some(Ok(ended)) = self.calls.join_next() => self.decide(ended.envelope())?,
                 fetched = self.fetching.next() => {
                     if let Some(fetched) = fetched {

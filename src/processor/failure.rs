@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+use super::committing::Committing;
 use super::fetching::Fetching;
 use super::gate::Outgoing;
 use super::handle::Declined;
@@ -58,7 +59,7 @@ impl Owner {
     /// Takes the partition again, for as long as it takes; whoever asks meanwhile is told to come back.
     async fn take_again(&mut self) -> Result<Taken, Halted> {
         let mut pause = Duration::from_millis(100);
-        self.committing.abort_all();
+        self.committing = Committing::default();
         let mut stop = self.parts.stop.clone();
         loop {
             let error = match recovery::take(&self.parts).await {
@@ -88,7 +89,7 @@ impl Owner {
             }
         }
         self.filling = Filling::default();
-        self.committing = JoinSet::new();
+        self.committing = Committing::default();
         self.loads = JoinSet::new();
         self.scans = JoinSet::new();
         self.calls = JoinSet::new();

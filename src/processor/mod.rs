@@ -1,6 +1,7 @@
 //! The loop that owns a partition: bounded mailbox, decide, commit, gate, actions; timers; recovery. It owns the order
 //! of things and nothing else: what happens is the engine's, what is durable the store's, who is called dispatch's.
 
+mod committing;
 mod drain;
 mod ends;
 mod failure;

@@ -10,6 +10,7 @@ use futures_util::FutureExt;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::committing::Committing;
 use super::ends::{End, Ends};
 use super::fetching::Fetching;
 use super::gate::{Gate, Outgoing};
@@ -75,7 +76,7 @@ pub(super) struct Owner {
     pub(super) gate: Gate,
     pub(super) parking: Parking,
     pub(super) filling: Filling,
-    pub(super) committing: JoinSet<(u64, Commit)>,
+    pub(super) committing: Committing,
     pub(super) deferred_loads: Vec<(u64, Vec<Key>)>,
     pub(super) loads: JoinSet<Load>,
     pub(super) calls: JoinSet<Ended>,
@@ -146,7 +147,7 @@ impl Owner {
             gate: Gate::default(),
             parking: Parking::default(),
             filling: Filling::default(),
-            committing: JoinSet::new(),
+            committing: Committing::default(),
             deferred_loads: Vec::new(),
             loads: JoinSet::new(),
             calls: JoinSet::new(),
@@ -222,7 +223,7 @@ impl Owner {
         tokio::select! {
             biased;
             _ = stop.changed() => {}
-            Some(done) = self.committing.join_next() => return self.committed(done).await,
+            (commit_no, commit) = self.committing.next() => return self.committed(commit_no, commit).await,
             Some(loaded) = self.loads.join_next() => return self.loaded(loaded).await,
             Some(Ok(ended)) = self.calls.join_next(), if self.has_room() => return self.decide(ended.envelope()),
             fetched = self.fetching.next(), if self.has_room() => {
@@ -371,13 +372,12 @@ impl Owner {
             return Err(Halted::Apply(detail.to_owned()));
         }
         let error = StoreError::Unavailable("a change could not be applied".to_owned());
-        self.committing.abort_all();
-        self.committing.spawn(std::future::ready((0, Commit::Failed(error))));
+        self.committing.fail(error);
         Ok(())
     }
 
     fn filling_no(&self) -> u64 {
-        self.durable + 1 + self.committing.len() as u64
+        self.durable + 1 + u64::from(!self.committing.is_empty())
     }
 
     /// The newest batch that memory reflects: what is told now must wait for it.
@@ -450,16 +450,13 @@ impl Owner {
         let batch =
             Batch { partition: self.parts.partition, epoch: self.epoch, commit_no, now, changes: filling.changes };
         let store = self.parts.store.clone();
-        self.committing.spawn(async move { (commit_no, store.commit(Arc::new(batch)).await) });
+        self.committing.begin(commit_no, async move { store.commit(Arc::new(batch)).await });
         self.partition.begin_batch(commit_no + 1);
     }
 
-    pub(super) async fn committed(
-        &mut self,
-        done: Result<(u64, Commit), tokio::task::JoinError>,
-    ) -> Result<(), Halted> {
-        match done {
-            Ok((commit_no, Commit::Done)) => {
+    pub(super) async fn committed(&mut self, commit_no: u64, commit: Commit) -> Result<(), Halted> {
+        match commit {
+            Commit::Done => {
                 assert_eq!(commit_no, self.durable + 1, "commits are numbered without gaps");
                 self.durable = commit_no;
                 self.panics = 0;
@@ -469,11 +466,10 @@ impl Owner {
                 self.start_deferred_loads();
                 Ok(())
             }
-            Ok((_, Commit::Failed(error @ StoreError::Fenced { .. }))) => Err(Halted::Store(error)),
-            Ok((_, Commit::Failed(StoreError::Data(detail)))) => self.refused_data(detail).await,
-            Ok((_, Commit::Failed(error))) => self.reload(error).await,
-            Ok((commit_no, Commit::Unknown(error))) => self.resolve_unknown(commit_no, error).await,
-            Err(panic) => self.resolve_unknown(self.durable + 1, StoreError::Unavailable(panic.to_string())).await,
+            Commit::Failed(error @ StoreError::Fenced { .. }) => Err(Halted::Store(error)),
+            Commit::Failed(StoreError::Data(detail)) => self.refused_data(detail).await,
+            Commit::Failed(error) => self.reload(error).await,
+            Commit::Unknown(error) => self.resolve_unknown(commit_no, error).await,
         }
     }
 
