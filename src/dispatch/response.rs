@@ -52,7 +52,11 @@ fn ours(body: &Body, asked: &Asked<'_>) -> Answer {
             format!("the handler's answer is larger than the {limit} bytes that {whose}"),
         );
     };
-    decode_answer(bytes, asked.token, asked.seen).unwrap_or_else(|error| problem(ProblemCode::Sdk, error.to_string()))
+    decode_answer(bytes, asked.token, asked.seen).unwrap_or_else(|error| {
+        // A server that is older than its apps is brought up to date: no run may end for that.
+        let code = if error.is_of_a_newer_sdk() { ProblemCode::Protocol } else { ProblemCode::Sdk };
+        problem(code, error.to_string())
+    })
 }
 
 /// A refusal with the SDK's header: its problem document, else what its status says.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::op::{UNDO, WireOp};
+use super::op::{OpError, UNDO, WireOp};
 use super::ops::{self, OpsError, Said};
 use super::reader::{Bounded, FieldProblem, present, read, shown, text_problem};
 use crate::limits::{ENTRY_ID_BYTES_MAX, OPS_MAX};
@@ -41,6 +41,13 @@ pub enum AnswerError {
     /// The ops are not well formed.
     #[error("failed to read the answer: {0}")]
     Ops(#[from] OpsError),
+}
+
+impl AnswerError {
+    /// Whether the answer has an op that this server does not know, and a newer one may.
+    pub fn is_of_a_newer_sdk(&self) -> bool {
+        matches!(self, AnswerError::Ops(OpsError::Op { problem: OpError::UnknownKind(_), .. }))
+    }
 }
 
 /// Reads the body of a 200. `token` is the invocation's as it was sent, `seen` the greatest `seq` that was sent with it;

@@ -24,7 +24,7 @@ pub enum OpError {
     /// The protocol has no such op.
     #[error(
         "there is no op `{0}`; this server knows step, heartbeat, sleep, waitSignal, waitEvent, invoke, fetch, send, marker, state, publish, \
-         status, labels, reply, done, fail, yield, continueAsNew and mismatch. Is the SDK newer than the server?"
+         status, labels, reply, done, fail, yield, continueAsNew and mismatch"
     )]
     UnknownKind(String),
     /// An entry's id cannot be used.

@@ -64,7 +64,7 @@ async fn responses_are_told_apart() {
             200,
             sdk,
             "{\"token\":\"TOKEN\",\"seen\":0,\"ops\":[{\"op\":\"teleport\"}]}".to_owned(),
-            vec!["problem Sdk", "no op `teleport`"],
+            vec!["problem Protocol", "no op `teleport`"],
         ),
         (
             200,

@@ -148,8 +148,9 @@ async fn fails_with(behaviour: Behaviour, words: &[&str]) {
 }
 
 #[tokio::test]
-async fn an_unknown_op_is_named() {
-    fails_with(|invocation| ops(invocation, vec![json!({"op": "teleport", "id": "x"})]), &["teleport", "ops"]).await;
+async fn an_op_of_a_newer_sdk_parks_the_run() {
+    let newer: Behaviour = |invocation| ops(invocation, vec![json!({"op": "teleport", "id": "x"})]);
+    waits_and_heals(newer, "held", &["ops[0]", "teleport", "update the SDK or the server"], true).await;
 }
 
 #[tokio::test]
