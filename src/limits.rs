@@ -348,6 +348,9 @@ pub const ANSWER_BYTES_MAX: usize = 32 << 20;
 pub const POLL_MS_MAX: u64 = 30_000;
 const _: () = assert!(POLL_MS_MAX <= ADOPTION_MS, "a handler that waits is not taken for a silent one");
 
+/// Reports of one process that come in one request: an invocation waits for all of them.
+pub const REPORTS_AT_ONCE_MAX: usize = 256;
+
 /// Handlers that wait for news at once: one for each open invocation.
 pub const POLLS_MAX: usize = IN_FLIGHT_MAX;
 

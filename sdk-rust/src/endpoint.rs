@@ -17,7 +17,7 @@ use crate::manifest::SDK;
 use crate::port::{Missing, Outbound};
 use crate::replay::call::Replay;
 use crate::replay::drive::{self, Course, Drive, Journal};
-use crate::replay::link::Link;
+use crate::replay::link::{Addresses, Link};
 use crate::signature::{self, Claims, DISCOVER, Expected};
 use crate::wire::{Answer, EntryState, Invocation, PROTOCOL, Written};
 
@@ -301,7 +301,8 @@ impl Invoked {
         }
         let link = match (links.checkpoint, outbound) {
             (Some(url), Some(outbound)) if outbound.is_open() => {
-                Some(Link::new(Arc::clone(outbound), url, &invocation.token, served.linger))
+                let addresses = Addresses { alone: url, together: links.reports.map(Arc::from) };
+                Some(Link::new(Arc::clone(outbound), addresses, &invocation.token, served.linger))
             }
             _ => None,
         };

@@ -3,6 +3,9 @@
 //! The replay core asks for nothing but [`Port`], so that the test kit can stand in for the server. Over HTTP it is a client
 //! with a pool, one for each app that is served; it follows no redirects, since a request carries a secret.
 
+#[cfg(feature = "outbound")]
+pub(crate) mod http;
+
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -41,6 +44,8 @@ pub(crate) struct Request {
     /// What is posted; without it the request is a GET.
     pub(crate) body: Option<Bytes>,
     pub(crate) timeout: Duration,
+    /// Where it may go together with what other invocations post at this moment.
+    pub(crate) together: Option<Arc<str>>,
 }
 
 /// What the server answered.
@@ -153,7 +158,8 @@ async fn fetch(port: Arc<dyn Port>, url: String, token: Arc<str>) -> Result<Page
     let begun = time::instant();
     let mut pause = PAUSE;
     loop {
-        let request = Request { url: url.clone(), token: Arc::clone(&token), body: None, timeout: REQUEST };
+        let request =
+            Request { url: url.clone(), token: Arc::clone(&token), body: None, timeout: REQUEST, together: None };
         let why = match port.send(request).await {
             Ok(Response { status: 200, body }) => return Page::parse(&body).map_err(Missing::Failed),
             Ok(Response { status: 409, .. }) => return Err(Missing::Stale),
@@ -168,74 +174,5 @@ async fn fetch(port: Arc<dyn Port>, url: String, token: Arc<str>) -> Result<Page
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX);
-    }
-}
-
-/// The way over HTTP.
-#[cfg(feature = "outbound")]
-pub(crate) mod http {
-    use std::error::Error as _;
-
-    use bytes::{Bytes, BytesMut};
-    use futures_util::FutureExt;
-    use futures_util::future::BoxFuture;
-
-    use super::{Duration, Port, Request, Response};
-
-    /// How long it may take to connect.
-    const CONNECT: Duration = Duration::from_secs(5);
-
-    /// The largest reply, in bytes: a page is 4 MiB, an entry no more.
-    const REPLY_BYTES_MAX: usize = 64 * 1024 * 1024;
-
-    /// A client with its connections.
-    pub(crate) struct Http(reqwest::Client);
-
-    impl Http {
-        /// `None` where no client can be made; the reason is logged.
-        pub(crate) fn new() -> Option<Http> {
-            let client =
-                reqwest::Client::builder().connect_timeout(CONNECT).redirect(reqwest::redirect::Policy::none()).build();
-            match client {
-                Ok(client) => Some(Http(client)),
-                Err(error) => {
-                    tracing::warn!(%error, "failed to make an HTTP client: this app goes without checkpoints");
-                    None
-                }
-            }
-        }
-    }
-
-    impl Port for Http {
-        fn send(&self, request: Request) -> BoxFuture<'static, Result<Response, String>> {
-            let Request { url, token, body, timeout } = request;
-            let request = match body {
-                Some(body) => self.0.post(url).header("content-type", "application/json").body(body),
-                None => self.0.get(url),
-            };
-            receive(request.bearer_auth(token).timeout(timeout)).boxed()
-        }
-    }
-
-    async fn receive(request: reqwest::RequestBuilder) -> Result<Response, String> {
-        let mut response = request.send().await.map_err(|error| reason(&error))?;
-        let status = response.status().as_u16();
-        let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| reason(&error))? {
-            if body.len() + chunk.len() > REPLY_BYTES_MAX {
-                return Err(format!("the reply is larger than {REPLY_BYTES_MAX} bytes"));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Response { status, body: Bytes::from(body) })
-    }
-
-    /// The error with its innermost cause, which says more.
-    fn reason(error: &reqwest::Error) -> String {
-        let mut cause = error.source();
-        while let Some(inner) = cause.and_then(std::error::Error::source) {
-            cause = Some(inner);
-        }
-        cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
     }
 }

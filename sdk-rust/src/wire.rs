@@ -56,6 +56,8 @@ pub(crate) struct Invocation {
 pub(crate) struct Links {
     /// Where the handler may report while it still runs.
     pub(crate) checkpoint: Option<String>,
+    /// Where reports of several invocations may go in one request.
+    pub(crate) reports: Option<String>,
     /// Where the entries are that had to be left out of the body.
     pub(crate) journal: Option<String>,
 }

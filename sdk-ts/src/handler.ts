@@ -11,6 +11,7 @@ import type { FunctionDefinition } from "./function.js";
 import { answerLate, HttpCheckpoints, Reach } from "./links/checkpoints.js";
 import { RemoteJournal } from "./links/journal.js";
 import { byFetch, type Caller, type Transport } from "./links/request.js";
+import { Together } from "./links/together.js";
 import { Stale } from "./replay/checkpointer.js";
 import { Abandoned, type ReplayOptions } from "./replay/replay.js";
 import { type Answer, type Op, printAnswer } from "./wire/answer.js";
@@ -93,16 +94,18 @@ export class HttpHandler {
   readonly #path: string;
   readonly #lingerMs: number;
   readonly #transport: Transport;
+  readonly #together: Together | undefined;
   readonly #reach = new Reach();
   #described: { manifest: Manifest; hash: string; functions: number } | undefined;
 
-  /** Throws `MisuseError` if the key cannot be read. */
-  constructor(app: Backstitch, options: ServeOptions = {}, transport: Transport = byFetch) {
+  /** A transport of the host's own may serve several invocations at once. Throws `MisuseError` if the key cannot be read. */
+  constructor(app: Backstitch, options: ServeOptions = {}, transport?: Transport) {
     this.#app = app;
     this.#env = options.env ?? processEnv();
     this.#limits = options.limits ?? {};
     this.#path = (options.path ?? "/api/backstitch").replace(/^\/*/, "/");
-    this.#transport = transport;
+    this.#transport = transport ?? byFetch;
+    this.#together = transport === undefined ? undefined : new Together(transport);
     this.#lingerMs = options.lingerMs ?? 0;
     this.#dev = this.#env.BACKSTITCH_DEV === "1";
     this.#keys = readKeys(typeof this.#env.BACKSTITCH_KEY === "string" ? this.#env.BACKSTITCH_KEY : undefined);
@@ -193,7 +196,7 @@ export class HttpHandler {
       // A handler that can report, or bring its answer late, need not stop when the connection closes: the server may be back in a moment.
       ...(request.signal === undefined || reports !== null ? {} : { signal: request.signal }),
       timeoutMs: Math.max(0, Math.min(hostMs, ownMs) - ANSWER_RESERVE_MS),
-      ...(reports === null || !this.#reach.open ? {} : { checkpointer: this.#reporter(reports, caller, invocation) }),
+      ...(reports === null || !this.#reach.open ? {} : { checkpointer: this.#reporter(reports, caller, received) }),
       ...(rest === undefined ? {} : { fetchEntry: (id: string) => rest.entry(id) }),
       ...(this.#dev ? { warn: (message: string) => this.#app.log.warn(`backstitch: ${message}`, { run: run.id }) } : {}),
     };
@@ -219,7 +222,8 @@ export class HttpHandler {
 
   #reporter(url: string, caller: Caller, invocation: Invocation): HttpCheckpoints {
     const tell = this.#dev ? { tell: (ops: readonly Op[]) => this.#tell(ops, invocation) } : {};
-    return new HttpCheckpoints({ url, caller, lingerMs: this.#lingerMs, reach: this.#reach, ...tell });
+    const together = invocation.links.reports === null ? undefined : this.#together?.to(invocation.links.reports);
+    return new HttpCheckpoints({ url, caller, together, lingerMs: this.#lingerMs, reach: this.#reach, ...tell });
   }
 
   /** In dev, what failed is shown where the developer looks: in the app's own output. */

@@ -4,6 +4,7 @@
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -441,18 +442,34 @@ impl From<AwakeableError> for Problem {
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+impl Problem {
+    /// The problem as it is written.
+    fn body(&self) -> ProblemBody {
         let status = self.code.status();
-        let body = ProblemBody {
+        ProblemBody {
             kind: "about:blank".to_owned(),
             title: status.canonical_reason().unwrap_or_default().to_owned(),
             status: status.as_u16(),
             code: self.code,
-            detail: self.detail,
-            errors: self.errors,
-        };
-        let mut response = (status, Json(body)).into_response();
+            detail: self.detail.clone(),
+            errors: self.errors.clone(),
+        }
+    }
+
+    /// Status and body, where a problem is a part of another response.
+    pub(crate) fn print(&self) -> (StatusCode, Bytes) {
+        if let Some(cause) = &self.cause {
+            tracing::error!(error = cause, "a part of a request failed inside the server");
+        }
+        let body = serde_json::to_vec(&self.body()).expect("texts and numbers can be printed");
+        (self.code.status(), body.into())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.code.status();
+        let mut response = (status, Json(self.body())).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

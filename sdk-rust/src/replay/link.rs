@@ -51,7 +51,7 @@ pub(crate) enum Heard {
 /// The link of one invocation.
 pub(crate) struct Link {
     outbound: Arc<Outbound>,
-    url: String,
+    addresses: Addresses,
     token: Arc<str>,
     /// The last number that was replied to.
     n: u64,
@@ -69,6 +69,14 @@ pub(crate) struct Link {
     linger: Option<Pin<Box<Sleep>>>,
     /// Until the next step of this SDK's own is due, which no reply announces.
     due: Option<Pin<Box<Sleep>>>,
+}
+
+/// Where an invocation reports.
+pub(crate) struct Addresses {
+    /// By itself.
+    pub(crate) alone: String,
+    /// In one request with what others report at the moment, where the server takes that.
+    pub(crate) together: Option<Arc<str>>,
 }
 
 /// How a wait goes.
@@ -100,12 +108,12 @@ enum Beat {
 }
 
 impl Link {
-    pub(crate) fn new(outbound: Arc<Outbound>, url: String, token: &str, linger_max: Duration) -> Link {
+    pub(crate) fn new(outbound: Arc<Outbound>, addresses: Addresses, token: &str, linger_max: Duration) -> Link {
         let beat = Beat::Pausing(Box::pin(tokio::time::sleep(BEAT_AFTER)));
         let notes_from = soon(NOTES);
         Link {
             outbound,
-            url,
+            addresses,
             token: Arc::from(token),
             n: 0,
             flight: None,
@@ -139,7 +147,7 @@ impl Link {
     pub(crate) fn send(&mut self, ops: Vec<Op>, body: Bytes) {
         self.linger = None;
         (self.said, self.said_from) = (None, soon(SAID));
-        let way = Way::Sent(self.post(body.clone(), REQUEST));
+        let way = Way::Sent(self.report(body.clone()));
         self.flight = Some(Flight { ops, body, begun: time::instant(), pause: PAUSE, way });
     }
 
@@ -186,7 +194,7 @@ impl Link {
                         return None;
                     }
                     let body = flight.body.clone();
-                    let answered = self.post(body, REQUEST);
+                    let answered = self.report(body);
                     if let Some(flight) = &mut self.flight {
                         flight.way = Way::Sent(answered);
                     }
@@ -233,7 +241,7 @@ impl Link {
     }
 
     fn lose(&mut self, why: &str) -> Heard {
-        tracing::warn!(url = %self.url, reason = why, "an invocation goes on without checkpoints");
+        tracing::warn!(url = %self.addresses.alone, reason = why, "an invocation goes on without checkpoints");
         Heard::Lost(self.take_back())
     }
 
@@ -267,7 +275,8 @@ impl Link {
     }
 
     fn open_beat(&self, seen: u64, wait: Duration) -> Beat {
-        Beat::Open(self.post(checkpoint::write_beat(self.n, seen, wait), wait + REQUEST))
+        // A beat waits, and whoever came with it would have to wait, too.
+        Beat::Open(self.post(checkpoint::write_beat(self.n, seen, wait), wait + REQUEST, None))
     }
 
     /// A beat has brought news: there may be more of them soon.
@@ -316,9 +325,13 @@ impl Link {
         self.linger = None;
     }
 
-    fn post(&self, body: Bytes, timeout: Duration) -> Answered {
-        let (url, token) = (self.url.clone(), Arc::clone(&self.token));
-        self.outbound.port.send(Request { url, token, body: Some(body), timeout })
+    fn report(&self, body: Bytes) -> Answered {
+        self.post(body, REQUEST, self.addresses.together.clone())
+    }
+
+    fn post(&self, body: Bytes, timeout: Duration, together: Option<Arc<str>>) -> Answered {
+        let (url, token) = (self.addresses.alone.clone(), Arc::clone(&self.token));
+        self.outbound.port.send(Request { url, token, body: Some(body), timeout, together })
     }
 }
 

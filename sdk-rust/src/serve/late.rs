@@ -94,8 +94,13 @@ async fn deliver(late: &Late, body: Bytes) {
     let begun = time::instant();
     let mut pause = PAUSE;
     loop {
-        let request =
-            Request { url: late.url.clone(), token: late.token.clone(), body: Some(body.clone()), timeout: REQUEST };
+        let request = Request {
+            url: late.url.clone(),
+            token: late.token.clone(),
+            body: Some(body.clone()),
+            timeout: REQUEST,
+            together: None,
+        };
         let why = match late.outbound.port.send(request).await {
             Ok(Response { status, .. }) if status < 300 || status == 409 => return,
             Ok(Response { status, .. }) if !is_passing(status) => {

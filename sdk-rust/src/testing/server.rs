@@ -15,7 +15,7 @@ use crate::port::{Outbound, Response};
 use crate::raw::{ObjectWriter, Raw};
 use crate::replay::call::{Host, Replay};
 use crate::replay::drive::{Course, Drive};
-use crate::replay::link::Link;
+use crate::replay::link::{Addresses, Link};
 use crate::testing::fetches::Answers;
 use crate::testing::line::{self, Checkpoint, Line};
 use crate::testing::outside::{Objects, Sent};
@@ -212,7 +212,8 @@ impl Server {
         (self.ready, self.reported, self.lost) = (false, false, false);
         let (line, mut calls) = Line::new();
         let outbound = Arc::new(Outbound::new(Arc::new(line)));
-        let link = self.checkpoints.then(|| Link::new(outbound, String::new(), &token, Duration::ZERO));
+        let nowhere = || Addresses { alone: String::new(), together: None };
+        let link = self.checkpoints.then(|| Link::new(outbound, nowhere(), &token, Duration::ZERO));
         let course = Course {
             link,
             journal: None,

@@ -21,8 +21,11 @@ impl Invocation {
         let read: InvocationBody<'_> =
             serde_json::from_slice(body).map_err(|error| format!("the body is no invocation: {error}"))?;
         let links = read.links.unwrap_or_default();
-        let links =
-            Links { checkpoint: links.checkpoint.map(Cow::into_owned), journal: links.journal.map(Cow::into_owned) };
+        let links = Links {
+            checkpoint: links.checkpoint.map(Cow::into_owned),
+            reports: links.reports.map(Cow::into_owned),
+            journal: links.journal.map(Cow::into_owned),
+        };
         let mut trigger = read.trigger;
         Ok(Invocation {
             run: read.run.read()?,
@@ -59,6 +62,8 @@ struct InvocationBody<'a> {
 struct LinksBody<'a> {
     #[serde(borrow, default)]
     checkpoint: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    reports: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     journal: Option<Cow<'a, str>>,
 }

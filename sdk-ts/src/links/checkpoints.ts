@@ -8,7 +8,7 @@ import { type Checkpointer, Stale } from "../replay/checkpointer.js";
 import type { ReportOp } from "../wire/answer.js";
 import { type CheckpointReply, type CheckpointRequest, printCheckpoint, readReply } from "../wire/checkpoint.js";
 import { LATE_ANSWER_MS, RESPOND_MS, UNREACHABLE_MS } from "../wire/limits.js";
-import { ask, type Caller, type Said, Unreachable } from "./request.js";
+import { ask, type Caller, type Said, type Transport, Unreachable } from "./request.js";
 
 /** Whether this instance reaches the server. */
 export class Reach {
@@ -29,6 +29,8 @@ export class Reach {
 export interface HttpCheckpointsOptions {
   readonly url: string;
   readonly caller: Caller;
+  /** How reports go together with those of other invocations, where they may. */
+  readonly together?: Transport | undefined;
   readonly lingerMs: number;
   readonly reach: Reach;
   /** Told of ops that are being reported. */
@@ -46,7 +48,10 @@ export class HttpCheckpoints implements Checkpointer {
   }
 
   async checkpoint(request: CheckpointRequest, signal: AbortSignal): Promise<CheckpointReply> {
-    const { url, caller, reach, tell } = this.#options;
+    const { url, reach, tell, together } = this.#options;
+    // A beat waits, and whoever came with it would have to wait, too.
+    const transport = request.waitMs === undefined ? together : undefined;
+    const caller = transport === undefined ? this.#options.caller : { ...this.#options.caller, transport };
     tell?.(request.ops);
     let said: Said;
     try {

@@ -76,6 +76,8 @@ export interface Invocation {
 /** Addresses at the server, or null where there is none. */
 export interface Links {
   checkpoint: string | null;
+  /** Where reports of several invocations may go in one request. */
+  reports: string | null;
   journal: string | null;
 }
 
@@ -176,7 +178,7 @@ export function readInvocation(body: string): Invocation {
     input: (all.input ?? null) as Json,
     journal: all.journal.map((entry, i) => readEntry(entry, `journal[${i}]`)),
     ...(all.state === undefined ? {} : { state: fields(all.state, "state") as Record<string, Json> }),
-    links: { checkpoint: address(links.checkpoint), journal: address(links.journal) },
+    links: { checkpoint: address(links.checkpoint), reports: address(links.reports), journal: address(links.journal) },
     token: text(all, "token", "the body"),
   };
 }

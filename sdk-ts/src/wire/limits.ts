@@ -74,6 +74,12 @@ export const BEAT_WAIT_MS = 10_000;
 export const LINGER_MS = 1_000;
 /** Milliseconds without a word from the server after which an invocation goes on without checkpoints. */
 export const UNREACHABLE_MS = 5_000;
+/** Requests with reports of several invocations that are under way at once. */
+export const FLYING_MAX = 2;
+/** Reports that go together at most: the server's bound. */
+export const TOGETHER_MAX = 256;
+/** Characters of reports that go together at most, unless one alone has more. */
+export const TOGETHER_CHARS_MAX = 1_000_000;
 /** Milliseconds in which an instance does not begin with checkpoints after it could not reach the server. */
 export const RESPOND_MS = 60_000;
 /** Milliseconds for which an answer that could not be delivered is offered. */

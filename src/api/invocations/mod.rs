@@ -4,6 +4,7 @@
 
 mod pages;
 mod report;
+mod reports;
 
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -19,7 +20,10 @@ use crate::processor::Declined;
 
 /// The addresses of invocations.
 pub(super) fn routes() -> OpenApiRouter<Doors> {
-    OpenApiRouter::new().routes(routes!(report::report)).routes(routes!(pages::journal))
+    OpenApiRouter::new()
+        .routes(routes!(report::report))
+        .routes(routes!(reports::reports))
+        .routes(routes!(pages::journal))
 }
 
 /// The invocation that a request speaks for.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::{declined, invocation, json};
 use crate::api::body;
 use crate::api::doors::{Doors, unexpected};
-use crate::api::error::Problem;
+use crate::api::error::{FieldError, Problem};
 use crate::dialect::native::{Report, decode_report, encode_reply};
 use crate::engine::{Command, Refusal, Reply};
 use crate::limits::{ANSWER_BYTES_MAX, POLLS_MAX, WATCH_POLL_MS};
@@ -67,17 +67,24 @@ pub(super) async fn report(
 ) -> Result<Response, Problem> {
     let token = invocation(&doors, &headers)?;
     let received = body::receive(&headers, body, ANSWER_BYTES_MAX, false).await?;
-    match decode_report(&received.bytes)? {
+    Ok(json(taken(&doors, token, &received.bytes, true).await?))
+}
+
+/// Takes what a handler reports; the reply.
+pub(super) async fn taken(doors: &Doors, token: Token, report: &Bytes, may_wait: bool) -> Result<Bytes, Problem> {
+    match decode_report(report)? {
         Report::Final(answer) => {
             let started_at = doors.clock.wall();
-            match ask(&doors, token, Command::Returned { token, answer, started_at }).await? {
-                Reply::Status(_) => Ok(json(Bytes::from_static(b"{}"))),
+            match ask(doors, token, Command::Returned { token, answer, started_at }).await? {
+                Reply::Status(_) => Ok(Bytes::from_static(b"{}")),
                 reply => Err(unexpected(&reply)),
             }
         }
-        Report::Checkpoint { checkpoint, wait } => {
-            Ok(json(encode_reply(&news(&doors, token, checkpoint, wait).await?)))
+        Report::Checkpoint { wait, .. } if wait > Span(0) && !may_wait => {
+            let detail = "is not for reports that come together: the others would wait, too";
+            Err(Problem::field(FieldError::at("/wait", detail)))
         }
+        Report::Checkpoint { checkpoint, wait } => Ok(encode_reply(&news(doors, token, checkpoint, wait).await?)),
     }
 }
 

@@ -58,6 +58,9 @@ pub struct Access<'a> {
 /// Where a handler reports, at the server's address.
 pub const REPORT_PATH: &str = "/v1/invocations";
 
+/// Where a process reports for many invocations at once, at the server's address.
+pub const REPORTS_PATH: &str = "/v1/invocations/reports";
+
 /// Where the rest of a journal is, at the server's address.
 pub const JOURNAL_PATH: &str = "/v1/invocations/journal";
 
@@ -154,6 +157,8 @@ impl Draft<'_> {
         }
         body.raw("],\"links\":{\"checkpoint\":");
         self.link(&mut body, REPORT_PATH, true);
+        body.raw(",\"reports\":");
+        self.link(&mut body, REPORTS_PATH, true);
         body.raw(",\"journal\":");
         self.link(&mut body, JOURNAL_PATH, partly);
         body.raw("},\"token\":").string(self.access.token).raw("}");

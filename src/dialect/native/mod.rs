@@ -17,7 +17,7 @@ mod schedules;
 mod writer;
 
 pub use answer::{AnswerError, decode_answer};
-pub use invocation::{Access, EncodeError, Invocation, JOURNAL_PATH, REPORT_PATH, encode};
+pub use invocation::{Access, EncodeError, Invocation, JOURNAL_PATH, REPORT_PATH, REPORTS_PATH, encode};
 pub use manifest::{FieldError, FilterUse, ManifestError, Reading, decode_manifest};
 pub use op::OpError;
 pub use ops::OpsError;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use backstitch_server::clock::{Clock, SystemClock};
-use backstitch_server::limits::{ANSWER_BYTES_MAX, JOURNAL_PAGE_BYTES_MAX};
+use backstitch_server::limits::{ANSWER_BYTES_MAX, JOURNAL_PAGE_BYTES_MAX, REPORTS_AT_ONCE_MAX};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -82,7 +82,14 @@ async fn what_is_reported_is_durable_and_what_was_brought_is_not_sent_back() {
     let world = World::open().await;
     let work = Work::begin(&world).await;
     let body = invocation(&world, &work.run, 1).await;
-    assert_eq!(body["links"], json!({"checkpoint": "http://127.0.0.1:8484/v1/invocations", "journal": null}));
+    assert_eq!(
+        body["links"],
+        json!({
+            "checkpoint": "http://127.0.0.1:8484/v1/invocations",
+            "reports": "http://127.0.0.1:8484/v1/invocations/reports",
+            "journal": null,
+        })
+    );
     assert_eq!(body["run"].get("seen"), None);
     let first = json!({"n": 1, "seen": 0, "ops": [step("a", &json!({"n": 1})), {"op": "marker", "id": "m"}]});
     let news = work.news(first.clone()).await;
@@ -357,4 +364,64 @@ async fn a_journal_that_does_not_fit_is_fetched() {
     next.page("before=9&id=a").await.is_problem(422, "invalid", "before");
     next.page("before=x").await.is_problem(422, "invalid", "before");
     assert_eq!(next.page("id=nothing").await.json(), json!({"journal": [], "before": null}));
+}
+
+/// Reports of several invocations in one request.
+async fn together(world: &World, reports: &[(&str, Value)]) -> Answer {
+    let reports: Vec<Value> = reports.iter().map(|(token, report)| json!({"token": token, "report": report})).collect();
+    world.post(&format!("{REPORT}/reports"), json!({"reports": reports}).to_string()).await
+}
+
+#[tokio::test]
+async fn reports_that_come_together_are_taken_and_refused_one_by_one() {
+    let world = World::open().await;
+    let (one, two, over) = (Work::begin(&world).await, Work::begin(&world).await, Work::begin(&world).await);
+    over.report(&json!({"final": true, "seen": 0, "ops": [{"op": "done", "ok": 1}]})).await;
+    let last = if two.token.ends_with('0') { "1" } else { "0" };
+    let forged = format!("{}{last}", &two.token[..two.token.len() - 1]);
+    let marked =
+        |id: &str| json!({"n": 1, "seen": 0, "ops": [step(id, &json!({"of": id})), {"op": "marker", "id": "m"}]});
+    let answer = together(
+        &world,
+        &[
+            (&one.token, marked("a")),
+            (&over.token, marked("a")),
+            (&forged, marked("b")),
+            ("awk_1", marked("b")),
+            (&two.token, json!({"n": 1, "seen": 0, "ops": [{"op": "nap", "id": "b"}]})),
+            (&two.token, json!({"n": 0, "seen": 0, "ops": [], "wait": "10s"})),
+            (&two.token, json!({"final": true, "seen": 0, "ops": [step("b", &json!(2)), {"op": "done", "ok": 3}]})),
+        ],
+    )
+    .await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let replies = answer.json()["replies"].clone();
+    let statuses: Vec<u64> =
+        replies.as_array().unwrap().iter().map(|reply| reply["status"].as_u64().unwrap()).collect();
+    assert_eq!(statuses, [200, 409, 401, 401, 400, 422, 200], "{replies:#}");
+    assert_eq!(ids(&replies[0]["body"]["settled"]), ["a", "m"]);
+    let codes: Vec<&str> = (1..6).map(|at| replies[at]["body"]["code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["stale", "unauthorized", "unauthorized", "malformed", "invalid"]);
+    assert!(replies[5]["body"]["detail"].as_str().unwrap().contains("/wait"), "{replies:#}");
+    assert_eq!(replies[6]["body"], json!({}));
+    // What was taken is durable, and what was refused has left nothing.
+    assert_eq!(world.result(&two.run).await["ok"], 3);
+    let journal = world.get(&format!("/v1/runs/{}/journal", two.run)).await.json();
+    assert_eq!(ids(&journal["entries"]), ["$input", "b", "$outcome"], "{journal}");
+    assert_eq!(ids(&one.news(json!({"n": 1, "seen": 0, "ops": []})).await["settled"]), ["a", "m"]);
+}
+
+#[tokio::test]
+async fn reports_that_come_together_have_bounds() {
+    let world = World::open().await;
+    let beat = json!({"n": 0, "seen": 0, "ops": []});
+    let many: Vec<(&str, Value)> = (0..=REPORTS_AT_ONCE_MAX).map(|_| ("inv_1", beat.clone())).collect();
+    together(&world, &many).await.is_problem(422, "invalid", "/reports");
+    together(&world, &[]).await.is_problem(422, "invalid", "/reports");
+    let most = together(&world, &many[1..]).await;
+    assert_eq!((most.status, most.json()["replies"].as_array().unwrap().len()), (200, REPORTS_AT_ONCE_MAX));
+    let path = format!("{REPORT}/reports");
+    world.post(&path, r#"{"reports": [{"token": "inv_1"}]}"#).await.is_problem(422, "invalid", "/reports/0");
+    world.post(&path, r#"{"reports": 1}"#).await.is_problem(422, "invalid", "/reports");
+    world.post(&path, "nonsense").await.is_problem(400, "malformed", "");
 }

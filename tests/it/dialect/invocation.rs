@@ -34,7 +34,7 @@ fn a_run_that_has_done_nothing() {
             "trigger": {"kind": "call"},
             "input": {"a": [1.5]},
             "journal": [],
-            "links": {"checkpoint": null, "journal": null},
+            "links": {"checkpoint": null, "reports": null, "journal": null},
             "token": TOKEN,
         })
     );
