@@ -125,9 +125,10 @@ dashboard/dist/index.html: dashboard/node_modules/.installed $(wildcard dashboar
 	@touch $@
 
 .PHONY: dashboard-test
+# With the server that the Rust tests have built: another selection of packages would build it anew, with other features.
 dashboard-test: sdk-ts-build dashboard/dist/index.html
 	$(call phase,dashboard: logic,npm --prefix dashboard test)
-	cargo build --locked --bin backstitch
+	cargo test --workspace --locked --no-run --quiet
 	$(call phase,dashboard: journeys,npm --prefix dashboard run journeys)
 
 # With the server that the Rust tests have built.
