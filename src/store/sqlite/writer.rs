@@ -4,7 +4,7 @@
 
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -127,7 +127,7 @@ fn serve(opening: &Opening, connection: Connection, incoming: &Receiver<Request>
     let mut current = Some(connection);
     loop {
         let Some(mut connection) = current.take().or_else(|| reopen(opening, incoming)) else { return };
-        let log = Log::watch(&mut connection, &opening.path);
+        let log = Log::watch(&mut connection, opening);
         if let End::Closed = serve_with(&connection, &log, incoming) {
             log.start_over(&connection);
             return;
@@ -213,11 +213,12 @@ struct Log {
     pages: Arc<AtomicU32>,
     /// Pages at which the next copy is made without waiting for silence.
     bound: std::cell::Cell<u32>,
-    path: PathBuf,
+    /// Its file, where commits wait for the disk.
+    path: Option<PathBuf>,
 }
 
 impl Log {
-    fn watch(connection: &mut Connection, database: &Path) -> Log {
+    fn watch(connection: &mut Connection, opening: &Opening) -> Log {
         let pages = Arc::new(AtomicU32::new(0));
         let seen = pages.clone();
         let hook = move |_: &mut rusqlite::hooks::Wal, pages: i32| {
@@ -226,9 +227,8 @@ impl Log {
         };
         // Without the hook the log is copied in silence and at the end only.
         let _ = connection.wal_hook(Some(hook));
-        let mut path = database.as_os_str().to_owned();
-        path.push("-wal");
-        Log { pages, bound: std::cell::Cell::new(limits::WAL_PAGES), path: path.into() }
+        let path = matches!(opening.durability, Durability::Full).then(|| opening.path.with_extension("db-wal"));
+        Log { pages, bound: std::cell::Cell::new(limits::WAL_PAGES), path }
     }
 
     fn copy_if_large(&self, connection: &Connection) {
@@ -260,8 +260,9 @@ impl Log {
     /// nothing that has not the checksum of a frame. Without it commits are slower, and as safe.
     fn lengthen(&self) {
         static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+        let Some(path) = &self.path else { return };
         let lengthened = || -> std::io::Result<()> {
-            let mut file = std::fs::OpenOptions::new().append(true).open(&self.path)?;
+            let mut file = std::fs::OpenOptions::new().append(true).open(path)?;
             let (mut length, wanted) = (file.metadata()?.len(), u64::from(limits::WAL_PAGES) * WAL_FRAME_BYTES);
             if length >= wanted {
                 return Ok(());
@@ -358,6 +359,34 @@ mod tests {
             }
         }
         panic!("the file is back and cannot be written");
+    }
+
+    /// What a crash leaves of a log with room behind its last frame is read to that frame, and no further.
+    #[tokio::test]
+    async fn a_log_that_was_filled_ahead_is_read_to_its_last_frame() {
+        let dir = tempfile::tempdir().unwrap();
+        let opening = Opening { durability: Durability::Full, ..opening(&dir) };
+        let first = schema::open_writer(&opening.path, opening.durability, None).unwrap();
+        let (path, log) = (opening.path.clone(), opening.path.with_extension("db-wal"));
+        let writer = Writer::start(opening, first).unwrap();
+        let epoch = writer.write(|db| registry::take_ownership(db, 0)).await.unwrap().epoch;
+        let whole = u64::from(limits::WAL_PAGES) * WAL_FRAME_BYTES;
+        while std::fs::metadata(&log).unwrap().len() < whole {
+            tokio::task::yield_now().await;
+        }
+        for commit_no in 1..=3 {
+            assert!(matches!(writer.commit(batch(epoch, commit_no)).await, Commit::Done));
+        }
+        assert_eq!(std::fs::metadata(&log).unwrap().len(), whole, "commits go into what was filled");
+        let crashed = dir.path().join("crashed");
+        std::fs::create_dir(&crashed).unwrap();
+        for file in [&path, &log] {
+            std::fs::copy(file, crashed.join(file.file_name().unwrap())).unwrap();
+        }
+        let image = schema::open_writer(&crashed.join("backstitch.db"), Durability::Full, None).unwrap();
+        let told = |text: &str| image.query_row(text, [], |row| row.get::<_, String>(0)).unwrap();
+        assert_eq!(told("select cast(commit_no as text) from partitions"), "3");
+        assert_eq!(told("pragma integrity_check"), "ok");
     }
 
     #[tokio::test]
