@@ -4,6 +4,13 @@ import { createServer } from "node:http";
 import * as http2 from "node:http2";
 import * as restate from "@restatedev/restate-sdk";
 
+// Its SDK counts on a newer Node.js than the oldest that ours runs on.
+Promise.withResolvers ??= function withResolvers() {
+  const made = {};
+  made.promise = new this((resolve, reject) => Object.assign(made, { resolve, reject }));
+  return made;
+};
+
 const bench = restate.service({
   name: "Bench",
   handlers: {

@@ -82,15 +82,16 @@ async fn main() -> Result<()> {
                 report.add(&scenario.name, system.kind, figures);
             }
         }
+        // After each, so that what was measured is kept when the next one fails.
+        if let Some(readme) = &args.readme {
+            let text = described(&systems, &args)? + &report.table();
+            let kept = std::fs::read_to_string(readme)?;
+            let (before, _) =
+                kept.split_once(MARK).with_context(|| format!("{} has no line `{MARK}`", readme.display()))?;
+            std::fs::write(readme, format!("{before}{MARK}\n\n{text}"))?;
+        }
     }
-    let text = described(&systems, &args)? + &report.table();
-    println!("\n{text}");
-    if let Some(readme) = &args.readme {
-        let kept = std::fs::read_to_string(readme)?;
-        let (before, _) =
-            kept.split_once(MARK).with_context(|| format!("{} has no line `{MARK}`", readme.display()))?;
-        std::fs::write(readme, format!("{before}{MARK}\n\n{text}"))?;
-    }
+    println!("\n{}{}", described(&systems, &args)?, report.table());
     Ok(())
 }
 
