@@ -1,3 +1,4 @@
+/** What a stream comes to as text: words that are taken back, messages that are more than words, and what a reconnection brings again. */
 import { expect, test } from "vitest";
 import { hear, KEPT, pieces, SILENCE, type StreamEvent } from "./transcript.ts";
 

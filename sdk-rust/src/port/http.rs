@@ -288,6 +288,16 @@ mod tests {
             self.open.acquire().await.unwrap().forget();
         }
 
+        async fn is_asked(&self, times: usize) {
+            for _ in 0..10_000 {
+                if self.asked().len() >= times {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            panic!("it was not asked {times} times");
+        }
+
         fn asked(&self) -> Vec<(&'static str, usize)> {
             let asked = self.asked.lock().unwrap();
             asked.iter().map(|(url, body)| (*url, body["reports"].as_array().map_or(1, Vec::len))).collect()
@@ -331,6 +341,13 @@ mod tests {
         }
     }
 
+    type Sent = tokio::task::JoinHandle<Result<Response, String>>;
+
+    async fn finished(sent: impl IntoIterator<Item = Sent>) -> Vec<Result<Response, String>> {
+        let all = tokio::time::timeout(Duration::from_secs(20), join_all(sent)).await.unwrap();
+        all.into_iter().map(Result::unwrap).collect()
+    }
+
     fn heard(said: &Result<Response, String>) -> (u16, u64) {
         let said = said.as_ref().unwrap();
         (said.status, serde_json::from_slice::<Value>(&said.body).unwrap()["n"].as_u64().unwrap())
@@ -341,16 +358,14 @@ mod tests {
         let (server, http, url) = server(0, 0).await;
         let mut first = Vec::new();
         for n in [1, 2] {
-            first.push(http.send(report(&url, n)));
-            while server.asked().len() < n as usize {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
+            first.push(tokio::spawn(http.send(report(&url, n))));
+            server.is_asked(n as usize).await;
         }
-        let rest = [3, 4, 7].map(|n| http.send(report(&url, n)));
+        let rest = [3, 4, 7].map(|n| tokio::spawn(http.send(report(&url, n))));
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert_eq!(server.asked(), [("alone", 1), ("alone", 1)], "two are under way, and no more");
         server.open.add_permits(9);
-        let said = join_all(first.into_iter().chain(rest)).await;
+        let said = finished(first.into_iter().chain(rest)).await;
         assert_eq!(said.iter().map(heard).collect::<Vec<_>>(), [(200, 1), (200, 2), (200, 3), (200, 4), (409, 7)]);
         assert_eq!(server.asked()[2..], [("reports", 3)]);
         assert!(http.0.lines().is_empty(), "nothing is left of it");
@@ -359,10 +374,10 @@ mod tests {
     #[tokio::test]
     async fn a_request_holds_no_more_than_the_server_takes() {
         let (server, http, url) = server(0, 0).await;
-        let first = [1, 2].map(|n| http.send(report(&url, n)));
-        let all: Vec<_> = (0..300).map(|n| http.send(report(&url, 1000 + n))).collect();
+        let first = [1, 2].map(|n| tokio::spawn(http.send(report(&url, n))));
+        let all: Vec<_> = (0..300).map(|n| tokio::spawn(http.send(report(&url, 1000 + n)))).collect();
         server.open.add_permits(99);
-        let said = join_all(first.into_iter().chain(all)).await;
+        let said = finished(first.into_iter().chain(all)).await;
         assert_eq!(heard(&said[301]), (200, 1299));
         let asked = server.asked();
         assert!(asked.iter().all(|(_, reports)| *reports <= TOGETHER_MAX), "{asked:?}");
@@ -372,14 +387,12 @@ mod tests {
     #[tokio::test]
     async fn replies_that_do_not_fit_are_errors_for_all_and_there_is_room_again() {
         let (server, http, url) = server(0, 1).await;
-        let first = [1, 2].map(|n| http.send(report(&url, n)));
-        while server.asked().len() < 2 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        let rest = [3, 4].map(|n| http.send(report(&url, n)));
+        let first = [1, 2].map(|n| tokio::spawn(http.send(report(&url, n))));
+        server.is_asked(2).await;
+        let rest = [3, 4].map(|n| tokio::spawn(http.send(report(&url, n))));
         server.open.add_permits(99);
-        join_all(first).await;
-        for said in join_all(rest).await {
+        finished(first).await;
+        for said in finished(rest).await {
             assert!(said.is_err_and(|why| why.contains("2 reports were answered with 1 replies")));
         }
         assert_eq!(heard(&http.send(report(&url, 5)).await), (200, 5));

@@ -187,6 +187,9 @@ async fn a_run_is_found_by_its_start_and_by_what_its_handler_makes_of_it() {
     });
     for run in both(&app, "main") {
         let mut run = run.tag("old").attribute("customer", "c-1");
+        assert_eq!(run.until_waiting().await, ["nap"]);
+        assert_eq!((run.tags(), run.attributes().len()), (vec!["new".to_owned(), "old".to_owned()], 4));
+        run.skip(Duration::from_secs(3_600));
         assert_eq!(run.until_waiting().await, ["rest"]);
         assert_eq!(run.tags(), ["new"]);
         let attributes = serde_json::to_value(run.attributes()).unwrap();
