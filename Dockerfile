@@ -20,6 +20,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 COPY Cargo.toml Cargo.lock rust-toolchain.toml build.rs ./
+COPY .cargo .cargo
 COPY src src
 COPY migrations migrations
 COPY sdk-rust sdk-rust
