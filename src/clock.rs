@@ -75,7 +75,7 @@ impl Clock for SystemClock {
                 store.extend(bytes);
             }
             // Each is given out once.
-            u128::from_be_bytes(store.pop().unwrap_or_default())
+            u128::from_be_bytes(store.pop().expect("it has just been filled if it was empty"))
         })
     }
 }

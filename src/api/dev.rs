@@ -45,6 +45,13 @@ struct Done {
     calls: u64,
 }
 
+impl Done {
+    fn shown(&self, name: &str) -> EffectJson {
+        let keyed = u64::try_from(self.keys.len()).unwrap_or(u64::MAX);
+        EffectJson { name: name.to_owned(), count: keyed.saturating_add(self.without_key), calls: self.calls }
+    }
+}
+
 impl Dev {
     /// With the clock that the server runs on.
     pub fn new(clock: Arc<DevClock>) -> Dev {
@@ -161,11 +168,7 @@ pub struct EffectJson {
 )]
 async fn effects(State(doors): State<Doors>) -> Result<Json<Vec<EffectJson>>, Problem> {
     let effects = developer(&doors)?.effects();
-    let counted = effects.iter().map(|(name, done)| {
-        let keyed = u64::try_from(done.keys.len()).unwrap_or(u64::MAX);
-        EffectJson { name: name.clone(), count: keyed.saturating_add(done.without_key), calls: done.calls }
-    });
-    Ok(Json(counted.collect()))
+    Ok(Json(effects.iter().map(|(name, done)| done.shown(name)).collect()))
 }
 
 /// Say that something was done to the world: fakes do, and code that runs under `backstitch dev --chaos`.
@@ -198,8 +201,7 @@ async fn done(
         Some(key) => drop(done.keys.insert(key)),
         None => done.without_key += 1,
     }
-    let keyed = u64::try_from(done.keys.len()).unwrap_or(u64::MAX);
-    Ok(Json(EffectJson { name, count: keyed.saturating_add(done.without_key), calls: done.calls }))
+    Ok(Json(done.shown(&name)))
 }
 
 /// Forget what was done to the world, to count anew.

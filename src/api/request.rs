@@ -1,4 +1,5 @@
-//! What happens around every request: it gets an id and is let in or not, a panic becomes a problem, and one line is logged about it. Addresses
+//! What happens around every request: it gets an id and is let in or not, a panic becomes a problem, and one line is
+//! logged about it. Addresses
 //! are logged as routes, because a path may hold a token.
 
 use std::any::Any;

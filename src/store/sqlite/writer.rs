@@ -1,5 +1,6 @@
 //! The one thread that writes. It takes requests in order, answers each exactly once, and copies the write-ahead log
-//! into the file when nobody asks for anything, or when the log has grown enough, and in silence makes room for it to grow. A connection that misbehaved is given
+//! into the file when nobody asks for anything, or when the log has grown enough, and in silence makes room for it to
+//! grow. A connection that misbehaved is given
 //! up and opened again; a panic costs one request, never the thread.
 
 use std::io::Write as _;
@@ -256,7 +257,7 @@ impl Log {
     }
 
     /// Fills the log with zeros up to the size at which it is copied and starts over: a commit into blocks that have been
-    /// written before waits for the disk half as long as one that makes the file longer. Behind its last frame SQLite reads
+    /// written before has no new size of the file to write. Behind its last frame SQLite reads
     /// nothing that has not the checksum of a frame. Without it commits are slower, and as safe.
     fn lengthen(&self) {
         static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
