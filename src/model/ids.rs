@@ -1,7 +1,7 @@
 //! Ids: a prefix and 128 bits in Crockford base32. 48 bits of milliseconds, 64 bits of chance or of a cause's digest,
 //! 16 bits of partition key, so that ids sort by time and any node can route by the id alone.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::str::FromStr;
 
 use serde::de::Error as _;
@@ -11,6 +11,19 @@ use sha2::{Digest, Sha256};
 use super::Timestamp;
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+const NO_DIGIT: u8 = 0xff;
+
+/// What each byte of a text is worth.
+const DIGITS: [u8; 256] = {
+    let mut digits = [NO_DIGIT; 256];
+    let mut digit = 0;
+    while digit < ALPHABET.len() {
+        digits[ALPHABET[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    digits
+};
 
 /// Why a text is not an id of the wanted kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,11 +51,11 @@ fn read(prefix: &'static str, text: &str) -> Result<u128, IdError> {
     }
     let mut value: u128 = 0;
     for (i, byte) in tail.bytes().enumerate() {
-        let digit = ALPHABET.iter().position(|c| *c == byte).ok_or_else(error)? as u128;
-        if i == 0 && digit > 7 {
+        let digit = DIGITS[usize::from(byte)];
+        if digit == NO_DIGIT || i == 0 && digit > 7 {
             return Err(error());
         }
-        value = (value << 5) | digit;
+        value = (value << 5) | u128::from(digit);
     }
     Ok(value)
 }
@@ -111,8 +124,11 @@ macro_rules! id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str($prefix)?;
-                print(self.0).iter().try_for_each(|digit| f.write_char(char::from(*digit)))
+                const START: usize = $prefix.len();
+                let mut text = [0; START + 26];
+                text[..START].copy_from_slice($prefix.as_bytes());
+                text[START..].copy_from_slice(&print(self.0));
+                f.write_str(std::str::from_utf8(&text).unwrap_or_default())
             }
         }
 
@@ -176,7 +192,7 @@ pub struct Token {
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "inv_{:x}.{:x}.", self.epoch, self.counter)?;
-        print(self.run.0).iter().try_for_each(|digit| f.write_char(char::from(*digit)))
+        f.write_str(std::str::from_utf8(&print(self.run.0)).unwrap_or_default())
     }
 }
 
