@@ -2,6 +2,7 @@
 //! 16 bits of partition key, so that ids sort by time and any node can route by the id alone.
 
 use std::fmt;
+use std::ops::Deref;
 use std::str::FromStr;
 
 use serde::de::Error as _;
@@ -81,6 +82,22 @@ fn compose(at: Timestamp, middle: u64, partition: u16) -> u128 {
     (ms << 80) | (u128::from(middle) << 16) | u128::from(partition)
 }
 
+/// Bytes of an id's text.
+const ID_BYTES: usize = 30;
+
+/// The text of an id.
+#[derive(Clone, Copy)]
+pub struct IdText([u8; ID_BYTES]);
+
+impl Deref for IdText {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        // Prefixes and digits are ASCII.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
         $(#[$doc])*
@@ -111,6 +128,15 @@ macro_rules! id {
                 String::from_utf8_lossy(&print(self.0)).into_owned()
             }
 
+            /// Its text, without an allocation.
+            pub fn text(self) -> IdText {
+                const { assert!($prefix.len() + 26 == ID_BYTES) };
+                let mut text = [0; ID_BYTES];
+                text[..$prefix.len()].copy_from_slice($prefix.as_bytes());
+                text[$prefix.len()..].copy_from_slice(&print(self.0));
+                IdText(text)
+            }
+
             /// The bytes stored in the database: big-endian, so that they sort as the id does.
             pub fn to_bytes(self) -> [u8; 16] {
                 self.0.to_be_bytes()
@@ -124,11 +150,7 @@ macro_rules! id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                const START: usize = $prefix.len();
-                let mut text = [0; START + 26];
-                text[..START].copy_from_slice($prefix.as_bytes());
-                text[START..].copy_from_slice(&print(self.0));
-                f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+                f.write_str(&self.text())
             }
         }
 

@@ -1,15 +1,16 @@
 //! One batch, one transaction: the epoch and the commit number first, then rows table by table. It says `Failed` only
 //! when nothing can have been written, and `Unknown` when COMMIT itself did not say.
 
-use rusqlite::{CachedStatement, Connection, params};
+use rusqlite::types::ToSqlOutput;
+use rusqlite::{CachedStatement, Connection, ToSql, params};
 
 use super::error::sorted;
 use super::payloads::Payloads;
 use super::plan::{Image, Plan, Write};
 use super::sql;
 use crate::model::{
-    Attempt, AttributeValue, Batch, Before, Change, Entry, Event, Labels, Messages, ObjectKey, ObjectValue, Outcome,
-    Payload, RunHead, Signal, StateRow, Stream, Timestamp, Verdict, Wait,
+    Attempt, AttributeValue, Batch, Before, Change, DeploymentId, Entry, Event, EventId, IdText, Labels, Messages,
+    ObjectKey, ObjectValue, Outcome, Payload, RunHead, RunId, Signal, StateRow, Stream, Timestamp, Verdict, Wait,
 };
 use crate::store::{Commit, StoreError, text};
 
@@ -37,7 +38,7 @@ impl<'c> Lazy<'c> {
         Lazy { text, found: None }
     }
 
-    fn execute(&mut self, connection: &'c Connection, row: &[&dyn rusqlite::ToSql]) -> rusqlite::Result<usize> {
+    fn execute(&mut self, connection: &'c Connection, row: &[&dyn ToSql]) -> rusqlite::Result<usize> {
         let statement = match &mut self.found {
             Some(found) => found,
             none => none.insert(connection.prepare_cached(self.text)?),
@@ -127,7 +128,7 @@ impl<'c> Committer<'c> {
     fn run(&mut self, image: &Image<'_, RunHead>) -> Done {
         let run = image.row;
         let status = run.status.as_str();
-        let deployment = run.deployment.map(|id| id.to_string());
+        let deployment = run.deployment.map(DeploymentId::text);
         let ended_at = at(run.ended_at);
         let last_error = run.last_error.as_ref().map(|error| &**error.bytes());
         let awaiting = if run.awaiting.is_empty() { None } else { Some(json(&run.awaiting)?) };
@@ -146,7 +147,7 @@ impl<'c> Committer<'c> {
                     self.connection,
                     params![
                         run.run_no,
-                        run.id.to_string(),
+                        run.id.text(),
                         status,
                         deployment,
                         run.started_at.0,
@@ -185,17 +186,17 @@ impl<'c> Committer<'c> {
             self.connection,
             params![
                 run.run_no,
-                run.id.to_string(),
+                run.id.text(),
                 text::name(&run.function.app)?,
                 text::name(&run.function.function)?,
                 run.name.as_deref().map(text::name).transpose()?,
                 status,
                 run.trigger.as_str(),
-                run.event.map(|id| id.to_string()),
+                run.event.map(EventId::text),
                 run.born_seq,
-                run.parent.map(|parent| parent.run.to_string()),
+                run.parent.map(|parent| parent.run.text()),
                 run.parent.map(|parent| parent.idx),
-                (run.root != run.id).then(|| run.root.to_string()),
+                (run.root != run.id).then(|| run.root.text()),
                 deployment,
                 run.created_at.0,
                 run.started_at.0,
@@ -215,10 +216,10 @@ impl<'c> Committer<'c> {
                 queue_order,
                 start_by,
                 deadline,
-                run.previous.map(|previous| previous.run.to_string()),
+                run.previous.map(|previous| previous.run.text()),
                 run.previous.map(|previous| previous.origin.as_str()),
-                run.chain.map(|first| first.to_string()),
-                run.seed.map(|run| run.to_string()),
+                run.chain.map(RunId::text),
+                run.seed.map(RunId::text),
                 value,
                 run.tick.as_ref().map(|tick| tick.schedule.to_string()),
                 run.tick.as_ref().map(|tick| tick.at.0)
@@ -234,7 +235,7 @@ impl<'c> Committer<'c> {
         let (result, payload) = split(entry.outcome.as_ref());
         let (outcome, outcome_no) = self.payloads.place(payload)?;
         let last_error = entry.last_error.as_ref().map(|error| &**error.bytes());
-        let child = entry.child.map(|id| id.to_string());
+        let child = entry.child.map(RunId::text);
         let details = entry.details.as_ref().map(|details| &**details.bytes());
         if image.write == Write::Update {
             let changed = self.entry_update.execute(
@@ -278,7 +279,7 @@ impl<'c> Committer<'c> {
                 at(entry.due_at),
                 entry.failures,
                 last_error,
-                entry.deployment.map(|id| id.to_string()),
+                entry.deployment.map(DeploymentId::text),
                 child,
                 entry.created_at.0,
                 at(entry.settled_at),
@@ -296,7 +297,7 @@ impl<'c> Committer<'c> {
             Change::VerdictAdded(event, function, verdict) => {
                 let detail = verdict.detail().map(text::prose);
                 let (app, function) = (text::name(&function.app)?, text::name(&function.function)?);
-                let row = params![event.to_string(), app, function, Verdict::word(verdict), detail];
+                let row = params![event.text(), app, function, Verdict::word(verdict), detail];
                 self.execute(sql::VERDICT_INSERT, row).map(drop)
             }
             Change::WaitOpened(wait) => self.wait(wait),
@@ -339,9 +340,9 @@ impl<'c> Committer<'c> {
     fn event(&mut self, event: &Event) -> Done {
         let (data, data_no) = self.payloads.place(Some(&event.data))?;
         let client_id = event.client_id.as_deref().map(text::name).transpose()?;
-        let source = event.source.map(|id| id.to_string());
+        let source = event.source.map(RunId::text);
         let name = text::name(&event.name)?;
-        let row = params![event.seq, event.id.to_string(), name, data, data_no, event.at.0, client_id, source];
+        let row = params![event.seq, event.id.text(), name, data, data_no, event.at.0, client_id, source];
         self.execute(sql::EVENT_INSERT, row).map(drop)
     }
 
@@ -427,16 +428,16 @@ impl<'c> Committer<'c> {
     }
 
     /// The rarer statements live in the connection's own cache.
-    fn execute(&self, statement: &str, row: &[&dyn rusqlite::ToSql]) -> Result<usize, StoreError> {
+    fn execute(&self, statement: &str, row: &[&dyn ToSql]) -> Result<usize, StoreError> {
         execute(self.connection, statement, row).map_err(sorted)
     }
 
-    fn execute_one(&self, statement: &str, row: &[&dyn rusqlite::ToSql], why: impl FnOnce() -> String) -> Done {
+    fn execute_one(&self, statement: &str, row: &[&dyn ToSql], why: impl FnOnce() -> String) -> Done {
         one(execute(self.connection, statement, row), why)
     }
 }
 
-fn execute(connection: &Connection, statement: &str, row: &[&dyn rusqlite::ToSql]) -> rusqlite::Result<usize> {
+fn execute(connection: &Connection, statement: &str, row: &[&dyn ToSql]) -> rusqlite::Result<usize> {
     connection.prepare_cached(statement)?.execute(row)
 }
 
@@ -458,6 +459,12 @@ fn labels(labels: &Labels) -> Result<(Option<String>, Option<String>), StoreErro
     let attributes =
         (!labels.attributes.is_empty()).then(|| written(serde_json::to_string(&labels.attributes))).transpose()?;
     Ok((tags, attributes))
+}
+
+impl ToSql for IdText {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::from(&**self))
+    }
 }
 
 /// A statement must have changed exactly one row.
