@@ -1,7 +1,6 @@
 //! A decision in the making: what it reads is the resident tables with its own changes on top, and nothing of it is
 //! real before it is finished. It touches only what is resident and asks for the rest.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::{Bound, Deref, DerefMut};
 use std::sync::Arc;
@@ -41,7 +40,7 @@ pub(super) struct Draft<'a> {
     pub(super) partition: &'a Partition,
     pub(super) at: Moment,
     pub(super) registry: &'a Registry,
-    runs: BTreeMap<RunId, RunDraft<'a>>,
+    runs: BTreeMap<RunId, Box<RunDraft<'a>>>,
     pub(super) order: Vec<RunId>,
     pub(super) others: Vec<Change>,
     follow_ups: Vec<Command>,
@@ -138,10 +137,10 @@ impl<'a> Draft<'a> {
         if !self.runs.contains_key(&id) {
             self.require([Key::Run(id)])?;
             let Some(Some(run)) = self.partition.tables.runs.get(&id) else { return Ok(None) };
-            self.runs.insert(id, RunDraft::of(run));
+            self.runs.insert(id, Box::new(RunDraft::of(run)));
             self.order.push(id);
         }
-        Ok(self.runs.get_mut(&id))
+        Ok(self.runs.get_mut(&id).map(|run| &mut **run))
     }
 
     /// Adds a run that begins now.
@@ -150,7 +149,7 @@ impl<'a> Draft<'a> {
         assert!(!matches!(self.partition.tables.runs.get(&id), Some(Some(_))), "a new run's id is new: {id}");
         let mut run = RunDraft::created(head);
         run.add(input);
-        self.runs.insert(id, run);
+        self.runs.insert(id, Box::new(run));
         self.order.push(id);
     }
 
@@ -319,19 +318,31 @@ impl<'a> Draft<'a> {
 }
 
 /// The row of a run: the resident one until somebody writes to it.
-pub(super) struct Head<'a>(Cow<'a, RunHead>);
+pub(super) enum Head<'a> {
+    Resident(&'a RunHead),
+    Own(Box<RunHead>),
+}
 
 impl Deref for Head<'_> {
     type Target = RunHead;
 
     fn deref(&self) -> &RunHead {
-        &self.0
+        match self {
+            Head::Resident(head) => head,
+            Head::Own(head) => head,
+        }
     }
 }
 
 impl DerefMut for Head<'_> {
     fn deref_mut(&mut self) -> &mut RunHead {
-        self.0.to_mut()
+        if let Head::Resident(head) = self {
+            *self = Head::Own(Box::new(head.clone()));
+        }
+        match self {
+            Head::Own(head) => head,
+            Head::Resident(_) => unreachable!("it has just been made the decision's own"),
+        }
     }
 }
 
@@ -357,12 +368,12 @@ impl<'a> RunDraft<'a> {
             last_seq: run.last_seq,
             waits: run.waits.clone(),
             streams: run.streams.clone(),
-            ..RunDraft::with(Head(Cow::Borrowed(&run.head)))
+            ..RunDraft::with(Head::Resident(&run.head))
         }
     }
 
     fn created(head: RunHead) -> RunDraft<'a> {
-        RunDraft::with(Head(Cow::Owned(head)))
+        RunDraft::with(Head::Own(Box::new(head)))
     }
 
     fn with(head: Head<'a>) -> RunDraft<'a> {
@@ -382,10 +393,10 @@ impl<'a> RunDraft<'a> {
     }
 
     fn finish(self, changes: &mut Vec<Change>) {
-        match (self.base, self.head.0) {
-            (None, head) => changes.push(Change::RunCreated(head.into_owned())),
-            (Some(base), Cow::Owned(head)) if *base.head != head => changes.push(Change::RunChanged(head)),
-            (Some(_), _) => {}
+        match (self.base, self.head) {
+            (None, Head::Own(head)) => changes.push(Change::RunCreated(*head)),
+            (Some(base), Head::Own(head)) if *base.head != *head => changes.push(Change::RunChanged(*head)),
+            (_, Head::Own(_) | Head::Resident(_)) => {}
         }
         changes.extend(self.changed.into_values().map(Change::EntryChanged));
         changes.extend(self.added.into_iter().map(Change::EntryAdded));

@@ -534,7 +534,7 @@ impl Partition {
 
     /// A resident run as the tables must have it.
     pub fn stored(&self, id: RunId) -> Option<StoredRun> {
-        self.tables.runs.get(&id)?.as_ref().map(run::Run::stored)
+        self.tables.runs.get(&id)?.as_ref().map(|run| run.stored())
     }
 
     /// Everything resident, as the tables must have it: for tests that compare both.

@@ -27,7 +27,7 @@ pub(super) struct Tables {
     pub(super) last_run_no: i64,
     pub(super) last_event_seq: i64,
     pub(super) last_message_no: i64,
-    pub(super) runs: BTreeMap<RunId, Option<Run>>,
+    pub(super) runs: BTreeMap<RunId, Option<Box<Run>>>,
     pub(super) names: BTreeMap<(FunctionId, Text), Option<RunId>>,
     pub(super) chains: BTreeMap<RunId, Option<RunId>>,
     pub(super) states: BTreeMap<StateKey, Option<StateRow>>,
@@ -74,7 +74,7 @@ impl Tables {
         }
         match (key, loaded) {
             (Key::Run(id), Loaded::Run(stored)) => {
-                let run = stored.map(|stored| Run::load(*stored));
+                let run = stored.map(|stored| Box::new(Run::load(*stored)));
                 if let Some(run) = &run {
                     self.by_no.insert(run.head.run_no, id);
                 }
@@ -179,7 +179,7 @@ impl Tables {
             self.chains.insert(first, Some(head.id));
         }
         self.by_no.insert(head.run_no, head.id);
-        self.runs.insert(head.id, Some(Run::new(head.clone())));
+        self.runs.insert(head.id, Some(Box::new(Run::new(head.clone()))));
         self.queue(head.id, None, head.queue.as_ref());
     }
 
