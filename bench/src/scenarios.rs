@@ -49,6 +49,8 @@ pub enum Kind {
     },
     /// One run of so many steps.
     Long(u64),
+    /// One run of so many steps, each the answer to an invocation with all the steps before it.
+    Responding(u64),
     /// What the first and the last steps of a long run cost.
     Slope(u64),
     /// Starts that nobody waits for, until all are done.
@@ -71,7 +73,7 @@ pub enum Kind {
 
 /// Every scenario, in the order in which they are measured.
 pub fn all() -> Vec<Scenario> {
-    use Kind::{Calls, Fan, Long, Objects, Recovery, Sends, Signals, Sleepers, Slope, Start, Streams};
+    use Kind::{Calls, Fan, Long, Objects, Recovery, Responding, Sends, Signals, Sleepers, Slope, Start, Streams};
     let rust =
         |name: &str, peer: bool, kind: Kind| Scenario { name: name.to_owned(), language: Language::Rust, peer, kind };
     let mut all = vec![rust("start", true, Start)];
@@ -95,10 +97,14 @@ pub fn all() -> Vec<Scenario> {
     all.push(rust("objects-cold", true, Objects(1_000_000)));
     all.push(rust("recovery", true, Recovery));
     for (name, language, kind) in [
+        ("respond-10", Language::RustResponding, Responding(10)),
+        ("respond-100", Language::RustResponding, Responding(100)),
+        ("respond-1000", Language::RustResponding, Responding(1_000)),
         ("ts-ten-64", Language::TypeScript, Calls { steps: 10, open: 64 }),
         ("ts-serverless-steps-1000", Language::TypeScriptServerless, Long(1_000)),
     ] {
-        all.push(Scenario { name: name.to_owned(), language, peer: true, kind });
+        let peer = language != Language::RustResponding;
+        all.push(Scenario { name: name.to_owned(), language, peer, kind });
     }
     all
 }
@@ -110,6 +116,7 @@ impl Kind {
         match self {
             Kind::Calls { steps, open } => calls(system, steps, open, size.time).await,
             Kind::Long(steps) => long(&client, system, steps).await,
+            Kind::Responding(steps) => responding(&client, system, steps).await,
             Kind::Slope(steps) => slope(&client, system, steps).await,
             Kind::Sends(count) => sends(&client, system, count).await,
             Kind::Sleepers => sleepers(&client, system, size.sleepers).await,
@@ -165,6 +172,21 @@ async fn long(client: &Client, system: Running, steps: u64) -> Result<Vec<Figure
     figures.extend(costs(&system, before, steps as f64)?);
     system.stop().await?;
     Ok(figures)
+}
+
+async fn responding(client: &Client, system: Running, steps: u64) -> Result<Vec<Figure>> {
+    let before = told(client, &system, "received").await?.parse::<u64>()?;
+    let began = now();
+    client.send(system.call("steps", steps)?).await?;
+    let ms = began.elapsed().as_secs_f64() * 1e3;
+    let received = told(client, &system, "received").await?.parse::<u64>()? - before;
+    system.stop().await?;
+    let per_step = |total: f64| total / steps as f64;
+    Ok(vec![
+        less("run", "ms", ms),
+        less("step", "ms", per_step(ms)),
+        less("sent to the handler", "bytes a step", per_step(received as f64)),
+    ])
 }
 
 /// The functions tell what a hundred steps took them at the beginning and at the end of a run.

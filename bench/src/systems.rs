@@ -28,6 +28,8 @@ pub enum Kind {
 pub enum Language {
     /// A native program with the system's Rust SDK.
     Rust,
+    /// The same where handlers cannot reach their server: each step is an answer, and the next invocation has the journal.
+    RustResponding,
     /// A Node.js program with the system's TypeScript SDK, connected as it is by default.
     TypeScript,
     /// The same as serverless hosts have it: a request, an answer, no streams.
@@ -85,15 +87,17 @@ impl System {
 
     async fn start_handler(&self, data: &Path, language: Language, port: u16, side_port: u16) -> Result<Process> {
         let mut command = match language {
-            Language::Rust => Command::new(&self.rust),
+            Language::Rust | Language::RustResponding => Command::new(&self.rust),
             Language::TypeScript | Language::TypeScriptServerless => {
                 let mut node = Command::new("node");
                 node.arg(&self.typescript);
                 node
             }
         };
-        if language == Language::TypeScriptServerless {
-            command.env("MODE", "request-response");
+        match language {
+            Language::TypeScriptServerless => drop(command.env("MODE", "request-response")),
+            Language::RustResponding => drop(command.env("MODE", "respond")),
+            Language::Rust | Language::TypeScript => {}
         }
         command.env("PORT", port.to_string()).env("SIDE_PORT", side_port.to_string()).env("BACKSTITCH_DEV", "1");
         let mut handler = Process::start(command, &data.join("handler.log"))?;

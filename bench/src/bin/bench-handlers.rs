@@ -8,6 +8,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
 use axum::routing::get;
 use backstitch::prelude::*;
 use backstitch::{Object, ObjectCtx};
@@ -21,6 +24,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// What the functions count.
 struct Counts {
     done: AtomicU64,
+    /// Bytes of the bodies of invocations.
+    received: AtomicU64,
     late_us: Mutex<Histogram<u64>>,
 }
 
@@ -52,15 +57,32 @@ struct Fan {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let counts = Arc::new(Counts { done: AtomicU64::new(0), late_us: Mutex::new(histogram()) });
-    let (done, lateness) = (counts.clone(), counts.clone());
+    let (done, received) = (AtomicU64::new(0), AtomicU64::new(0));
+    let counts = Arc::new(Counts { done, received, late_us: Mutex::new(histogram()) });
+    let (done, received, lateness) = (counts.clone(), counts.clone(), counts.clone());
     let side = Router::new()
         .route("/done", get(async move || done.done.load(Ordering::Relaxed).to_string()))
+        .route("/received", get(async move || received.received.load(Ordering::Relaxed).to_string()))
         .route("/lateness", get(async move || lateness.lateness()));
     let side_listener = listener("SIDE_PORT").await?;
     tokio::spawn(async move { axum::serve(side_listener, side).await });
-    axum::serve(listener("PORT").await?, app(&counts).router()).await?;
+    let mut app = app(&counts);
+    let router = match std::env::var("MODE").as_deref() {
+        Ok("respond") => {
+            app = app.outbound(false);
+            app.router().layer(from_fn_with_state(counts, weighed))
+        }
+        _ => app.router(),
+    };
+    axum::serve(listener("PORT").await?, router).await?;
     Ok(())
+}
+
+/// Counts the bytes of a body by what its head says of them.
+async fn weighed(State(counts): State<Arc<Counts>>, request: Request, next: Next) -> Response {
+    let length = request.headers().get("content-length").and_then(|length| length.to_str().ok()?.parse().ok());
+    counts.received.fetch_add(length.unwrap_or(0), Ordering::Relaxed);
+    next.run(request).await
 }
 
 async fn listener(variable: &str) -> Result<tokio::net::TcpListener> {
