@@ -217,11 +217,61 @@ impl PartitionTime {
 
     /// The partition's time now.
     pub fn now(&mut self, clock: &dyn Clock) -> Timestamp {
+        // In this order: what passes between two readings must not count twice, once on the wall and once more in the next
+        // elapsed time, for then every timer would be early by the longest pause that this thread has ever made here.
+        let wall = clock.wall();
         let monotonic_ms = clock.monotonic_ms();
         let elapsed = monotonic_ms.saturating_sub(self.monotonic_ms);
         let carried = Timestamp(self.last.0.saturating_add(i64::try_from(elapsed).unwrap_or(i64::MAX)));
         self.monotonic_ms = monotonic_ms;
-        self.last = clock.wall().max(carried);
+        self.last = wall.max(carried);
         self.last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    /// A clock that time passes on while it is read.
+    #[derive(Default)]
+    struct Paused {
+        ms: AtomicU64,
+        /// What passes with each reading.
+        pause: AtomicU64,
+    }
+
+    impl Paused {
+        fn read(&self) -> u64 {
+            self.ms.fetch_add(self.pause.load(Ordering::Relaxed), Ordering::Relaxed)
+        }
+    }
+
+    impl Clock for Paused {
+        fn wall(&self) -> Timestamp {
+            Timestamp(i64::try_from(self.read()).unwrap())
+        }
+
+        fn monotonic_ms(&self) -> u64 {
+            self.read()
+        }
+
+        fn entropy(&self) -> u128 {
+            0
+        }
+    }
+
+    #[test]
+    fn a_pause_between_two_readings_puts_no_clock_ahead() {
+        let clock = Paused::default();
+        let mut time = PartitionTime::starting_at(Timestamp(0), &clock);
+        for pause in [0, 1_000, 3, 0, 250, 0, 0] {
+            clock.pause.store(pause, Ordering::Relaxed);
+            let now = time.now(&clock).0;
+            let real = i64::try_from(clock.ms.load(Ordering::Relaxed)).unwrap();
+            assert!(now <= real, "{now} is later than {real}");
+        }
     }
 }
