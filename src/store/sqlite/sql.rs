@@ -64,6 +64,7 @@ statements! {
     RUN_BY_ID = "run_by_id",
     RUN_BY_NAME = "run_by_name",
     RUN_BY_NUMBER = "run_by_number",
+    RUN_FAILURE = "run_failure",
     RUN_GREATEST = "run_greatest",
     RUN_INSERT = "run_insert",
     RUN_NEAREST = "run_nearest",

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use backstitch_server::limits::RUNS_SCANNED_MAX;
+use backstitch_server::limits::{FAILURES_COMPARED_MAX, RUNS_SCANNED_MAX};
 use backstitch_server::model::{
-    AttributeTest, AttributeValue, Change, Labels, Number, RunHead, RunId, RunStatus, Text, Timestamp, TriggerKind,
+    AttributeTest, AttributeValue, Change, Entry, EntryKind, Failure, FailureTest, Labels, Number, Outcome, Payload,
+    RunHead, RunId, RunStatus, Text, Timestamp, TriggerKind,
 };
 use backstitch_server::store::{RunFilter, Store};
 
@@ -14,6 +15,7 @@ use crate::support::runs;
 
 const TAGS: [&str; 4] = ["eu", "EU\"west\\1", "größe", "customer-42"];
 const TEXTS: [&str; 8] = ["eu", "\"", "\\", "42", "SHOP/or", "rder-1", "0.5", "run_"];
+const FAILURES: [&str; 3] = ["CardDeclined", "Error", "Größe"];
 const TESTS: [&str; 14] = [
     "n:exists",
     "n:eq:1",
@@ -49,6 +51,22 @@ impl Dice {
         }
     }
 
+    /// A failure, large ones too, or what is none.
+    pub(super) fn failure(&mut self) -> Payload {
+        if self.below(4) == 0 {
+            return self.payload();
+        }
+        let message = self.text(&["card 17 was declined", "card 4711 was declined", "no card", "größe 1: zu spät"]);
+        let stack = "x".repeat([0, 40_000][usize::from(self.below(4) == 0)]);
+        Failure { stack: Some(stack), ..Failure::new(&self.text(&FAILURES), &*message) }.payload()
+    }
+
+    fn failure_test(&mut self) -> FailureTest {
+        let name = self.some(|dice| dice.text(&FAILURES));
+        let message = self.some(|dice| dice.text(&["card … was declined", "no card", "größe 2: zu spät"]));
+        FailureTest::new(name.as_deref(), message.as_deref())
+    }
+
     fn test(&mut self) -> AttributeTest {
         self.text(&TESTS).parse().unwrap()
     }
@@ -76,6 +94,7 @@ impl World {
             tags: (0..dice.below(6).saturating_sub(3)).map(|_| dice.text(&TAGS)).collect(),
             attributes: (0..dice.below(6).saturating_sub(3)).map(|_| dice.test()).collect(),
             text: dice.some(|dice| self.some_text(dice)).filter(|_| rarely(dice)),
+            failure: if rarely(dice) { dice.failure_test() } else { FailureTest::default() },
             since: dice.some(some_time).filter(|_| rarely(dice)),
             until: dice.some(some_time).filter(|_| rarely(dice)),
             before_run_no: dice.some(|dice| dice.below(self.runs.len() + 2) as i64),
@@ -156,6 +175,44 @@ async fn many_candidates_of_which_few_match_are_looked_at_a_stretch_at_a_time() 
     assert_eq!((numbers(&next.runs), next.looked_to), (vec![1], None));
     let all = RunFilter { trigger: None, limit: 3, ..filter };
     assert_eq!(numbers(&store.runs(all).await.unwrap().runs), [last, last - 1, last - 2], "a full page says nothing");
+}
+
+/// Failures are compared a bounded number at a time, and runs that ended well are none of them.
+#[tokio::test]
+async fn failures_are_compared_a_stretch_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = sqlite(dir.path());
+    let epoch = store.take_ownership(0).await.unwrap().epoch;
+    let last = 2 * FAILURES_COMPARED_MAX;
+    let failed = |run_no: i64| {
+        let status = if run_no % 100 == 99 { RunStatus::Completed } else { RunStatus::Failed };
+        let name = if run_no == 1 { "Rare" } else { "Common" };
+        let outcome = Failure::new(name, format!("order {run_no} is lost")).payload();
+        let entry = Entry {
+            outcome: Some(Outcome::Err(outcome)),
+            run_no,
+            ..runs::entry(0, "outcome", EntryKind::Outcome, "{}")
+        };
+        let head = RunHead { status, ended_at: Some(Timestamp(run_no)), ..numbered(run_no, Labels::default()) };
+        [Change::RunCreated(head), Change::EntryAdded(entry)]
+    };
+    done(&store, epoch, 1, (1..=last).flat_map(failed).collect()).await;
+    let filter =
+        |name, message| RunFilter { failure: FailureTest::new(Some(name), message), limit: 1, ..RunFilter::default() };
+    let rare = filter("Rare", Some("order 7 is lost"));
+    let (mut page, mut pages) = (store.runs(rare.clone()).await.unwrap(), 1);
+    assert!(page.runs.is_empty() && page.looked_to.is_some(), "the first page has come as far as it may");
+    while page.runs.is_empty() {
+        page = store.runs(RunFilter { before_run_no: page.looked_to, ..rare.clone() }).await.unwrap();
+        pages += 1;
+    }
+    assert_eq!((numbers(&page.runs), pages), (vec![1], 2));
+    assert_eq!(numbers(&store.runs(filter("Common", None)).await.unwrap().runs), [last]);
+    let counts = store.count_runs(filter("Common", None)).await.unwrap();
+    assert_eq!(counts.total(), (2..=last).filter(|run_no| run_no % 100 != 99).count() as u64, "counts look at all");
+    let told = store.failures(vec![1, last + 1, 99]).await.unwrap();
+    assert_eq!(told[0].as_ref().map(|failure| &*failure.message), Some("order 1 is lost"));
+    assert!(told[1].is_none() && told[2].is_none(), "of a run that is not there, and of one that is well");
 }
 
 #[tokio::test]
