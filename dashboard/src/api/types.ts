@@ -142,6 +142,8 @@ export interface Deployment {
 export interface Trigger {
   event?: string;
   if?: string;
+  /** What the event's data look like, as JSON Schema. */
+  schema?: { [name: string]: Json };
 }
 
 export interface Fn {
@@ -254,6 +256,29 @@ export interface Failures {
   items: FailureGroup[];
   lookedAt: number;
   complete: boolean;
+}
+
+/** How long runs took, in milliseconds. */
+export interface StatsTook {
+  p50: number;
+  p95: number;
+  of: number;
+}
+
+/** Figures of a piece of time. */
+export interface StatsPiece {
+  from: string;
+  until: string;
+  /** How the runs stand now that were created in it. */
+  statuses: Partial<Record<RunStatus, number>>;
+  took: StatsTook | null;
+  open: { backlog: number; waiting: number; failing: number; held: number } | null;
+}
+
+/** Figures over a span of time. */
+export interface Stats {
+  pieces: StatsPiece[];
+  took: StatsTook | null;
 }
 
 /** Ticks of one kind. */

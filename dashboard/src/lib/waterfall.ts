@@ -47,6 +47,16 @@ export function rows(entries: readonly Entry[], now: number): Row[] {
     });
 }
 
+/** Whether an entry went badly at least once, or has not come to its end. */
+export const isTrouble = ({ err, timeout, failures, settledAt }: Entry): boolean => err !== undefined || timeout === true || failures > 0 || settledAt === null;
+
+/** The rows that somebody looks for: with a text in the id, the name, the kind or an error, and perhaps only those in trouble. */
+export function sought(all: readonly Row[], text: string, troubleOnly: boolean): Row[] {
+  const wanted = text.trim().toLowerCase();
+  const said = ({ id, name, op, err, lastError }: Entry): string => [id, name, op, err?.name, err?.message, lastError?.name, lastError?.message].join("\n").toLowerCase();
+  return all.filter(({ entry }) => (!troubleOnly || isTrouble(entry)) && (wanted === "" || said(entry).includes(wanted)));
+}
+
 /** How an entry spent its time. */
 export function stretches(entry: Entry, now: number): Stretch[] {
   const begin = ms(entry.createdAt);
