@@ -56,6 +56,9 @@ pub const FAILURES_COMPARED_MAX: i64 = 10_000;
 /// Entries of an index that are counted before it is taken for a large one.
 pub const RUNS_PROBED_MAX: usize = 10_000;
 
+/// Waits for events that are looked at to say which of them an event settled: those that settled first since it came.
+pub const WAITS_LOOKED_AT_MAX: usize = 500;
+
 /// Pause between two counts of the open runs, in milliseconds: a range of an index is counted for each status.
 pub const RECORD_MS: u64 = 15_000;
 

@@ -303,6 +303,17 @@ pub struct EventView {
     pub runs: Vec<RunHead>,
     /// The functions that it triggers and did not start, and why.
     pub verdicts: Vec<(FunctionId, Verdict)>,
+    /// The runs that waited for it, each with the wait that it settled, by run number: of the waits that settled first since it came.
+    pub woken: Vec<(RunHead, EntryId)>,
+}
+
+impl EventView {
+    /// Since when a wait may have settled with an event, and how its outcome begins if it did.
+    fn marks(event: &Event) -> (Timestamp, Vec<u8>) {
+        // What is accepted late may have been meant earlier, and the other way round.
+        let since = event.at.max(event.id.at());
+        (since, format!(r#"{{"id":"{}","#, event.id).into_bytes())
+    }
 }
 
 /// Which runs are asked for. Everything left out matches.

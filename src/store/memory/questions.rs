@@ -338,8 +338,19 @@ impl Tables {
     pub(super) fn event_view(&self, id: EventId) -> Option<EventView> {
         let event = self.events_where(|event| event.id == id).next()?;
         let of_event = self.verdicts.iter().filter(|((event, _), _)| *event == id);
+        let (since, mark) = EventView::marks(&event);
+        let was_woken = |entry: &Entry| {
+            let settled = entry.kind == EntryKind::WaitEvent && entry.settled_at.is_some_and(|at| at >= since);
+            let outcome = entry.outcome.as_ref().and_then(Outcome::payload);
+            settled && !entry.copied && outcome.is_some_and(|outcome| outcome.bytes().starts_with(&mark))
+        };
+        let woken = self.entries.values().filter(|entry| was_woken(entry));
+        let woken = woken.filter_map(|entry| Some(((**self.runs.get(&entry.run_no)?).clone(), entry.id.clone())));
+        let mut woken: Vec<(RunHead, EntryId)> = woken.collect();
+        woken.sort_unstable_by(|(a, one), (b, other)| (a.run_no, one).cmp(&(b.run_no, other)));
         Some(EventView {
             event,
+            woken,
             runs: self.runs_where(|run| run.event == Some(id) && run.previous.is_none()).collect(),
             verdicts: of_event.map(|((_, function), verdict)| (function.clone(), verdict.clone())).collect(),
         })

@@ -28,6 +28,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/sqlite/0003_schedules.sql"),
     include_str!("../../../migrations/sqlite/0004_streams.sql"),
     include_str!("../../../migrations/sqlite/0005_tags.sql"),
+    include_str!("../../../migrations/sqlite/0006_waited.sql"),
 ];
 
 fn refused(error: &rusqlite::Error) -> StoreError {

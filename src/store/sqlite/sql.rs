@@ -125,6 +125,7 @@ statements! {
     WAITS_OF_INDEX = "waits_of_index",
     WAITS_OF_RUN = "waits_of_run",
     WAITS_SCANNING = "waits_scanning",
+    WAITS_WOKEN = "waits_woken",
 }
 
 /// Statements that find runs by one index: what leads to candidates is a file in `search/`, and so is what is done with them.

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use backstitch_server::limits::{FAILURES_COMPARED_MAX, RUNS_SCANNED_MAX};
 use backstitch_server::model::{
-    AttributeTest, AttributeValue, Change, Entry, EntryKind, Failure, FailureTest, Labels, Number, Outcome, Payload,
-    RunHead, RunId, RunStatus, Text, Timestamp, TriggerKind,
+    AttributeTest, AttributeValue, Change, Entry, EntryKind, EntryStatus, Event, EventId, Failure, FailureTest, Labels,
+    Number, Outcome, Payload, RunHead, RunId, RunStatus, Text, Timestamp, TriggerKind,
 };
+use backstitch_server::store::memory::MemoryStore;
 use backstitch_server::store::{RunFilter, Store};
 
 use super::world::{APPS, Dice, FUNCTIONS, SIGNALS, World};
@@ -245,6 +246,52 @@ async fn a_tag_that_is_gone_leads_nowhere() {
             let both = filter.tags.is_empty() && test == "n:exists" || filter.attributes.is_empty() && tag == "new";
             let runs = store.runs(filter).await.unwrap().runs.len();
             assert_eq!(runs, if both { 1 } else { found }, "{tag} {test}");
+        }
+    }
+}
+
+/// An event tells which runs waited for it: not those that another event woke, and not a fork's copies.
+#[tokio::test]
+async fn an_event_tells_which_runs_it_woke() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, memory) = (sqlite(dir.path()), MemoryStore::new());
+    let event = |seq: i64, at: i64| Event {
+        seq,
+        id: EventId::new(Timestamp(1_000), seq.unsigned_abs(), 0),
+        name: "payment/settled".into(),
+        data: Payload::trusted("{}".to_owned()),
+        at: Timestamp(at),
+        client_id: None,
+        source: None,
+    };
+    // The second was accepted late: it was meant to be earlier.
+    let events = [event(1, 1_000), event(2, 500)];
+    let waited = |run_no: i64, settled_at: i64, by: &Event, size: usize, copied: bool| {
+        let outcome =
+            format!(r#"{{"id":"{}","name":"payment/settled","data":"{}","at":"x"}}"#, by.id, "x".repeat(size));
+        let entry = Entry {
+            run_no,
+            status: EntryStatus::Settled,
+            outcome: Some(Outcome::Ok(Payload::trusted(outcome))),
+            settled_at: Some(Timestamp(settled_at)),
+            copied,
+            ..runs::entry(1, "bank", EntryKind::WaitEvent, "{}")
+        };
+        [Change::RunCreated(numbered(run_no, Labels::default())), Change::EntryAdded(entry)]
+    };
+    let mut changes = Vec::from(events.clone().map(Change::EventAdded));
+    changes.extend(waited(1, 1_000, &events[0], 9, false));
+    changes.extend(waited(2, 1_000, &events[1], 9, false));
+    // A large one stands in another table.
+    changes.extend(waited(3, 9_000, &events[0], 40_000, false));
+    changes.extend(waited(4, 9_000, &events[0], 9, true));
+    for store in [&file as &dyn Store, &memory] {
+        let epoch = store.take_ownership(0).await.unwrap().epoch;
+        done(store, epoch, 1, changes.clone()).await;
+        for (event, expected) in [(&events[0], vec![1, 3]), (&events[1], vec![2])] {
+            let woken = store.event(event.id).await.unwrap().unwrap().woken;
+            assert_eq!(woken.iter().map(|(run, _)| run.run_no).collect::<Vec<_>>(), expected);
+            assert!(woken.iter().all(|(_, entry)| &**entry == "bank"));
         }
     }
 }
