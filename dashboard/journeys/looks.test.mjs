@@ -8,7 +8,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { launch, page } from "./lib/browser.mjs";
-import { morning, open, schedules } from "./lib/world.mjs";
+import { busyHour, morning, open, schedules } from "./lib/world.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const folder = process.env.SCREENSHOTS;
@@ -22,6 +22,7 @@ let gate = 0;
 before(async () => {
   world = await open();
   browser = await launch();
+  await busyHour(world);
   const ids = await morning(world);
   await schedules(world);
   await world.call("POST", "/v1/schedules/shop/totals/backfill", { from: "2026-03-01T00:00:00Z", until: "2026-03-11T00:00:00Z", concurrency: 4 });

@@ -181,6 +181,8 @@ export interface Event {
   data: Json;
   runs: { id: string; app: string; function: string; status?: RunStatus }[] | null;
   verdicts: { app: string; function: string; verdict: string; detail: string | null }[] | null;
+  /** The runs that waited for it, and the wait in their journals. */
+  woken?: { id: string; app: string; function: string; status: RunStatus; entry: string }[];
 }
 
 export interface Job {

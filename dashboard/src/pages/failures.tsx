@@ -50,7 +50,7 @@ export function FailuresPage(): ReactNode {
           </>
         )}
       {retrying && (
-        <BulkDialog action="retry" about={<>The runs of <strong>{retrying.app}/{retrying.function}</strong> that failed with <strong>{retrying.name}</strong> in the last {span}, each from its first failure and as a fork. Those that have a fork already are left alone.</>} onClose={() => setRetrying(null)} {...retry} />
+        <BulkDialog action="retry" about={<>The runs of <strong>{retrying.app}/{retrying.function}</strong> that failed with <strong>{retrying.name}</strong>{retrying.shape && <>: “{retrying.shape}”</>} in the last {span}, each from its first failure and as a fork. Those that have a fork already are left alone.</>} onClose={() => setRetrying(null)} {...retry} />
       )}
     </div>
   );

@@ -18,7 +18,8 @@ interface Counts {
 
 const OPEN = "queued,ready,suspended,backoff,paused";
 
-export function Figures({ back, of }: { back: string; of?: { app: string; function: string } }): ReactNode {
+/** `children` stand between the numbers and the charts. */
+export function Figures({ back, of, children }: { back: string; of?: { app: string; function: string }; children?: ReactNode }): ReactNode {
   const stats = useQuery({ queryKey: ["stats", back, of], queryFn: ({ signal }) => get<Stats>("/v1/stats", { span: back, ...of }, signal), refetchInterval: 10_000, retry: patient, placeholderData: (old) => old });
   const open = useQuery({ queryKey: ["open", of], queryFn: ({ signal }) => get<Counts>("/v1/runs/counts", { status: OPEN, ...of }, signal), refetchInterval: 5_000, retry: patient });
   const pieces = stats.data?.pieces ?? [];
@@ -28,6 +29,12 @@ export function Figures({ back, of }: { back: string; of?: { app: string; functi
   const openNow = (status: RunStatus): number => open.data?.statuses[status] ?? 0;
   const times = pieces.map((piece) => ({ from: ms(piece.from), until: ms(piece.until) }));
   const share = (value: number): string => `${(value * 100).toFixed(value > 0 && value < 0.1 ? 1 : 0)}%`;
+  const throughput = (
+    <section className="card">
+      <header><h2>Throughput</h2><span className="faint">runs by the time of their creation</span><span className="grow" /><span className="legend"><span data-series="completed">completed</span><span data-series="failed">failed</span><span data-series="cancelled">cancelled</span><span data-series="open">open</span></span></header>
+      <Columns pieces={pieces} />
+    </section>
+  );
   return (
     <>
       <div className="tiles">
@@ -37,15 +44,14 @@ export function Figures({ back, of }: { back: string; of?: { app: string; functi
         <Tile name="Backlog" icon={<Gauge />} value={open.data ? (openNow("ready") + openNow("queued")).toLocaleString("en") : "…"} note="ready, or waiting for their start" to={{ ...of, status: "queued,ready" }} />
         <Tile name="Waiting" icon={<Hourglass />} value={open.data ? openNow("suspended").toLocaleString("en") : "…"} note="for a time, a signal, an event" to={{ ...of, status: "suspended" }} />
       </div>
-      <section className="card">
-        <header><h2>Throughput</h2><span className="faint">runs by the time of their creation</span><span className="grow" /><span className="legend"><span data-series="completed">completed</span><span data-series="failed">failed</span><span data-series="cancelled">cancelled</span><span data-series="open">open</span></span></header>
-        <Columns pieces={pieces} />
-      </section>
+      {children}
+      {!of && throughput}
       <div className="cards charts">
+        {of && throughput}
         <section className="card">
-          <header><h2>Latency</h2><span className="grow" /><span className="legend"><span data-series="open">median</span><span data-series="p95">p95</span></span></header>
+          <header><h2>Latency</h2><span className="grow" /><span className="legend"><span data-series="median">median</span><span data-series="p95">p95</span></span></header>
           <Lines caption="How long runs took that were created then" times={times} say={words}
-            series={[{ name: "p95", kind: "p95", values: pieces.map((piece) => piece.took?.p95 ?? null) }, { name: "median", kind: "open", values: pieces.map((piece) => piece.took?.p50 ?? null) }]} />
+            series={[{ name: "p95", kind: "p95", values: pieces.map((piece) => piece.took?.p95 ?? null) }, { name: "median", kind: "median", values: pieces.map((piece) => piece.took?.p50 ?? null) }]} />
         </section>
         <section className="card">
           <header><h2>Failure rate</h2><span className="faint">of runs that ended</span></header>
@@ -54,9 +60,9 @@ export function Figures({ back, of }: { back: string; of?: { app: string; functi
         </section>
         {!of && (
           <section className="card">
-            <header><h2>Open runs</h2><span className="grow" /><span className="legend"><span data-series="p95">backlog</span><span data-series="open">waiting</span><span data-series="failed">failing</span></span></header>
+            <header><h2>Open runs</h2><span className="grow" /><span className="legend"><span data-series="backlog">backlog</span><span data-series="open">waiting</span><span data-series="failed">failing</span></span></header>
             <Lines caption="The most runs that were open at once" times={times} say={(value) => Math.round(value).toLocaleString("en")} absent="The server counts the open runs every 15 seconds; it has not done so in this time."
-              series={[{ name: "waiting", kind: "open", values: pieces.map((piece) => piece.open?.waiting ?? null) }, { name: "failing", kind: "failed", values: pieces.map((piece) => piece.open?.failing ?? null) }, { name: "backlog", kind: "p95", values: pieces.map((piece) => piece.open?.backlog ?? null) }]} />
+              series={[{ name: "waiting", kind: "open", values: pieces.map((piece) => piece.open?.waiting ?? null) }, { name: "failing", kind: "failed", values: pieces.map((piece) => piece.open?.failing ?? null) }, { name: "backlog", kind: "backlog", values: pieces.map((piece) => piece.open?.backlog ?? null) }]} />
           </section>
         )}
       </div>

@@ -29,12 +29,13 @@ export function OverviewPage(): ReactNode {
       {nothing && <Start apps={appPage.data?.items.length ?? 0} functions={functionPage.data?.items.length ?? 0} />}
       {!nothing && (
         <>
-          <Figures back={back} />
-          <div className="cards">
-            <Wanted title="Held: somebody has to do something" status="paused" />
-            <Wanted title="Failing, and tried again" status="backoff" />
-            <TopFailures />
-          </div>
+          <Figures back={back}>
+            <div className="cards">
+              <Wanted title="Held: somebody has to do something" status="paused" />
+              <Wanted title="Failing, and tried again" status="backoff" />
+              <TopFailures />
+            </div>
+          </Figures>
           <h2>Newest runs</h2>
           <RunsTable query={{}} compact />
         </>
