@@ -51,11 +51,5 @@ async fn run(parts: Parts) {
 async fn look(parts: &Parts) -> Result<Moment, StoreError> {
     let statuses = RunStatus::ALL.into_iter().filter(|status| !status.is_terminal()).collect();
     let counts = parts.store.count_runs(RunFilter { statuses, ..RunFilter::default() }).await?;
-    Ok(Moment {
-        at: parts.clock.wall(),
-        backlog: counts.of(RunStatus::Ready) + counts.of(RunStatus::Queued),
-        waiting: counts.of(RunStatus::Suspended),
-        failing: counts.of(RunStatus::Backoff),
-        held: counts.of(RunStatus::Paused),
-    })
+    Ok(Moment::of(parts.clock.wall(), |status| counts.of(status)))
 }

@@ -22,10 +22,10 @@ let gate = 0;
 before(async () => {
   world = await open();
   browser = await launch();
-  await busyHour(world);
-  const ids = await morning(world);
   await schedules(world);
   await world.call("POST", "/v1/schedules/shop/totals/backfill", { from: "2026-03-01T00:00:00Z", until: "2026-03-11T00:00:00Z", concurrency: 4 });
+  await busyHour(world);
+  const ids = await morning(world);
   places = {
     overview: "", runs: "runs", run: `runs/${ids.order}?scale=folded`, entry: `runs/${ids.retried}?entry=reserve&scale=folded`, failed: `runs/${ids.failed}`, code: `runs/${ids.report}?view=code`, failures: "failures", events: "events",
     functions: "functions", function: "functions/shop/order", apps: "apps", app: "apps/shop", objects: "objects", jobs: "jobs", send: "send", schedules: "schedules", schedule: "schedules/shop/totals", held: "schedules/shop/cleanup-hourly", scheduled: "functions/shop/cleanup",

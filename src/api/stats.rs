@@ -1,5 +1,6 @@
 //! What charts show: how many runs were created, how they ended and how long they took, and how many were open, over a span of time in
-//! equal pieces. Counts come from the ledger, so they are there after a restart; what was open when is what the recorder saw.
+//! equal pieces. Counts come from the ledger, so they are there after a restart; what was open when is what the recorder saw, and what each
+//! request sees itself.
 
 use std::collections::BTreeMap;
 
@@ -114,9 +115,16 @@ async fn stats(State(doors): State<Doors>, RawQuery(query): RawQuery) -> Result<
     let (app, function) = (query.app.map(Text::from), query.function.map(Text::from));
     let of_all = app.is_none() && function.is_none();
     let filter = RunFilter { app, function, ..RunFilter::default() };
+    let now = doors.clock.wall();
+    if of_all {
+        // What is open this moment is known without the recorder.
+        let statuses = RunStatus::ALL.into_iter().filter(|status| !status.is_terminal()).collect();
+        let open = doors.store.count_runs(RunFilter { statuses, ..filter.clone() }).await?;
+        doors.metrics.history.record(Moment::of(now, |status| open.of(status)));
+    }
     let mut all = Vec::new();
     let mut pieces = Vec::with_capacity(STATS_PIECES);
-    for (from, until) in cut(doors.clock.wall(), span) {
+    for (from, until) in cut(now, span) {
         let within = RunFilter { since: Some(from), until: Some(until), ..filter.clone() };
         let counts = doors.store.count_runs(within.clone()).await?;
         let ended = counts.of(RunStatus::Completed) + counts.of(RunStatus::Failed);

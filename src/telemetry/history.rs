@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use crate::limits::HISTORY_TIERS;
-use crate::model::Timestamp;
+use crate::model::{RunStatus, Timestamp};
 
 /// How many runs were open at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,17 @@ pub struct Moment {
 }
 
 impl Moment {
+    /// What is open by how many runs stand how.
+    pub fn of(at: Timestamp, count: impl Fn(RunStatus) -> u64) -> Moment {
+        Moment {
+            at,
+            backlog: count(RunStatus::Ready) + count(RunStatus::Queued),
+            waiting: count(RunStatus::Suspended),
+            failing: count(RunStatus::Backoff),
+            held: count(RunStatus::Paused),
+        }
+    }
+
     /// The most of each, at the time of the first.
     fn or_more(self, other: Moment) -> Moment {
         Moment {
@@ -43,7 +54,7 @@ pub struct History {
 }
 
 impl History {
-    /// Records a moment that is later than all before.
+    /// Records a moment. One that comes a little late counts for the time at which it comes.
     pub fn record(&self, moment: Moment) {
         // Numbers to look at: whoever panicked with them left nothing half done that would matter.
         let mut tiers = self.tiers.lock().unwrap_or_else(PoisonError::into_inner);

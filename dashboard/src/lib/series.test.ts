@@ -14,8 +14,8 @@ describe("series", () => {
     expect(ceiling(value)).toBe(top);
   });
 
-  it("leaves gaps where nobody knows, and shows a lone point as a short line", () => {
-    expect(stretches([0, 10, null, 5], 10, 40, 100)).toEqual(["5.0,100.0 15.0,0.0", "32.0,50.0 38.0,50.0"]);
+  it("leaves gaps where nobody knows, and shows a lone point as a dot", () => {
+    expect(stretches([0, 10, null, 5], 10, 40, 100)).toEqual(["5.0,100.0 15.0,0.0", "35.0,50.0 35.0,50.0"]);
     expect(stretches([null, null], 10, 40, 100)).toEqual([]);
     expect(stretches([99, 99], 10, 20, 100)).toEqual(["5.0,0.0 15.0,0.0"]);
   });

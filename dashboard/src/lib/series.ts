@@ -19,7 +19,7 @@ export function ceiling(value: number): number {
   return [1, 2, 4, 5, 8, 10].map((factor) => factor * power).find((one) => one >= value)!;
 }
 
-/** Where a series has values: stretches without a gap, each as points of a chart of this size. One lone point is a short line. */
+/** Where a series has values: stretches without a gap, each as points of a chart of this size. A lone point is a line without length: a dot. */
 export function stretches(values: readonly (number | null)[], top: number, width: number, height: number): string[] {
   const step = width / Math.max(1, values.length);
   const lines: string[][] = [];
@@ -33,8 +33,5 @@ export function stretches(values: readonly (number | null)[], top: number, width
     const y = (height * (1 - Math.min(1, value / top))).toFixed(1);
     line.push(`${((i + 0.5) * step).toFixed(1)},${y}`);
   });
-  return lines.map((points) => {
-    const [x, y] = points[0]!.split(",") as [string, string];
-    return points.length > 1 ? points.join(" ") : `${(Number(x) - step * 0.3).toFixed(1)},${y} ${(Number(x) + step * 0.3).toFixed(1)},${y}`;
-  });
+  return lines.map((points) => (points.length > 1 ? points : [points[0]!, points[0]!]).join(" "));
 }

@@ -31,7 +31,7 @@ export function Figures({ back, of, children }: { back: string; of?: { app: stri
   const share = (value: number): string => `${(value * 100).toFixed(value > 0 && value < 0.1 ? 1 : 0)}%`;
   const throughput = (
     <section className="card">
-      <header><h2>Throughput</h2><span className="faint">runs by the time of their creation</span><span className="grow" /><span className="legend"><span data-series="completed">completed</span><span data-series="failed">failed</span><span data-series="cancelled">cancelled</span><span data-series="open">open</span></span></header>
+      <header><h2>Throughput</h2>{!of && <span className="faint">runs by the time of their creation</span>}<span className="grow" /><span className="legend"><span data-series="completed">completed</span><span data-series="failed">failed</span><span data-series="cancelled">cancelled</span><span data-series="open">open</span></span></header>
       <Columns pieces={pieces} />
     </section>
   );

@@ -60,7 +60,7 @@ export function Lines({ caption, times, series, say, top: most, absent }: { capt
     <Frame times={times} top={say(top)} say={(i) => series.map((one) => `${one.name} ${saidOf(one.values[i])}`).join(", ")}
       table={<><caption>{caption}</caption><thead><tr><th>From</th>{series.map((one) => <th key={one.name}>{one.name}</th>)}</tr></thead>
         <tbody>{times.map((time, i) => series.some((one) => one.values[i] !== null) && <tr key={time.from}><th>{absolute(time.from)}</th>{series.map((one) => <td key={one.name}>{saidOf(one.values[i])}</td>)}</tr>)}</tbody></>}>
-      {series.map((one) => stretches(one.values, top, WIDTH, HEIGHT - FOOT).map((points) => <polyline key={`${one.name} ${points}`} className={`series ${one.kind}`} points={points} vectorEffect="non-scaling-stroke" />))}
+      {series.map((one) => stretches(one.values, top, WIDTH, HEIGHT - FOOT).map((points) => <polyline key={`${one.name} ${points}`} className={`series ${one.kind}`} data-lone={points.split(" ")[0] === points.split(" ")[1]} points={points} vectorEffect="non-scaling-stroke" />))}
     </Frame>
   );
 }
