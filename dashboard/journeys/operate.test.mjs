@@ -286,6 +286,19 @@ test("failures that differ in ids and numbers only are one line, and are tried a
   assert.equal(forks.length, 1);
 }));
 
+test("a calendar shows the days that have their runs, and those to come", async () => {
+  const until = Date.now();
+  const from = until - 4 * 86_400_000;
+  await world.call("POST", "/v1/schedules/shop/totals/backfill", { from: new Date(from).toISOString(), until: new Date(until).toISOString(), concurrency: 4 });
+  await on("schedules/shop/totals", async (view) => {
+    const marks = view.locator(".weeks .mark[data-status=completed]");
+    await marks.nth(3).waitFor();
+    assert.equal(await marks.count(), 4);
+    await view.locator(".weeks td[data-today=true]").waitFor();
+    assert.ok((await view.locator(".weeks .mark", { hasText: "to come" }).count()) >= 4);
+  });
+});
+
 test("an old version is drained, and its runs are moved to the current one", async () => {
   const ends = [await world.pinned("v1")];
   const id = (await world.call("POST", "/v1/functions/pinned/hold/runs", {})).id;

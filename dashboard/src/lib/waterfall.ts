@@ -57,6 +57,16 @@ export function sought(all: readonly Row[], text: string, troubleOnly: boolean):
   return all.filter(({ entry }) => (!troubleOnly || isTrouble(entry)) && (wanted === "" || said(entry).includes(wanted)));
 }
 
+/**
+ * What is to be added to the times of attempts. They have the handler's clock, everything else the server's. A little apart they are shown as
+ * they are; where the clocks differ by more, the first attempt begins with its entry, and the others follow at their distance.
+ */
+export function skewOf(entry: Entry): number {
+  const begin = ms(entry.createdAt);
+  const first = entry.attempts?.[0] ? ms(entry.attempts[0].startedAt) : begin;
+  return Math.abs(first - begin) > SKEW_MS ? begin - first : 0;
+}
+
 /** How an entry spent its time. */
 export function stretches(entry: Entry, now: number): Stretch[] {
   const begin = ms(entry.createdAt);
@@ -69,10 +79,7 @@ export function stretches(entry: Entry, now: number): Stretch[] {
     return [{ from: begin, to: end, work, title: `${settled === null ? "so far" : what} ${span(end - begin)}`, open: settled === null }];
   }
   const found: Stretch[] = [];
-  // Attempts have the handler's clock, everything else the server's. A little apart they are shown as they are; where the clocks differ by
-  // more, the first attempt begins with its entry, and the others follow at their distance.
-  const first = entry.attempts?.[0] ? ms(entry.attempts[0].startedAt) : begin;
-  const shift = Math.abs(first - begin) > SKEW_MS ? begin - first : 0;
+  const shift = skewOf(entry);
   let at = begin;
   for (const attempt of entry.attempts ?? []) {
     const [from, to] = [ms(attempt.startedAt) + shift, ms(attempt.endedAt) + shift];

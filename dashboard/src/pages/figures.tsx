@@ -46,7 +46,7 @@ export function Figures({ back, of, children }: { back: string; of?: { app: stri
       </div>
       {children}
       {!of && throughput}
-      <div className="cards charts">
+      <div className="cards thirds charts">
         {of && throughput}
         <section className="card">
           <header><h2>Latency</h2><span className="grow" /><span className="legend"><span data-series="median">median</span><span data-series="p95">p95</span></span></header>

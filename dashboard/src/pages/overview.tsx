@@ -30,7 +30,7 @@ export function OverviewPage(): ReactNode {
       {!nothing && (
         <>
           <Figures back={back}>
-            <div className="cards">
+            <div className="cards thirds">
               <Wanted title="Held: somebody has to do something" status="paused" />
               <Wanted title="Failing, and tried again" status="backoff" />
               <TopFailures />
