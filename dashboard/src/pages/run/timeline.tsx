@@ -20,7 +20,7 @@ export interface Find {
   trouble: boolean;
 }
 
-export function Timeline({ run, entries, invocations, now, scale: kind, onScale, chosen, onChoose, find, onFind }: { find: Find; onFind: (find: Find) => void; run: Run; entries: readonly Entry[]; invocations: readonly Attempt[]; now: number; scale: "real" | "folded"; onScale: (scale: "real" | "folded") => void; chosen: string | undefined; onChoose: (id: string) => void }): ReactNode {
+export function Timeline({ run, entries, invocations, now, scale: kind, onScale, chosen, onChoose, find, onFind, over }: { over: boolean; find: Find; onFind: (find: Find) => void; run: Run; entries: readonly Entry[]; invocations: readonly Attempt[]; now: number; scale: "real" | "folded"; onScale: (scale: "real" | "folded") => void; chosen: string | undefined; onChoose: (id: string) => void }): ReactNode {
   const all = useMemo(() => rowsOf(entries, now), [entries, now]);
   const rows = useMemo(() => sought(all, find.text, find.trouble), [all, find.text, find.trouble]);
   const frame = useRef<HTMLDivElement>(null);
@@ -62,7 +62,7 @@ export function Timeline({ run, entries, invocations, now, scale: kind, onScale,
         <Axis scale={scale} begin={begin} />
         {invocations.length > 0 && <Invocations attempts={invocations} scale={scale} begin={begin} end={end} />}
         <ol style={{ height: virtual.getTotalSize() }}>
-          {virtual.getVirtualItems().map((item) => <Line key={item.key} row={rows[item.index]!} index={item.index} top={item.start} scale={scale} chosen={rows[item.index]!.entry.id === chosen} onChoose={onChoose} />)}
+          {virtual.getVirtualItems().map((item) => <Line key={item.key} row={rows[item.index]!} index={item.index} top={item.start} scale={scale} over={over} chosen={rows[item.index]!.entry.id === chosen} onChoose={onChoose} />)}
         </ol>
         {rows.length === 0 && all.length > 0 && <p className="timeline-empty faint">No entry is what is looked for. <button type="button" className="link" onClick={() => onFind({ text: "", trouble: false })}>Show all</button></p>}
         {all.length === 0 && <p className="timeline-empty faint">{run.status === "queued" || run.status === "ready" ? "The handler has not made an entry yet." : "The handler made no entries: it did everything in one go, or never got to run."}</p>}
@@ -95,11 +95,11 @@ function Invocations({ attempts, scale, begin, end }: { attempts: readonly Attem
   );
 }
 
-function Line({ row, index, top, scale, chosen, onChoose }: { row: Row; index: number; top: number; scale: Scale; chosen: boolean; onChoose: (id: string) => void }): ReactNode {
+function Line({ row, index, top, scale, over, chosen, onChoose }: { row: Row; index: number; top: number; scale: Scale; over: boolean; chosen: boolean; onChoose: (id: string) => void }): ReactNode {
   const { entry } = row;
   const end = row.stretches.at(-1);
-  const total = entry.copied ? "copied" : entry.settledAt === null ? "open" : span(ms(entry.settledAt) - ms(entry.createdAt));
-  const outcome = entry.err ? "failed" : entry.timeout ? "timed out" : entry.settledAt === null ? entry.status : "done";
+  const total = entry.copied ? "copied" : entry.settledAt === null ? (over ? "left open" : "open") : span(ms(entry.settledAt) - ms(entry.createdAt));
+  const outcome = entry.err ? "failed" : entry.timeout ? "timed out" : entry.settledAt === null ? (over ? "left open when the run ended" : entry.status) : "done";
   return (
     <li style={{ transform: `translateY(${top}px)` }}>
       <button type="button" className="line" data-index={index} data-chosen={chosen} data-outcome={outcome} aria-pressed={chosen} onClick={() => onChoose(entry.id)}>
