@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 use std::sync::Mutex;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 
@@ -36,6 +36,22 @@ const ENTROPY_AT_ONCE: usize = 32;
 thread_local! {
     /// The operating system's entropy that this thread has not given out yet.
     static STORE: RefCell<Vec<[u8; 16]>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Measures how long this process takes for something. Nothing that a run sees may follow from it.
+#[derive(Debug)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Starts now.
+    pub fn start() -> Stopwatch {
+        Stopwatch(Instant::now())
+    }
+
+    /// How long that is ago.
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
 }
 
 /// The machine's clocks and the operating system's entropy.

@@ -2,10 +2,12 @@
 
 mod dev;
 mod search;
+mod sqlite;
 mod streams;
 
 pub use dev::*;
 pub use search::*;
+pub use sqlite::*;
 pub use streams::*;
 
 /// Longest duration that is taken from outside: 10 years in milliseconds. Longer timers are mistakes of unit.
@@ -220,39 +222,6 @@ pub const TIMER_PAGE: usize = 4_096;
 
 /// Payloads of this many bytes and more rest in a table of their own.
 pub const PAYLOAD_INLINE_BYTES_MAX: usize = 16 << 10;
-
-/// Writes that wait for the database's writer: one batch and what administrators do.
-pub const WRITES_WAITING_MAX: usize = 64;
-
-/// Reads of one lane that wait for a connection before more have to wait at its door.
-pub const READS_WAITING_MAX: usize = 256;
-
-/// Connections that read for decisions, and as many that read for people: neither can starve the other.
-pub const READERS_PER_LANE: usize = 2;
-
-/// Page cache of the connection that writes, in KiB: the pages under hot indexes stay in memory.
-pub const WRITER_CACHE_KIB: i64 = 128 << 10;
-
-/// Page cache of a connection that reads, in KiB.
-pub const READER_CACHE_KIB: i64 = 16 << 10;
-
-/// How long a connection waits for a lock that some tool of the operator holds, in milliseconds.
-pub const DATABASE_BUSY_MS: u64 = 5_000;
-
-/// Silence after which the write-ahead log is copied into the file, in milliseconds.
-pub const CHECKPOINT_IDLE_MS: u64 = 20;
-
-/// Pages in the write-ahead log at which it is copied without waiting for silence: 16 MiB.
-pub const WAL_PAGES: u32 = 4_096;
-
-/// Pages in the write-ahead log at which readers are waited for, so that it can start over: 256 MiB.
-pub const WAL_PAGES_MAX: u32 = 65_536;
-
-/// How long commits stand still for readers of an old state when the log has grown that far, in milliseconds.
-pub const WAL_READERS_WAIT_MS: u64 = 100;
-
-/// Size to which the write-ahead log's file is cut back when it starts over, in bytes.
-pub const WAL_FILE_BYTES_MAX: i64 = 64 << 20;
 
 /// Items in one page of a list.
 pub const PAGE_MAX: usize = 200;
@@ -587,7 +556,6 @@ const _: () = assert!(IN_FLIGHT_PER_DEPLOYMENT_MAX <= IN_FLIGHT_MAX);
 const _: () = assert!(PAYLOAD_INLINE_BYTES_MAX < EVENT_BYTES_MAX);
 const _: () = assert!(APPS_MAX <= CATALOG_QUEUE_MAX && RESUME_PARALLEL_MAX < OUTER_QUEUE_MAX);
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX && JOB_PARALLEL_MAX < OUTER_QUEUE_MAX);
-const _: () = assert!(WAL_PAGES < WAL_PAGES_MAX && WAL_FILE_BYTES_MAX >= 4_096 * WAL_PAGES as i64);
 const _: () = assert!(EVENT_BYTES_MAX < EVENTS_BODY_BYTES_MAX && HEADER_READ_MS < KEEP_ALIVE_MS);
 const _: () = assert!(WATCH_PAUSE_MS < WATCH_POLL_MS && HEARTBEAT_MS < KEEP_ALIVE_MS);
 const _: () = assert!(WATCH_PAUSE_MS <= WATCH_ALL_PAUSE_MS && WATCH_ALL_RUNS_MAX <= PAGE_MAX);

@@ -8,6 +8,7 @@
 //! - [`scenarios`]: what is measured, each a function of a running system.
 //! - [`report`]: rounds in turns, medians and ratios, and the table of `bench/README.md`.
 
+pub mod line;
 pub mod load;
 pub mod machine;
 pub mod process;

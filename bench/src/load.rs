@@ -18,10 +18,12 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::task::JoinSet;
 
+use crate::line::Line;
+
 /// The longest latency that is told apart, in microseconds: a minute.
 const LONGEST_US: u64 = 60_000_000;
 
-/// A client that costs as little as a comfortable one can, the same for every system.
+/// A client for whatever is not a loop, the same for every system.
 #[derive(Clone)]
 pub struct Client {
     pool: Pool<HttpConnector, Full<Bytes>>,
@@ -42,11 +44,11 @@ impl Default for Client {
 impl Client {
     /// Sends a request and reads the whole answer. Anything but a success is an error with what was answered.
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Bytes> {
-        let what = format!("{} {}", request.method(), request.uri());
-        let response = self.pool.request(request).await.with_context(|| format!("failed to send {what}"))?;
+        let uri = request.uri().clone();
+        let response = self.pool.request(request).await.with_context(|| format!("failed to ask {uri}"))?;
         let status = response.status();
         let body = response.into_body().collect().await?.to_bytes();
-        ensure!(status.is_success(), "{what} was answered with {status}: {}", String::from_utf8_lossy(&body));
+        ensure!(status.is_success(), "{uri} was answered with {status}: {}", String::from_utf8_lossy(&body));
         Ok(body)
     }
 }
@@ -54,9 +56,9 @@ impl Client {
 impl Client {
     /// Sends a request and gives the answer's body as it comes. Anything but a success is an error.
     pub async fn open(&self, request: Request<Full<Bytes>>) -> Result<BoxBody<Bytes, anyhow::Error>> {
-        let what = format!("{} {}", request.method(), request.uri());
-        let response = self.pool.request(request).await.with_context(|| format!("failed to send {what}"))?;
-        ensure!(response.status().is_success(), "{what} was answered with {}", response.status());
+        let uri = request.uri().clone();
+        let response = self.pool.request(request).await.with_context(|| format!("failed to ask {uri}"))?;
+        ensure!(response.status().is_success(), "{uri} was answered with {}", response.status());
         Ok(response.into_body().map_err(anyhow::Error::from).boxed())
     }
 }
@@ -111,7 +113,7 @@ pub fn since_1970() -> Result<Duration> {
 
 /// Sends `open` requests at once, each the next as soon as the last is answered, for a while. `make` is given a number that
 /// no other request gets.
-pub async fn closed<M>(client: &Client, open: usize, time: Duration, make: M) -> Result<Measured>
+pub async fn closed<M>(open: usize, time: Duration, make: M) -> Result<Measured>
 where
     M: Fn(u64) -> Result<Request<Full<Bytes>>> + Send + Sync + 'static,
 {
@@ -119,13 +121,13 @@ where
     let began = now();
     let mut workers = JoinSet::new();
     for _ in 0..open {
-        let (client, make, numbers) = (client.clone(), make.clone(), numbers.clone());
+        let (make, numbers) = (make.clone(), numbers.clone());
         workers.spawn(async move {
-            let mut latencies = histogram();
+            let (mut line, mut latencies) = (Line::default(), histogram());
             while began.elapsed() < time {
                 let request = make(numbers.fetch_add(1, Ordering::Relaxed))?;
                 let sent = now();
-                client.send(request).await?;
+                line.send(request).await?;
                 record(&mut latencies, sent.elapsed());
             }
             anyhow::Ok(latencies)
@@ -135,7 +137,7 @@ where
 }
 
 /// Sends so many requests in all, at most `open` at once.
-pub async fn all<M>(client: &Client, open: usize, count: u64, make: M) -> Result<Measured>
+pub async fn all<M>(open: usize, count: u64, make: M) -> Result<Measured>
 where
     M: Fn(u64) -> Result<Request<Full<Bytes>>> + Send + Sync + 'static,
 {
@@ -143,9 +145,9 @@ where
     let began = now();
     let mut workers = JoinSet::new();
     for _ in 0..open {
-        let (client, make, numbers) = (client.clone(), make.clone(), numbers.clone());
+        let (make, numbers) = (make.clone(), numbers.clone());
         workers.spawn(async move {
-            let mut latencies = histogram();
+            let (mut line, mut latencies) = (Line::default(), histogram());
             loop {
                 let number = numbers.fetch_add(1, Ordering::Relaxed);
                 if number >= count {
@@ -153,7 +155,7 @@ where
                 }
                 let request = make(number)?;
                 let sent = now();
-                client.send(request).await?;
+                line.send(request).await?;
                 record(&mut latencies, sent.elapsed());
             }
         });

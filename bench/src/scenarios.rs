@@ -108,7 +108,7 @@ impl Kind {
     pub async fn run(self, system: Running, size: Size) -> Result<Vec<Figure>> {
         let client = Client::default();
         match self {
-            Kind::Calls { steps, open } => calls(&client, system, steps, open, size.time).await,
+            Kind::Calls { steps, open } => calls(system, steps, open, size.time).await,
             Kind::Long(steps) => long(&client, system, steps).await,
             Kind::Slope(steps) => slope(&client, system, steps).await,
             Kind::Sends(count) => sends(&client, system, count).await,
@@ -116,7 +116,7 @@ impl Kind {
             Kind::Fan(count) => fan(&client, system, count).await,
             Kind::Signals(count) => signals(&client, system, count).await,
             Kind::Streams(runs) => streams(&client, system, runs, size.time).await,
-            Kind::Objects(keys) => objects(&client, system, keys, size.time).await,
+            Kind::Objects(keys) => objects(system, keys, size.time).await,
             // Measured by whoever starts the system.
             Kind::Start => system.stop().await.map(|()| Vec::new()),
             Kind::Recovery => recovery(&client, system, size.open_runs).await,
@@ -138,13 +138,13 @@ fn latencies(measured: &Measured) -> Vec<Figure> {
     vec![less("p50", "ms", measured.ms(0.5)), less("p99", "ms", measured.ms(0.99))]
 }
 
-async fn calls(client: &Client, system: Running, steps: u64, open: usize, time: Duration) -> Result<Vec<Figure>> {
+async fn calls(system: Running, steps: u64, open: usize, time: Duration) -> Result<Vec<Figure>> {
     let (caller, function) = (system.caller(), if steps == 0 { "noop" } else { "steps" });
     // A second of the same load first: connections, caches, and the compiler of Node.js.
     let make = move |number| caller.call(function, if steps == 0 { number } else { steps });
-    load::closed(client, open, Duration::from_secs(1), make.clone()).await?;
+    load::closed(open, Duration::from_secs(1), make.clone()).await?;
     let before = system.server.usage()?;
-    let measured = load::closed(client, open, time, make).await?;
+    let measured = load::closed(open, time, make).await?;
     let runs = measured.latencies.len() as f64;
     let mut figures = vec![more("rate", "runs/s", measured.rate())];
     if steps > 0 {
@@ -187,7 +187,7 @@ async fn slope(client: &Client, system: Running, steps: u64) -> Result<Vec<Figur
 
 async fn sends(client: &Client, system: Running, count: u64) -> Result<Vec<Figure>> {
     let (caller, before, began) = (system.caller(), system.server.usage()?, now());
-    let measured = load::all(client, 256, count, move |number| caller.send("count", number)).await?;
+    let measured = load::all(256, count, move |number| caller.send("count", number)).await?;
     done(client, &system, count).await?;
     let all = began.elapsed().as_secs_f64();
     let mut figures = vec![more("accepted", "sends/s", measured.rate()), more("done", "runs/s", count as f64 / all)];
@@ -218,15 +218,14 @@ async fn told(client: &Client, system: &Running, what: &str) -> Result<String> {
 async fn sleepers(client: &Client, system: Running, count: u64) -> Result<Vec<Figure>> {
     let (caller, began) = (system.caller(), now());
     // Twice as long as starting them takes: measured with the first thousand.
-    load::all(client, 64, 1_000, {
+    load::all(64, 1_000, {
         let caller = caller.clone();
         move |_| caller.send("nap", 86_400_000)
     })
     .await?;
     let starting = began.elapsed().as_secs_f64() / 1_000.0 * count as f64 * 2.0 + 2.0;
     let due = u64::try_from(since_1970()?.as_millis())? + (starting * 1e3) as u64;
-    let measured =
-        load::all(client, 64, count, move |number| caller.send("until", due + number * 10_000 / count)).await?;
+    let measured = load::all(64, count, move |number| caller.send("until", due + number * 10_000 / count)).await?;
     let idle = system.server.resident()?;
     done(client, &system, count).await?;
     let lateness = told(client, &system, "lateness").await?;
@@ -245,7 +244,7 @@ async fn sleepers(client: &Client, system: Running, count: u64) -> Result<Vec<Fi
 
 async fn fan(client: &Client, system: Running, count: u64) -> Result<Vec<Figure>> {
     let (caller, before, began) = (system.caller(), system.server.usage()?, now());
-    let measured = load::all(client, 64, count, move |number| caller.fan(number)).await?;
+    let measured = load::all(64, count, move |number| caller.fan(number)).await?;
     done(client, &system, count * 10).await?;
     let all = began.elapsed().as_secs_f64();
     let mut figures =
@@ -295,7 +294,7 @@ async fn signals(client: &Client, system: Running, count: u64) -> Result<Vec<Fig
     }
     tokio::time::sleep(Duration::from_secs(2)).await;
     let (before, began) = (system.server.usage()?, now());
-    let measured = load::all(client, 64, count, move |number| caller.signal(&runs[number as usize])).await?;
+    let measured = load::all(64, count, move |number| caller.signal(&runs[number as usize])).await?;
     done(client, &system, count).await?;
     let all = began.elapsed().as_secs_f64();
     let mut figures = vec![more("accepted", "signals/s", measured.rate()), more("done", "runs/s", count as f64 / all)];
@@ -305,9 +304,9 @@ async fn signals(client: &Client, system: Running, count: u64) -> Result<Vec<Fig
     Ok(figures)
 }
 
-async fn objects(client: &Client, system: Running, keys: u64, time: Duration) -> Result<Vec<Figure>> {
+async fn objects(system: Running, keys: u64, time: Duration) -> Result<Vec<Figure>> {
     let (caller, before) = (system.caller(), system.server.usage()?);
-    let measured = load::closed(client, 64, time, move |number| caller.object(number % keys)).await?;
+    let measured = load::closed(64, time, move |number| caller.object(number % keys)).await?;
     let mut figures = vec![more("rate", "calls/s", measured.rate())];
     figures.extend(latencies(&measured));
     figures.extend(costs(&system, before, measured.latencies.len() as f64)?);
@@ -317,7 +316,7 @@ async fn objects(client: &Client, system: Running, keys: u64, time: Duration) ->
 
 async fn recovery(client: &Client, system: Running, count: u64) -> Result<Vec<Figure>> {
     let caller = system.caller();
-    load::all(client, 64, count, move |_| caller.send("nap", 86_400_000)).await?;
+    load::all(64, count, move |_| caller.send("nap", 86_400_000)).await?;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let began = now();
     let mut system = system.restart_server().await?;

@@ -64,7 +64,7 @@ pub(crate) struct Invoked {
 #[cfg(feature = "axum")]
 pub(crate) struct Late {
     pub(crate) outbound: Arc<Outbound>,
-    pub(crate) url: String,
+    pub(crate) url: Arc<str>,
     pub(crate) token: Arc<str>,
 }
 
@@ -284,7 +284,7 @@ impl Invoked {
     #[cfg(feature = "axum")]
     pub(crate) fn late(&self) -> Option<Late> {
         let outbound = Arc::clone(self.served.outbound.as_ref()?);
-        let url = self.invocation.links.checkpoint.clone()?;
+        let url = self.invocation.links.checkpoint.as_deref()?.into();
         Some(Late { outbound, url, token: Arc::from(self.invocation.token.as_str()) })
     }
 
@@ -301,7 +301,7 @@ impl Invoked {
         }
         let link = match (links.checkpoint, outbound) {
             (Some(url), Some(outbound)) if outbound.is_open() => {
-                let addresses = Addresses { alone: url, together: links.reports.map(Arc::from) };
+                let addresses = Addresses { alone: url.into(), together: links.reports.map(Arc::from) };
                 Some(Link::new(Arc::clone(outbound), addresses, &invocation.token, served.linger))
             }
             _ => None,

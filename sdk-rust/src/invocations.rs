@@ -79,7 +79,7 @@ impl Invocations {
 
     /// Runs an invocation as a task that is counted.
     #[cfg(feature = "axum")]
-    pub(crate) fn spawn(&self, invocation: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn spawn(&self, invocation: BoxFuture<'static, ()>) {
         let counted = Counted::new(Arc::clone(&self.open));
         tokio::spawn(async move {
             let _counted = counted;

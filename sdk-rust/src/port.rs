@@ -39,7 +39,7 @@ const PAGES_MAX: usize = 1_000;
 /// A request to the server.
 #[cfg_attr(not(feature = "outbound"), expect(dead_code, reason = "what goes out over HTTP, if anything does"))]
 pub(crate) struct Request {
-    pub(crate) url: String,
+    pub(crate) url: Arc<str>,
     pub(crate) token: Arc<str>,
     /// What is posted; without it the request is a GET.
     pub(crate) body: Option<Bytes>,
@@ -137,9 +137,9 @@ pub(crate) fn is_passing(status: u16) -> bool {
     status == 429 || status >= 500
 }
 
-fn address(link: &str, query: &str) -> String {
+fn address(link: &str, query: &str) -> Arc<str> {
     let separator = if link.contains('?') { '&' } else { '?' };
-    format!("{link}{separator}{query}")
+    format!("{link}{separator}{query}").into()
 }
 
 /// Percent-encoded as a value of a query.
@@ -154,12 +154,12 @@ fn encoded(text: &str) -> String {
     out
 }
 
-async fn fetch(port: Arc<dyn Port>, url: String, token: Arc<str>) -> Result<Page, Missing> {
+async fn fetch(port: Arc<dyn Port>, url: Arc<str>, token: Arc<str>) -> Result<Page, Missing> {
     let begun = time::instant();
     let mut pause = PAUSE;
     loop {
         let request =
-            Request { url: url.clone(), token: Arc::clone(&token), body: None, timeout: REQUEST, together: None };
+            Request { url: Arc::clone(&url), token: Arc::clone(&token), body: None, timeout: REQUEST, together: None };
         let why = match port.send(request).await {
             Ok(Response { status: 200, body }) => return Page::parse(&body).map_err(Missing::Failed),
             Ok(Response { status: 409, .. }) => return Err(Missing::Stale),

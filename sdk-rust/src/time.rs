@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
+use jiff::tz::Offset;
 use tokio::time::Instant;
 
 /// Where the present comes from.
@@ -38,8 +39,24 @@ pub(crate) fn instant() -> Instant {
 
 /// `2026-03-01T12:00:00.000Z`. A time beyond the year 9999 is written as the last one before it.
 pub(crate) fn format(time: SystemTime) -> String {
-    let timestamp = Timestamp::try_from(time).unwrap_or(Timestamp::MAX);
-    format!("{timestamp:.3}")
+    let time = Offset::UTC.to_datetime(Timestamp::try_from(time).unwrap_or(Timestamp::MAX));
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    let mut write = |end: usize, mut value: u32| {
+        let mut at = end;
+        while value > 0 {
+            text[at] = b'0' + (value % 10) as u8;
+            (value, at) = (value / 10, at.saturating_sub(1));
+        }
+    };
+    // Nothing that is timed here was before the year 0.
+    write(3, u32::from(time.year().unsigned_abs()));
+    write(6, u32::from(time.month().unsigned_abs()));
+    write(9, u32::from(time.day().unsigned_abs()));
+    write(12, u32::from(time.hour().unsigned_abs()));
+    write(15, u32::from(time.minute().unsigned_abs()));
+    write(18, u32::from(time.second().unsigned_abs()));
+    write(22, u32::from(time.millisecond().unsigned_abs()));
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// Reads an RFC 3339 time.

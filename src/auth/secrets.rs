@@ -73,8 +73,17 @@ impl RunSecrets {
     /// The token of an invocation as its handler is given it: what it names, and a digest that only this server can make.
     pub fn seal(&self, token: Token) -> String {
         let named = token.to_string();
-        let tag = hmac::sign(&self.key, format!("{INVOCATION}{named}").as_bytes());
-        format!("{named}.{}", hex(&tag.as_ref()[..SECRET_BYTES]))
+        let digest = hex(&self.digest(&named)[..SECRET_BYTES]);
+        named + "." + &digest
+    }
+
+    fn digest(&self, named: &str) -> [u8; 32] {
+        let mut digest = hmac::Context::with_key(&self.key);
+        digest.update(INVOCATION.as_bytes());
+        digest.update(named.as_bytes());
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest.sign().as_ref());
+        bytes
     }
 
     /// The invocation that a token was made for. Whether it is its run's current one is another question.
@@ -82,9 +91,11 @@ impl RunSecrets {
     /// # Errors
     /// [`InvocationTokenError`], when it is no token, or not one of this server.
     pub fn unseal(&self, text: &str) -> Result<Token, InvocationTokenError> {
-        let named = text.rsplit_once('.').and_then(|(named, _)| named.parse::<Token>().ok());
-        let token = named.ok_or(InvocationTokenError::Malformed)?;
-        match constant_time::verify_slices_are_equal(self.seal(token).as_bytes(), text.as_bytes()) {
+        let (named, digest) = text.rsplit_once('.').ok_or(InvocationTokenError::Malformed)?;
+        let token = named.parse::<Token>().map_err(|_| InvocationTokenError::Malformed)?;
+        // The digest is of the text as it came: this server has made it of no other spelling of the token.
+        let expected = hex(&self.digest(named)[..SECRET_BYTES]);
+        match constant_time::verify_slices_are_equal(expected.as_bytes(), digest.as_bytes()) {
             Ok(()) => Ok(token),
             Err(_) => Err(InvocationTokenError::Forged),
         }

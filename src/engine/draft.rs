@@ -1,8 +1,9 @@
 //! A decision in the making: what it reads is the resident tables with its own changes on top, and nothing of it is
 //! real before it is finished. It touches only what is resident and asks for the rest.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::ops::{Bound, Deref, DerefMut};
 use std::sync::Arc;
 
 use super::checkpoint::shared;
@@ -317,10 +318,27 @@ impl<'a> Draft<'a> {
     }
 }
 
+/// The row of a run: the resident one until somebody writes to it.
+pub(super) struct Head<'a>(Cow<'a, RunHead>);
+
+impl Deref for Head<'_> {
+    type Target = RunHead;
+
+    fn deref(&self) -> &RunHead {
+        &self.0
+    }
+}
+
+impl DerefMut for Head<'_> {
+    fn deref_mut(&mut self) -> &mut RunHead {
+        self.0.to_mut()
+    }
+}
+
 /// One run of a decision: the resident run with changes on top.
 pub(super) struct RunDraft<'a> {
     base: Option<&'a Run>,
-    pub(super) head: RunHead,
+    pub(super) head: Head<'a>,
     added: Vec<Entry>,
     added_ids: BTreeMap<EntryId, u32>,
     changed: BTreeMap<u32, Entry>,
@@ -339,11 +357,15 @@ impl<'a> RunDraft<'a> {
             last_seq: run.last_seq,
             waits: run.waits.clone(),
             streams: run.streams.clone(),
-            ..RunDraft::created((*run.head).clone())
+            ..RunDraft::with(Head(Cow::Borrowed(&run.head)))
         }
     }
 
     fn created(head: RunHead) -> RunDraft<'a> {
+        RunDraft::with(Head(Cow::Owned(head)))
+    }
+
+    fn with(head: Head<'a>) -> RunDraft<'a> {
         RunDraft {
             base: None,
             head,
@@ -360,10 +382,10 @@ impl<'a> RunDraft<'a> {
     }
 
     fn finish(self, changes: &mut Vec<Change>) {
-        match self.base {
-            None => changes.push(Change::RunCreated(self.head)),
-            Some(base) if *base.head != self.head => changes.push(Change::RunChanged(self.head)),
-            Some(_) => {}
+        match (self.base, self.head.0) {
+            (None, head) => changes.push(Change::RunCreated(head.into_owned())),
+            (Some(base), Cow::Owned(head)) if *base.head != head => changes.push(Change::RunChanged(head)),
+            (Some(_), _) => {}
         }
         changes.extend(self.changed.into_values().map(Change::EntryChanged));
         changes.extend(self.added.into_iter().map(Change::EntryAdded));

@@ -1,7 +1,8 @@
 //! Ids: a prefix and 128 bits in Crockford base32. 48 bits of milliseconds, 64 bits of chance or of a cause's digest,
 //! 16 bits of partition key, so that ids sort by time and any node can route by the id alone.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
+use std::ops::Deref;
 use std::str::FromStr;
 
 use serde::de::Error as _;
@@ -11,6 +12,19 @@ use sha2::{Digest, Sha256};
 use super::Timestamp;
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+const NO_DIGIT: u8 = 0xff;
+
+/// What each byte of a text is worth.
+const DIGITS: [u8; 256] = {
+    let mut digits = [NO_DIGIT; 256];
+    let mut digit = 0;
+    while digit < ALPHABET.len() {
+        digits[ALPHABET[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    digits
+};
 
 /// Why a text is not an id of the wanted kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,11 +52,11 @@ fn read(prefix: &'static str, text: &str) -> Result<u128, IdError> {
     }
     let mut value: u128 = 0;
     for (i, byte) in tail.bytes().enumerate() {
-        let digit = ALPHABET.iter().position(|c| *c == byte).ok_or_else(error)? as u128;
-        if i == 0 && digit > 7 {
+        let digit = DIGITS[usize::from(byte)];
+        if digit == NO_DIGIT || i == 0 && digit > 7 {
             return Err(error());
         }
-        value = (value << 5) | digit;
+        value = (value << 5) | u128::from(digit);
     }
     Ok(value)
 }
@@ -66,6 +80,22 @@ pub fn partition_key(parts: &[&[u8]]) -> u16 {
 fn compose(at: Timestamp, middle: u64, partition: u16) -> u128 {
     let ms = u128::from(at.0.max(0) as u64 & 0xffff_ffff_ffff);
     (ms << 80) | (u128::from(middle) << 16) | u128::from(partition)
+}
+
+/// Bytes of an id's text.
+const ID_BYTES: usize = 30;
+
+/// The text of an id.
+#[derive(Clone, Copy)]
+pub struct IdText([u8; ID_BYTES]);
+
+impl Deref for IdText {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        // Prefixes and digits are ASCII.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
 }
 
 macro_rules! id {
@@ -98,6 +128,15 @@ macro_rules! id {
                 String::from_utf8_lossy(&print(self.0)).into_owned()
             }
 
+            /// Its text, without an allocation.
+            pub fn text(self) -> IdText {
+                const { assert!($prefix.len() + 26 == ID_BYTES) };
+                let mut text = [0; ID_BYTES];
+                text[..$prefix.len()].copy_from_slice($prefix.as_bytes());
+                text[$prefix.len()..].copy_from_slice(&print(self.0));
+                IdText(text)
+            }
+
             /// The bytes stored in the database: big-endian, so that they sort as the id does.
             pub fn to_bytes(self) -> [u8; 16] {
                 self.0.to_be_bytes()
@@ -111,8 +150,7 @@ macro_rules! id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str($prefix)?;
-                print(self.0).iter().try_for_each(|digit| f.write_char(char::from(*digit)))
+                f.write_str(&self.text())
             }
         }
 
@@ -176,7 +214,7 @@ pub struct Token {
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "inv_{:x}.{:x}.", self.epoch, self.counter)?;
-        print(self.run.0).iter().try_for_each(|digit| f.write_char(char::from(*digit)))
+        f.write_str(std::str::from_utf8(&print(self.run.0)).unwrap_or_default())
     }
 }
 

@@ -44,7 +44,7 @@ pub use function::{
     CancelOn, DeclaredSchedule, FunctionConfig, FunctionId, RetryPolicy, Text, Trigger, policy_defaults,
 };
 pub use hex::hex;
-pub use ids::{DeploymentId, EventId, IdError, JobId, RunId, Token, derive, partition_key};
+pub use ids::{DeploymentId, EventId, IdError, IdText, JobId, RunId, Token, derive, partition_key};
 pub use job::{Job, JobAction, JobFilter, JobOptions, JobStatus};
 pub use labels::{
     AttributeTest, AttributeTestError, AttributeValue, Bound, LabelProblem, Labels, Number, Wanted, checked_attributes,

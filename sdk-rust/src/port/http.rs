@@ -114,8 +114,8 @@ impl Shared {
 
     async fn alone(&self, Request { url, token, body, timeout, .. }: Request) -> Result<Response, String> {
         let request = match body {
-            Some(body) => self.client.post(url).header("content-type", "application/json").body(body),
-            None => self.client.get(url),
+            Some(body) => self.client.post(&*url).header("content-type", "application/json").body(body),
+            None => self.client.get(&*url),
         };
         receive(request.bearer_auth(token).timeout(timeout)).await
     }
@@ -333,7 +333,7 @@ mod tests {
 
     fn report(url: &str, n: u32) -> Request {
         Request {
-            url: format!("{url}/alone"),
+            url: format!("{url}/alone").into(),
             token: format!("inv_{n}").into(),
             body: Some(format!("{{\"n\":{n}}}").into()),
             timeout: Duration::from_secs(10),

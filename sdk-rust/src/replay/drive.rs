@@ -86,6 +86,8 @@ pub(crate) struct Drive {
     fetch: Option<(String, Fetch)>,
     signal: Arc<Signal>,
     waker: Waker,
+    /// The host has polled, and nobody has looked yet what woke it.
+    polled: bool,
 }
 
 type Fetch = BoxFuture<'static, Result<Outcome, Missing>>;
@@ -117,6 +119,7 @@ impl Drive {
             fetch: None,
             signal,
             waker,
+            polled: false,
         };
         let live = drive.course.link.is_some();
         drive.replay.core().publishes_live(live);
@@ -139,7 +142,12 @@ impl Drive {
     fn begin(&mut self) {
         let (make, ctx, input) = (Arc::clone(&self.make), Ctx::new(Arc::clone(&self.replay)), self.input.clone());
         // Made when it is polled, so that what the handler does before it returns its future is marked too.
-        self.handler = Some(async move { make(ctx, input).await }.boxed());
+        self.set_handler(async move { make(ctx, input).await }.boxed());
+    }
+
+    fn set_handler(&mut self, handler: Handler) {
+        self.handler = Some(handler);
+        self.signal.set();
     }
 
     fn advance(&mut self, cx: &mut Context<'_>) -> Option<Answer> {
@@ -173,7 +181,7 @@ impl Drive {
             Some(error) => {
                 drop(core);
                 self.undoing = Some(error);
-                self.handler = Some(undo::handler(Arc::clone(&self.replay)));
+                self.set_handler(undo::handler(Arc::clone(&self.replay)));
             }
             None => self.ended = Some(end),
         }
@@ -295,14 +303,16 @@ impl Drive {
 
     /// Takes in what the server has said.
     fn listen(&mut self, cx: &mut Context<'_>) -> Option<Turn> {
-        if !self.draining && self.course.drain.as_mut().poll(cx).is_ready() {
+        // What lies still is asked once for each time that the host polls: whatever it says later wakes the host.
+        let polled = std::mem::take(&mut self.polled);
+        if polled && !self.draining && self.course.drain.as_mut().poll(cx).is_ready() {
             self.draining = true;
             self.course.drain = std::future::pending().boxed();
         }
         let link = self.course.link.as_mut()?;
         let seen = self.replay.core().seen();
         let beats = self.ended.is_none() || self.replay.core().holds_end();
-        match link.poll(cx, seen, beats)? {
+        match link.poll(cx, seen, beats, polled)? {
             Heard::Reply(reply, ops) => {
                 link.stop_lingering();
                 self.merge(reply, &ops);
@@ -436,6 +446,10 @@ impl Drive {
 
     fn poll_handler(&mut self) -> Option<Terminal> {
         let handler = self.handler.as_mut()?;
+        // What undoes looks by itself what has come.
+        if !self.signal.is_woken() && self.undoing.is_none() {
+            return None;
+        }
         let _frame = frame::enter(self.replay.frame(false));
         self.signal.reset();
         let mut cx = Context::from_waker(&self.waker);
@@ -501,6 +515,7 @@ impl Future for Drive {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
         self.signal.attach(cx.waker());
+        self.polled = true;
         match self.advance(cx) {
             Some(answer) => Poll::Ready(answer),
             None => {

@@ -57,6 +57,8 @@ pub(crate) struct Link {
     n: u64,
     flight: Option<Flight>,
     beat: Beat,
+    /// Whether the beat knows whom to wake.
+    beat_is_polled: bool,
     /// From when on status and heartbeats are worth a report of their own.
     notes_from: Instant,
     /// Until then, while there are any.
@@ -74,7 +76,7 @@ pub(crate) struct Link {
 /// Where an invocation reports.
 pub(crate) struct Addresses {
     /// By itself.
-    pub(crate) alone: String,
+    pub(crate) alone: Arc<str>,
     /// In one request with what others report at the moment, where the server takes that.
     pub(crate) together: Option<Arc<str>>,
 }
@@ -118,6 +120,7 @@ impl Link {
             n: 0,
             flight: None,
             beat,
+            beat_is_polled: false,
             notes_from,
             notes: None,
             said_from: time::instant(),
@@ -173,12 +176,20 @@ impl Link {
         self.flight.take().map(|flight| flight.ops).unwrap_or_default()
     }
 
-    /// What has been heard since the last poll. `None`: nothing, and the task is woken when something comes.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, seen: u64, beats: bool) -> Option<Heard> {
+    /// What has been heard since the last poll. `None`: nothing, and the task is woken when something comes. `polled` says
+    /// that the host has polled since, so that the beat may have been what woke it.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, seen: u64, beats: bool, polled: bool) -> Option<Heard> {
+        self.beat_is_polled &= !polled;
         if let Some(heard) = self.poll_flight(cx) {
             return Some(heard);
         }
-        if beats { self.poll_beat(cx, seen) } else { None }
+        if !beats || self.beat_is_polled {
+            return None;
+        }
+        let heard = self.poll_beat(cx, seen);
+        // After what it said comes another.
+        self.beat_is_polled = heard.is_none();
+        heard
     }
 
     fn poll_flight(&mut self, cx: &mut Context<'_>) -> Option<Heard> {
@@ -282,7 +293,7 @@ impl Link {
     /// A beat has brought news: there may be more of them soon.
     pub(crate) fn go_on_beating(&mut self, seen: u64) {
         if matches!(self.beat, Beat::Pausing(_)) {
-            self.beat = self.open_beat(seen, BEAT);
+            (self.beat, self.beat_is_polled) = (self.open_beat(seen, BEAT), false);
         }
     }
 
@@ -295,7 +306,7 @@ impl Link {
             self.linger = Some(Box::pin(tokio::time::sleep(self.linger_max)));
             if matches!(self.beat, Beat::Pausing(_)) {
                 // A little shorter, so that its end is a reply and no broken connection.
-                self.beat = self.open_beat(seen, self.linger_max * 9 / 10);
+                (self.beat, self.beat_is_polled) = (self.open_beat(seen, self.linger_max * 9 / 10), false);
             }
             return Linger::Begun;
         };
@@ -330,7 +341,7 @@ impl Link {
     }
 
     fn post(&self, body: Bytes, timeout: Duration, together: Option<Arc<str>>) -> Answered {
-        let (url, token) = (self.addresses.alone.clone(), Arc::clone(&self.token));
+        let (url, token) = (Arc::clone(&self.addresses.alone), Arc::clone(&self.token));
         self.outbound.port.send(Request { url, token, body: Some(body), timeout, together })
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::duration;
 use crate::error::Failure;
 use crate::raw::Raw;
-use crate::replay::state::{Core, Delivered, Delivery, Known, Progress};
+use crate::replay::state::{Core, Delivered, Delivery, Known, Params, Progress};
 use crate::wire::checkpoint::{Again, Reply, Settled};
 use crate::wire::{self, EntryOp, EntryState, Op, OpKind, Outcome};
 
@@ -73,8 +73,8 @@ impl Core {
 
     fn confirm(&mut self, op: &EntryOp, now: Instant) {
         let Some(known) = self.entries.get_mut(&op.id) else { return };
-        if known.digest.is_none() {
-            known.digest = Some(wire::digest(op.params.as_bytes()));
+        if known.params.is_none() {
+            known.params = Some(Params::of(&op.params));
         }
         if !matches!(known.state, Some(EntryState::Settled { .. })) {
             known.state = Some(EntryState::Pending);
@@ -97,7 +97,7 @@ impl Core {
             None => reported(confirmed, &id)
                 .ok_or_else(|| format!("entry `{id}` came without an outcome, and none was reported with it"))?,
         };
-        let known = self.entries.entry(id).or_insert_with(|| Known::new(op, digest, None));
+        let known = self.entries.entry(id).or_insert_with(|| Known::new(op, digest.map(Params::Digest), None));
         if let Some(slot) = known.slot {
             let what = Delivered::Outcome(slot, outcome.clone());
             self.deliverable.insert(seq, Delivery { at, what });

@@ -159,10 +159,10 @@ impl Core {
 
     /// An entry that settles at once and that nobody waits for. It goes out unless the journal has it already.
     fn note(&mut self, kind: OpKind, id: String, name: String, params: Raw) {
-        let known = self.entries.entry(id.clone()).or_insert_with(|| Known::new(kind.as_str().to_owned(), None, None));
+        let known = self.entries.entry(id.clone()).or_insert_with(|| Known::new(kind.as_str(), None, None));
         known.silent = true;
         if known.op != kind.as_str() {
-            let journal = known.op.clone();
+            let journal = known.op.to_string();
             self.contradict(id, journal, kind);
         } else if known.state.is_some() {
             self.forget_replies();

@@ -28,6 +28,11 @@ impl Signal {
         }
     }
 
+    /// Says that the handler is to be polled.
+    pub(super) fn set(&self) {
+        self.woken.store(true, Ordering::SeqCst);
+    }
+
     pub(super) fn reset(&self) {
         self.woken.store(false, Ordering::SeqCst);
     }

@@ -3,6 +3,7 @@
 //! A plain state machine: the futures of `call` register entries and ask for outcomes, the driver delivers them, `merge`
 //! takes in what the server says meanwhile. It knows neither the handler nor any task beyond the wakers that it is given.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
@@ -15,6 +16,9 @@ use crate::replay::notes::Notes;
 use crate::replay::undo::Undo;
 use crate::replay::voice::Voice;
 use crate::wire::{self, Answer, Due, EntryOp, EntryState, Invocation, Op, OpKind, Outcome, Report, Terminal};
+
+/// Parameters of no more bytes are kept as they were sent.
+const PARAMS_KEPT_BYTES_MAX: usize = 256;
 
 /// The state of one invocation.
 pub(crate) struct Core {
@@ -61,8 +65,9 @@ pub(crate) struct Core {
 
 /// An entry of the journal, or one that the handler has created.
 pub(super) struct Known {
-    pub(super) op: String,
-    pub(super) digest: Option<String>,
+    pub(super) op: Cow<'static, str>,
+    /// Entries of the server's own have none.
+    pub(super) params: Option<Params>,
     /// `None`: the server has not heard of it.
     pub(super) state: Option<EntryState>,
     /// Its place, once the handler has created it.
@@ -71,6 +76,14 @@ pub(super) struct Known {
     pub(super) silent: bool,
     /// The last attempt that was reported by this invocation.
     pub(super) reported: u32,
+}
+
+/// What is known of an entry's parameters.
+pub(super) enum Params {
+    /// What they hash to, by the journal.
+    Digest(String),
+    /// What this invocation has sent, if that is not much.
+    Sent(Raw),
 }
 
 #[derive(Clone)]
@@ -182,7 +195,7 @@ impl Core {
                     continue;
                 }
             }
-            core.entries.insert(entry.id, Known::new(entry.op, entry.digest, Some(entry.state)));
+            core.entries.insert(entry.id, Known::new(entry.op, entry.digest.map(Params::Digest), Some(entry.state)));
         }
         core.handled = invocation.run.seen.unwrap_or(core.seen);
         core.notes = Notes::of(std::mem::take(&mut invocation.labels));
@@ -230,7 +243,7 @@ impl Core {
                 self.replayed(place, &registration)
             }
             None => {
-                let mut known = Known::new(registration.kind.as_str().to_owned(), None, None);
+                let mut known = Known::new(registration.kind.as_str(), None, None);
                 known.slot = Some(place);
                 self.entries.insert(registration.id.to_owned(), known);
                 if registration.kind == OpKind::Step {
@@ -263,11 +276,11 @@ impl Core {
         let Some(known) = self.entries.get(registration.id) else { return Progress::Waiting };
         if known.op != registration.kind.as_str() {
             let id = registration.id.to_owned();
-            let journal = known.op.clone();
+            let journal = known.op.to_string();
             self.contradict(id, journal, registration.kind);
             return Progress::Waiting;
         }
-        if known.digest.as_ref().is_some_and(|digest| *digest != wire::digest(registration.params.as_bytes())) {
+        if known.params.as_ref().is_some_and(|params| !params.are(registration.params)) {
             tracing::warn!(
                 entry = registration.id,
                 "the parameters differ from those in the journal, whose outcome is kept: use another id for another meaning"
@@ -512,8 +525,26 @@ impl Core {
 }
 
 impl Known {
-    pub(super) fn new(op: String, digest: Option<String>, state: Option<EntryState>) -> Known {
-        Known { op, digest, state, slot: None, silent: false, reported: 0 }
+    pub(super) fn new(op: impl Into<Cow<'static, str>>, params: Option<Params>, state: Option<EntryState>) -> Known {
+        Known { op: op.into(), params, state, slot: None, silent: false, reported: 0 }
+    }
+}
+
+impl Params {
+    /// Short ones are kept as they are: that costs less than a hash of them.
+    pub(super) fn of(params: &Raw) -> Params {
+        match params.len() {
+            ..=PARAMS_KEPT_BYTES_MAX => Params::Sent(params.clone()),
+            _ => Params::Digest(wire::digest(params.as_bytes())),
+        }
+    }
+
+    /// Whether they are these.
+    fn are(&self, params: &Raw) -> bool {
+        match self {
+            Params::Digest(digest) => *digest == wire::digest(params.as_bytes()),
+            Params::Sent(sent) => sent == params,
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -70,7 +71,7 @@ pub(super) fn answer(invocations: &Invocations, invoked: Invoked) -> BoxFuture<'
         return async { Parcel { answer: Some(invoked.answer().await), back: None } }.boxed();
     };
     let (hand_over, handed) = oneshot::channel();
-    invocations.spawn(async move {
+    let invocation = async move {
         let (back, returned) = oneshot::channel();
         let parcel = Parcel { answer: Some(invoked.answer().await), back: Some(back) };
         // A parcel that cannot be handed over is dropped, and comes back by that.
@@ -78,7 +79,8 @@ pub(super) fn answer(invocations: &Invocations, invoked: Invoked) -> BoxFuture<'
         if let Ok(answer) = returned.await {
             deliver(&late, answer.late()).await;
         }
-    });
+    };
+    invocations.spawn(invocation.boxed());
     async {
         match handed.await {
             Ok(parcel) => parcel,
@@ -95,7 +97,7 @@ async fn deliver(late: &Late, body: Bytes) {
     let mut pause = PAUSE;
     loop {
         let request = Request {
-            url: late.url.clone(),
+            url: Arc::clone(&late.url),
             token: late.token.clone(),
             body: Some(body.clone()),
             timeout: REQUEST,

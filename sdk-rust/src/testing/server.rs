@@ -212,7 +212,7 @@ impl Server {
         (self.ready, self.reported, self.lost) = (false, false, false);
         let (line, mut calls) = Line::new();
         let outbound = Arc::new(Outbound::new(Arc::new(line)));
-        let nowhere = || Addresses { alone: String::new(), together: None };
+        let nowhere = || Addresses { alone: Arc::from(""), together: None };
         let link = self.checkpoints.then(|| Link::new(outbound, nowhere(), &token, Duration::ZERO));
         let course = Course {
             link,

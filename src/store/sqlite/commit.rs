@@ -1,50 +1,63 @@
 //! One batch, one transaction: the epoch and the commit number first, then rows table by table. It says `Failed` only
 //! when nothing can have been written, and `Unknown` when COMMIT itself did not say.
 
-use rusqlite::{Connection, Statement, params};
+use rusqlite::types::ToSqlOutput;
+use rusqlite::{CachedStatement, Connection, ToSql, params};
 
 use super::error::sorted;
 use super::payloads::Payloads;
 use super::plan::{Image, Plan, Write};
 use super::sql;
 use crate::model::{
-    Attempt, AttributeValue, Batch, Before, Change, Entry, Event, Labels, Messages, ObjectKey, ObjectValue, Outcome,
-    Payload, RunHead, Signal, StateRow, Stream, Timestamp, Verdict, Wait,
+    Attempt, AttributeValue, Batch, Before, Change, DeploymentId, Entry, Event, EventId, IdText, Labels, Messages,
+    ObjectKey, ObjectValue, Outcome, Payload, RunHead, RunId, Signal, StateRow, Stream, Timestamp, Verdict, Wait,
 };
 use crate::store::{Commit, StoreError, text};
 
 type Done = Result<(), StoreError>;
 
-/// The statements of a commit, prepared once for a connection.
+/// The statements of a commit. They are kept with the connection, prepared, from one commit to the next.
 pub(super) struct Committer<'c> {
     connection: &'c Connection,
-    begin: Statement<'c>,
-    commit: Statement<'c>,
-    rollback: Statement<'c>,
-    advance: Statement<'c>,
-    epoch: Statement<'c>,
-    run_insert: Statement<'c>,
-    run_update: Statement<'c>,
-    entry_insert: Statement<'c>,
-    entry_update: Statement<'c>,
+    advance: CachedStatement<'c>,
+    run_insert: Lazy<'c>,
+    run_update: Lazy<'c>,
+    entry_insert: Lazy<'c>,
+    entry_update: Lazy<'c>,
     payloads: Payloads<'c>,
 }
 
+/// A statement that is looked up once for all the rows of a commit, if there are any.
+struct Lazy<'c> {
+    text: &'static str,
+    found: Option<CachedStatement<'c>>,
+}
+
+impl<'c> Lazy<'c> {
+    fn new(text: &'static str) -> Lazy<'c> {
+        Lazy { text, found: None }
+    }
+
+    fn execute(&mut self, connection: &'c Connection, row: &[&dyn ToSql]) -> rusqlite::Result<usize> {
+        let statement = match &mut self.found {
+            Some(found) => found,
+            none => none.insert(connection.prepare_cached(self.text)?),
+        };
+        statement.execute(row)
+    }
+}
+
 impl<'c> Committer<'c> {
-    /// Prepares the statements.
+    /// Fails when the tables are not those of this version.
     pub(super) fn new(connection: &'c Connection) -> rusqlite::Result<Committer<'c>> {
         Ok(Committer {
             connection,
-            begin: connection.prepare(sql::TRANSACTION_BEGIN)?,
-            commit: connection.prepare(sql::TRANSACTION_COMMIT)?,
-            rollback: connection.prepare(sql::TRANSACTION_ROLLBACK)?,
-            advance: connection.prepare(sql::PARTITION_ADVANCE)?,
-            epoch: connection.prepare(sql::OWNERSHIP_EPOCH)?,
-            run_insert: connection.prepare(sql::RUN_INSERT)?,
-            run_update: connection.prepare(sql::RUN_UPDATE)?,
-            entry_insert: connection.prepare(sql::ENTRY_INSERT)?,
-            entry_update: connection.prepare(sql::ENTRY_UPDATE)?,
-            payloads: Payloads::new(connection)?,
+            advance: connection.prepare_cached(sql::PARTITION_ADVANCE)?,
+            run_insert: Lazy::new(sql::RUN_INSERT),
+            run_update: Lazy::new(sql::RUN_UPDATE),
+            entry_insert: Lazy::new(sql::ENTRY_INSERT),
+            entry_update: Lazy::new(sql::ENTRY_UPDATE),
+            payloads: Payloads::new(connection),
         })
     }
 
@@ -54,18 +67,18 @@ impl<'c> Committer<'c> {
             Ok(plan) => plan,
             Err(error) => return Commit::Failed(error),
         };
-        if let Err(error) = self.begin.execute([]) {
-            return Commit::Failed(sorted(error));
+        if let Err(error) = self.execute(sql::TRANSACTION_BEGIN, &[]) {
+            return Commit::Failed(error);
         }
         if let Err(error) = self.write(batch, &plan) {
             self.roll_back();
             return Commit::Failed(error);
         }
-        match self.commit.execute([]) {
+        match self.execute(sql::TRANSACTION_COMMIT, &[]) {
             Ok(_) => Commit::Done,
             Err(error) => {
                 self.roll_back();
-                Commit::Unknown(sorted(error))
+                Commit::Unknown(error)
             }
         }
     }
@@ -74,7 +87,7 @@ impl<'c> Committer<'c> {
     /// sees the transaction still open and gives the connection up.
     fn roll_back(&mut self) {
         if !self.connection.is_autocommit() {
-            let _ = self.rollback.execute([]);
+            let _ = self.execute(sql::TRANSACTION_ROLLBACK, &[]);
         }
     }
 
@@ -100,7 +113,7 @@ impl<'c> Committer<'c> {
         if self.advance.execute(advance).map_err(sorted)? == 1 {
             return Ok(());
         }
-        let epoch = self.epoch.query_row([batch.partition], |row| row.get::<_, u32>(0));
+        let epoch = self.connection.query_row(sql::OWNERSHIP_EPOCH, [batch.partition], |row| row.get::<_, u32>(0));
         match epoch {
             Ok(epoch) if epoch == batch.epoch => {
                 Err(StoreError::Data(format!("commit {commit_no} does not follow the last commit")))
@@ -115,7 +128,7 @@ impl<'c> Committer<'c> {
     fn run(&mut self, image: &Image<'_, RunHead>) -> Done {
         let run = image.row;
         let status = run.status.as_str();
-        let deployment = run.deployment.map(|id| id.to_string());
+        let deployment = run.deployment.map(DeploymentId::text);
         let ended_at = at(run.ended_at);
         let last_error = run.last_error.as_ref().map(|error| &**error.bytes());
         let awaiting = if run.awaiting.is_empty() { None } else { Some(json(&run.awaiting)?) };
@@ -127,12 +140,65 @@ impl<'c> Committer<'c> {
         let (start_by, deadline) = (at(run.start_by), at(run.deadline));
         let value = run.value.as_ref().map(|value| &**value.bytes());
         let (tags, attributes) = labels(&run.labels)?;
+        let labelled = tags.is_some() || attributes.is_some();
         if image.write == Write::Update {
-            let changed = self.run_update.execute(params![
+            let mut update = |labelled: bool| {
+                self.run_update.execute(
+                    self.connection,
+                    params![
+                        run.run_no,
+                        run.id.text(),
+                        status,
+                        deployment,
+                        run.started_at.0,
+                        ended_at,
+                        run.failures,
+                        run.losses,
+                        last_error,
+                        awaiting,
+                        hold,
+                        wake_at,
+                        cancel_by,
+                        mismatch_since,
+                        run.seen,
+                        open_token,
+                        queue_key,
+                        queue_order,
+                        start_by,
+                        deadline,
+                        value,
+                        labelled
+                    ],
+                )
+            };
+            if labelled {
+                label(self.connection, run.run_no, tags, attributes)?;
+            }
+            let mut changed = update(labelled);
+            // It may be that the row still has the labels that the run had.
+            if matches!(changed, Ok(0)) && !labelled {
+                label(self.connection, run.run_no, None, None)?;
+                changed = update(true);
+            }
+            return one(changed, || format!("the run {} does not exist or has ended; it cannot change", run.id));
+        }
+        let inserted = self.run_insert.execute(
+            self.connection,
+            params![
                 run.run_no,
-                run.id.to_string(),
+                run.id.text(),
+                text::name(&run.function.app)?,
+                text::name(&run.function.function)?,
+                run.name.as_deref().map(text::name).transpose()?,
                 status,
+                run.trigger.as_str(),
+                run.event.map(EventId::text),
+                run.born_seq,
+                run.parent.map(|parent| parent.run.text()),
+                run.parent.map(|parent| parent.idx),
+                (run.root != run.id).then(|| run.root.text()),
                 deployment,
+                run.created_at.0,
                 run.started_at.0,
                 ended_at,
                 run.failures,
@@ -145,59 +211,22 @@ impl<'c> Committer<'c> {
                 mismatch_since,
                 run.seen,
                 open_token,
+                run.key.as_deref().map(text::name).transpose()?,
                 queue_key,
                 queue_order,
                 start_by,
                 deadline,
+                run.previous.map(|previous| previous.run.text()),
+                run.previous.map(|previous| previous.origin.as_str()),
+                run.chain.map(RunId::text),
+                run.seed.map(RunId::text),
                 value,
-                tags,
-                attributes
-            ]);
-            return one(changed, || format!("the run {} does not exist or has ended; it cannot change", run.id));
-        }
-        let inserted = self.run_insert.execute(params![
-            run.run_no,
-            run.id.to_string(),
-            text::name(&run.function.app)?,
-            text::name(&run.function.function)?,
-            run.name.as_deref().map(text::name).transpose()?,
-            status,
-            run.trigger.as_str(),
-            run.event.map(|id| id.to_string()),
-            run.born_seq,
-            run.parent.map(|parent| parent.run.to_string()),
-            run.parent.map(|parent| parent.idx),
-            (run.root != run.id).then(|| run.root.to_string()),
-            deployment,
-            run.created_at.0,
-            run.started_at.0,
-            ended_at,
-            run.failures,
-            run.losses,
-            last_error,
-            awaiting,
-            hold,
-            wake_at,
-            cancel_by,
-            mismatch_since,
-            run.seen,
-            open_token,
-            run.key.as_deref().map(text::name).transpose()?,
-            queue_key,
-            queue_order,
-            start_by,
-            deadline,
-            run.previous.map(|previous| previous.run.to_string()),
-            run.previous.map(|previous| previous.origin.as_str()),
-            run.chain.map(|first| first.to_string()),
-            run.seed.map(|run| run.to_string()),
-            value,
-            run.tick.as_ref().map(|tick| tick.schedule.to_string()),
-            run.tick.as_ref().map(|tick| tick.at.0),
-            tags,
-            attributes
-        ]);
-        inserted.map(drop).map_err(sorted)
+                run.tick.as_ref().map(|tick| tick.schedule.to_string()),
+                run.tick.as_ref().map(|tick| tick.at.0)
+            ],
+        );
+        inserted.map_err(sorted)?;
+        if labelled { label(self.connection, run.run_no, tags, attributes) } else { Ok(()) }
     }
 
     fn entry(&mut self, image: &Image<'_, Entry>) -> Done {
@@ -206,52 +235,58 @@ impl<'c> Committer<'c> {
         let (result, payload) = split(entry.outcome.as_ref());
         let (outcome, outcome_no) = self.payloads.place(payload)?;
         let last_error = entry.last_error.as_ref().map(|error| &**error.bytes());
-        let child = entry.child.map(|id| id.to_string());
+        let child = entry.child.map(RunId::text);
         let details = entry.details.as_ref().map(|details| &**details.bytes());
         if image.write == Write::Update {
-            let changed = self.entry_update.execute(params![
+            let changed = self.entry_update.execute(
+                self.connection,
+                params![
+                    entry.run_no,
+                    entry.idx,
+                    status,
+                    entry.seq,
+                    result,
+                    outcome,
+                    outcome_no,
+                    at(entry.due_at),
+                    entry.failures,
+                    last_error,
+                    child,
+                    at(entry.settled_at),
+                    details
+                ],
+            );
+            return one(changed, || {
+                format!("entry {} of run {} does not exist or is settled; it cannot change", entry.idx, entry.run_no)
+            });
+        }
+        let (params, params_no) = self.payloads.place(Some(&entry.params))?;
+        let inserted = self.entry_insert.execute(
+            self.connection,
+            params![
                 entry.run_no,
                 entry.idx,
+                text::name(&entry.id)?,
+                entry.kind.as_str(),
+                entry.name.as_deref().map(text::name).transpose()?,
                 status,
                 entry.seq,
+                params,
+                params_no,
                 result,
                 outcome,
                 outcome_no,
                 at(entry.due_at),
                 entry.failures,
                 last_error,
+                entry.deployment.map(DeploymentId::text),
                 child,
+                entry.created_at.0,
                 at(entry.settled_at),
-                details
-            ]);
-            return one(changed, || {
-                format!("entry {} of run {} does not exist or is settled; it cannot change", entry.idx, entry.run_no)
-            });
-        }
-        let (params, params_no) = self.payloads.place(Some(&entry.params))?;
-        let inserted = self.entry_insert.execute(params![
-            entry.run_no,
-            entry.idx,
-            text::name(&entry.id)?,
-            entry.kind.as_str(),
-            entry.name.as_deref().map(text::name).transpose()?,
-            status,
-            entry.seq,
-            params,
-            params_no,
-            result,
-            outcome,
-            outcome_no,
-            at(entry.due_at),
-            entry.failures,
-            last_error,
-            entry.deployment.map(|id| id.to_string()),
-            child,
-            entry.created_at.0,
-            at(entry.settled_at),
-            details,
-            entry.copied
-        ]);
+                details,
+                entry.copied
+            ],
+        );
         inserted.map(drop).map_err(sorted)
     }
 
@@ -262,7 +297,7 @@ impl<'c> Committer<'c> {
             Change::VerdictAdded(event, function, verdict) => {
                 let detail = verdict.detail().map(text::prose);
                 let (app, function) = (text::name(&function.app)?, text::name(&function.function)?);
-                let row = params![event.to_string(), app, function, Verdict::word(verdict), detail];
+                let row = params![event.text(), app, function, Verdict::word(verdict), detail];
                 self.execute(sql::VERDICT_INSERT, row).map(drop)
             }
             Change::WaitOpened(wait) => self.wait(wait),
@@ -305,9 +340,9 @@ impl<'c> Committer<'c> {
     fn event(&mut self, event: &Event) -> Done {
         let (data, data_no) = self.payloads.place(Some(&event.data))?;
         let client_id = event.client_id.as_deref().map(text::name).transpose()?;
-        let source = event.source.map(|id| id.to_string());
+        let source = event.source.map(RunId::text);
         let name = text::name(&event.name)?;
-        let row = params![event.seq, event.id.to_string(), name, data, data_no, event.at.0, client_id, source];
+        let row = params![event.seq, event.id.text(), name, data, data_no, event.at.0, client_id, source];
         self.execute(sql::EVENT_INSERT, row).map(drop)
     }
 
@@ -393,13 +428,22 @@ impl<'c> Committer<'c> {
     }
 
     /// The rarer statements live in the connection's own cache.
-    fn execute(&self, statement: &str, row: &[&dyn rusqlite::ToSql]) -> Result<usize, StoreError> {
-        self.connection.prepare_cached(statement).and_then(|mut it| it.execute(row)).map_err(sorted)
+    fn execute(&self, statement: &str, row: &[&dyn ToSql]) -> Result<usize, StoreError> {
+        execute(self.connection, statement, row).map_err(sorted)
     }
 
-    fn execute_one(&self, statement: &str, row: &[&dyn rusqlite::ToSql], why: impl FnOnce() -> String) -> Done {
-        one(self.connection.prepare_cached(statement).and_then(|mut it| it.execute(row)), why)
+    fn execute_one(&self, statement: &str, row: &[&dyn ToSql], why: impl FnOnce() -> String) -> Done {
+        one(execute(self.connection, statement, row), why)
     }
+}
+
+fn execute(connection: &Connection, statement: &str, row: &[&dyn ToSql]) -> rusqlite::Result<usize> {
+    connection.prepare_cached(statement)?.execute(row)
+}
+
+/// Gives a run its labels, if they are others than it has.
+fn label(connection: &Connection, run_no: i64, tags: Option<String>, attributes: Option<String>) -> Done {
+    execute(connection, sql::RUN_LABEL, params![run_no, tags, attributes]).map(drop).map_err(sorted)
 }
 
 /// Tags and attributes as the JSON of their columns: nothing where there are none.
@@ -415,6 +459,12 @@ fn labels(labels: &Labels) -> Result<(Option<String>, Option<String>), StoreErro
     let attributes =
         (!labels.attributes.is_empty()).then(|| written(serde_json::to_string(&labels.attributes))).transpose()?;
     Ok((tags, attributes))
+}
+
+impl ToSql for IdText {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::from(&**self))
+    }
 }
 
 /// A statement must have changed exactly one row.

@@ -1,10 +1,11 @@
-//! The embedded ledger: one SQLite file in one directory, held by one process. One thread writes, a few read. Rows are
+//! The embedded ledger: one SQLite file in one directory, held by one process. One thread writes, or whoever finds it idle; a few read. Rows are
 //! appended in order, one transaction a batch, and a commit is done when the disk says so.
 
 mod commit;
 mod error;
 mod files;
 mod load;
+mod log;
 mod payloads;
 mod plan;
 mod query;

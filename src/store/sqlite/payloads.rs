@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, Statement, params};
+use rusqlite::{Connection, params};
 
 use super::error::sorted;
 use super::plan::Place;
@@ -14,16 +14,14 @@ use crate::store::StoreError;
 /// The large payloads of the batch that is being written.
 pub(super) struct Payloads<'c> {
     connection: &'c Connection,
-    insert: Statement<'c>,
     uses: HashMap<Place, u32>,
     numbers: HashMap<Place, i64>,
 }
 
 impl<'c> Payloads<'c> {
-    /// Prepares the statement.
-    pub(super) fn new(connection: &'c Connection) -> rusqlite::Result<Payloads<'c>> {
-        let insert = connection.prepare(sql::PAYLOAD_INSERT)?;
-        Ok(Payloads { connection, insert, uses: HashMap::new(), numbers: HashMap::new() })
+    /// No batch yet.
+    pub(super) fn new(connection: &'c Connection) -> Payloads<'c> {
+        Payloads { connection, uses: HashMap::new(), numbers: HashMap::new() }
     }
 
     /// Starts a batch; `uses` says how many of its rows refer to each large payload.
@@ -43,7 +41,8 @@ impl<'c> Payloads<'c> {
             return Ok((None, Some(*number)));
         }
         let uses = self.uses.get(&place).copied().unwrap_or(1);
-        self.insert.execute(params![uses, &**payload.bytes()]).map_err(sorted)?;
+        let insert = self.connection.prepare_cached(sql::PAYLOAD_INSERT);
+        insert.and_then(|mut insert| insert.execute(params![uses, &**payload.bytes()])).map_err(sorted)?;
         let number = self.connection.last_insert_rowid();
         self.numbers.insert(place, number);
         Ok((None, Some(number)))

@@ -67,6 +67,7 @@ statements! {
     RUN_FAILURE = "run_failure",
     RUN_GREATEST = "run_greatest",
     RUN_INSERT = "run_insert",
+    RUN_LABEL = "run_label",
     RUN_NEAREST = "run_nearest",
     RUN_OF_CHAIN = "run_of_chain",
     RUN_UPDATE = "run_update",

@@ -1,25 +1,25 @@
-//! The one thread that writes. It takes requests in order, answers each exactly once, and copies the write-ahead log
-//! into the file when nobody asks for anything, or when the log has grown enough, and in silence makes room for it to
-//! grow. A connection that misbehaved is given
-//! up and opened again; a panic costs one request, never the thread.
+//! Who writes. One thread takes requests in order and answers each exactly once; a small commit that finds it idle is made
+//! where it is asked for, since to wake the thread and to be woken by it costs as much as the disk. Beside that the thread
+//! takes care of the write-ahead log. A connection that misbehaved is given up and opened again; a panic costs one request,
+//! never the thread.
 
-use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rusqlite::wal::CheckpointMode;
-use rusqlite::{Connection, MAIN_DB, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::Durability;
 use super::commit::Committer;
 use super::error::sorted;
+use super::log::Log;
 use super::schema;
+use crate::clock::Stopwatch;
 use crate::limits;
 use crate::model::Batch;
 use crate::store::{Commit, StoreError};
@@ -30,6 +30,8 @@ type Job = Box<dyn FnOnce(Result<&Connection, StoreError>) + Send>;
 enum Request {
     Commit(Arc<Batch>, oneshot::Sender<Commit>),
     Job(Job),
+    /// Nothing to write: commits are made elsewhere, and the log is to be looked after.
+    Look,
 }
 
 /// How the writer opens its connection.
@@ -44,29 +46,83 @@ pub(super) struct Opening {
 
 /// The handle of the writer's thread. Dropping it finishes what was asked for and closes the file.
 pub(super) struct Writer {
+    shared: Arc<Shared>,
     requests: Option<SyncSender<Request>>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What the thread and those who ask share.
+struct Shared {
+    opening: Opening,
+    /// Whoever holds it writes. Nothing: the connection was given up, and the next request opens another.
+    desk: Mutex<Option<Desk>>,
+    /// Requests that the thread has not taken up.
+    waiting: AtomicUsize,
+    /// Whether the last commit was so quick that the next may be made where it is asked for.
+    quick: AtomicBool,
+    /// Counts the commits that were.
+    in_place: AtomicU64,
+    /// Whether the thread sleeps until it is asked for something.
+    asleep: AtomicBool,
+}
+
+/// A connection that is trusted, and its log.
+struct Desk {
+    connection: Connection,
+    log: Log,
 }
 
 impl Writer {
     /// Starts the thread with its first connection, which the caller has opened.
     pub(super) fn start(opening: Opening, connection: Connection) -> Result<Writer, StoreError> {
         let (requests, incoming) = sync_channel(limits::WRITES_WAITING_MAX);
+        let desk = Desk::new(connection, &opening);
+        let shared = Arc::new(Shared {
+            opening,
+            desk: Mutex::new(Some(desk)),
+            waiting: AtomicUsize::new(0),
+            quick: AtomicBool::new(true),
+            in_place: AtomicU64::new(0),
+            asleep: AtomicBool::new(false),
+        });
+        let serving = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || serve(&opening, connection, &incoming))
+            .spawn(move || serving.serve(&incoming))
             .map_err(|error| StoreError::Open(format!("the writer's thread could not be started: {error}")))?;
-        Ok(Writer { requests: Some(requests), thread: Some(thread) })
+        Ok(Writer { shared, requests: Some(requests), thread: Some(thread) })
     }
 
-    /// Writes a batch.
+    /// Writes a batch. A small one may be written before this returns for the first time.
     pub(super) async fn commit(&self, batch: Arc<Batch>) -> Commit {
+        if let Some(commit) = self.commit_in_place(&batch) {
+            return commit;
+        }
         let (reply, answer) = oneshot::channel();
         if let Err(error) = self.send(Request::Commit(batch, reply)) {
             return Commit::Failed(error);
         }
         // The thread took the batch and lost the answer: only the tables know what became of it.
         answer.await.unwrap_or_else(|_| Commit::Unknown(lost()))
+    }
+
+    /// Writes a small batch here and now, unless anybody else writes or waits for that, or the disk is slow: whoever asks
+    /// does nothing else meanwhile.
+    fn commit_in_place(&self, batch: &Batch) -> Option<Commit> {
+        let shared = &*self.shared;
+        let small = batch.changes.len() <= limits::COMMIT_IN_PLACE_CHANGES_MAX;
+        if !small || !shared.quick.load(Ordering::Relaxed) || shared.waiting.load(Ordering::SeqCst) > 0 {
+            return None;
+        }
+        let mut desk = shared.desk.try_lock().ok()?;
+        let commit = shared.commit(&mut desk, batch)?;
+        drop(desk);
+        shared.in_place.fetch_add(1, Ordering::SeqCst);
+        if shared.asleep.swap(false, Ordering::SeqCst) {
+            // Where there is no room the thread is awake.
+            let _ = self.requests.as_ref().map(|requests| requests.try_send(Request::Look));
+        }
+        Some(commit)
     }
 
     /// Runs `write` in a transaction.
@@ -86,11 +142,15 @@ impl Writer {
 
     fn send(&self, request: Request) -> Result<(), StoreError> {
         let Some(requests) = &self.requests else { return Err(lost()) };
-        requests.try_send(request).map_err(|error| match error {
-            TrySendError::Full(_) => {
-                StoreError::Unavailable(format!("{} writes wait already", limits::WRITES_WAITING_MAX))
+        self.shared.waiting.fetch_add(1, Ordering::SeqCst);
+        requests.try_send(request).map_err(|error| {
+            self.shared.waiting.fetch_sub(1, Ordering::SeqCst);
+            match error {
+                TrySendError::Full(_) => {
+                    StoreError::Unavailable(format!("{} writes wait already", limits::WRITES_WAITING_MAX))
+                }
+                TrySendError::Disconnected(_) => lost(),
             }
-            TrySendError::Disconnected(_) => lost(),
         })
     }
 }
@@ -118,177 +178,135 @@ fn in_transaction<T>(
     Ok(done)
 }
 
-/// What ended the work with one connection.
-enum End {
-    Closed,
-    Broken,
+impl Desk {
+    fn new(mut connection: Connection, opening: &Opening) -> Desk {
+        let log = Log::watch(&mut connection, opening);
+        Desk { connection, log }
+    }
 }
 
-fn serve(opening: &Opening, connection: Connection, incoming: &Receiver<Request>) {
-    let mut current = Some(connection);
-    loop {
-        let Some(mut connection) = current.take().or_else(|| reopen(opening, incoming)) else { return };
-        let log = Log::watch(&mut connection, opening);
-        if let End::Closed = serve_with(&connection, &log, incoming) {
-            log.start_over(&connection);
+impl Shared {
+    fn desk(&self) -> MutexGuard<'_, Option<Desk>> {
+        // Panics are caught where they happen, with the lock held outside.
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The thread.
+    fn serve(&self, incoming: &Receiver<Request>) {
+        let mut seen = 0;
+        loop {
+            match incoming.recv_timeout(Duration::from_millis(limits::CHECKPOINT_IDLE_MS)) {
+                Ok(request) => self.answer(request),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    let commits = self.in_place.load(Ordering::SeqCst);
+                    if std::mem::replace(&mut seen, commits) != commits {
+                        self.look_after_log(false);
+                        continue;
+                    }
+                    self.look_after_log(true);
+                    self.asleep.store(true, Ordering::SeqCst);
+                    // Whoever commits from here on says so.
+                    if self.in_place.load(Ordering::SeqCst) == commits {
+                        let Ok(request) = incoming.recv() else { break };
+                        self.answer(request);
+                    }
+                    self.asleep.store(false, Ordering::SeqCst);
+                }
+            }
+        }
+        if let Some(desk) = self.desk().take() {
+            desk.log.start_over(&desk.connection);
+        }
+    }
+
+    /// Copies the log into the file in silence, and makes room in it; else only when it is large.
+    fn look_after_log(&self, silence: bool) {
+        let desk = self.desk();
+        let Some(Desk { connection, log }) = &*desk else { return };
+        if silence {
+            log.copy(connection);
+            log.lengthen();
+        } else {
+            log.copy_if_large(connection);
+        }
+    }
+
+    /// Answers one request, on another connection if the last one was given up; as long as none can be opened, with the reason.
+    fn answer(&self, request: Request) {
+        if matches!(request, Request::Look) {
             return;
         }
-    }
-}
-
-/// Opens the file again, at every request once, and answers requests with the reason as long as that fails.
-fn reopen(opening: &Opening, incoming: &Receiver<Request>) -> Option<Connection> {
-    loop {
-        let error = match schema::open_writer(&opening.path, opening.durability, opening.pages_max) {
-            Ok(connection) => return Some(connection),
-            Err(error) => StoreError::Unavailable(error.to_string()),
-        };
-        match incoming.recv().ok()? {
-            Request::Commit(_, reply) => drop(reply.send(Commit::Failed(error))),
-            Request::Job(job) => drop(catch_unwind(AssertUnwindSafe(|| job(Err(error))))),
-        }
-    }
-}
-
-fn serve_with(connection: &Connection, log: &Log, incoming: &Receiver<Request>) -> End {
-    let Ok(mut committer) = Committer::new(connection) else { return refuse_one(incoming) };
-    loop {
-        let request = match incoming.recv_timeout(Duration::from_millis(limits::CHECKPOINT_IDLE_MS)) {
-            Ok(request) => request,
-            Err(RecvTimeoutError::Disconnected) => return End::Closed,
-            Err(RecvTimeoutError::Timeout) => {
-                log.copy(connection);
-                log.lengthen();
-                let Ok(request) = incoming.recv() else { return End::Closed };
-                request
+        let mut desk = self.desk();
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        let opened = if desk.is_some() { Ok(()) } else { self.open().map(|fresh| *desk = Some(fresh)) };
+        match (request, opened) {
+            (Request::Commit(batch, reply), Ok(())) => {
+                let commit = self.commit(&mut desk, &batch);
+                // Whoever asked may be gone; the tables know.
+                let _ = reply.send(commit.unwrap_or_else(|| Commit::Failed(lost())));
             }
-        };
-        if let End::Broken = answer(connection, &mut committer, request) {
-            return End::Broken;
-        }
-        log.copy_if_large(connection);
-    }
-}
-
-/// The schema is not what it was: says so to whoever asks next, and lets the connection be opened again.
-fn refuse_one(incoming: &Receiver<Request>) -> End {
-    let error = StoreError::Corrupt("the tables are not those of this version; was the file replaced?".to_owned());
-    match incoming.recv() {
-        Ok(Request::Commit(_, reply)) => drop(reply.send(Commit::Failed(error))),
-        Ok(Request::Job(job)) => job(Err(error)),
-        Err(_) => return End::Closed,
-    }
-    End::Broken
-}
-
-/// Answers one request. `Broken` when the connection cannot be trusted after it; `Closed` stands for all is well.
-fn answer(connection: &Connection, committer: &mut Committer<'_>, request: Request) -> End {
-    let done = catch_unwind(AssertUnwindSafe(|| match request {
-        Request::Commit(batch, reply) => {
-            let commit = committer.commit(&batch);
-            let doubtful = matches!(commit, Commit::Unknown(_));
-            // Whoever asked may be gone; the tables know.
-            let _ = reply.send(commit);
-            doubtful
-        }
-        Request::Job(job) => {
-            job(Ok(connection));
-            false
-        }
-    }));
-    if matches!(done, Ok(false)) && connection.is_autocommit() {
-        return End::Closed;
-    }
-    tracing::error!(
-        panicked = done.is_err(),
-        "failed to write in a way that leaves doubts; opening the database again"
-    );
-    End::Broken
-}
-
-/// A page in the log, with the header of its frame.
-const WAL_FRAME_BYTES: u64 = 4_096 + 24;
-
-/// The write-ahead log of a connection: how many pages it has, and when it is copied.
-struct Log {
-    pages: Arc<AtomicU32>,
-    /// Pages at which the next copy is made without waiting for silence.
-    bound: std::cell::Cell<u32>,
-    /// Its file, where commits wait for the disk.
-    path: Option<PathBuf>,
-}
-
-impl Log {
-    fn watch(connection: &mut Connection, opening: &Opening) -> Log {
-        let pages = Arc::new(AtomicU32::new(0));
-        let seen = pages.clone();
-        let hook = move |_: &mut rusqlite::hooks::Wal, pages: i32| {
-            seen.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
-            Ok(())
-        };
-        // Without the hook the log is copied in silence and at the end only.
-        let _ = connection.wal_hook(Some(hook));
-        let path = matches!(opening.durability, Durability::Full).then(|| opening.path.with_extension("db-wal"));
-        Log { pages, bound: std::cell::Cell::new(limits::WAL_PAGES), path }
-    }
-
-    fn copy_if_large(&self, connection: &Connection) {
-        let pages = self.pages.load(Ordering::Relaxed);
-        if pages >= self.bound.get() {
-            self.copy(connection);
-            // A reader of an old state keeps the log from starting over: try again only after it has grown as much.
-            self.bound.set(pages.saturating_add(limits::WAL_PAGES));
-        } else if pages < limits::WAL_PAGES {
-            self.bound.set(limits::WAL_PAGES);
-        }
-    }
-
-    /// A copy that fails is made later; the log stays right without it.
-    fn copy(&self, connection: &Connection) {
-        let pages = self.pages.load(Ordering::Relaxed);
-        if pages >= limits::WAL_PAGES_MAX {
-            // It starts over once no reader needs it. Ours are quick; one that is not must not hold up commits for long.
-            let _ = connection.busy_timeout(Duration::from_millis(limits::WAL_READERS_WAIT_MS));
-            let _ = connection.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::RESTART);
-            let _ = connection.busy_timeout(Duration::from_millis(limits::DATABASE_BUSY_MS));
-        } else if pages > 0 {
-            let _ = connection.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::PASSIVE);
-        }
-    }
-
-    /// Fills the log with zeros up to the size at which it is copied and starts over: a commit into blocks that have been
-    /// written before has no new size of the file to write. Behind its last frame SQLite reads
-    /// nothing that has not the checksum of a frame. Without it commits are slower, and as safe.
-    fn lengthen(&self) {
-        static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
-        let Some(path) = &self.path else { return };
-        let lengthened = || -> std::io::Result<()> {
-            let mut file = std::fs::OpenOptions::new().append(true).open(path)?;
-            let (mut length, wanted) = (file.metadata()?.len(), u64::from(limits::WAL_PAGES) * WAL_FRAME_BYTES);
-            if length >= wanted {
-                return Ok(());
+            (Request::Job(job), Ok(())) => {
+                self.trusted(&mut desk, |connection| {
+                    job(Ok(connection));
+                    true
+                });
             }
-            while length < wanted {
-                let more = usize::try_from(wanted - length).unwrap_or(usize::MAX).min(ZEROS.len());
-                file.write_all(&ZEROS[..more])?;
-                length += more as u64;
-            }
-            file.sync_data()
-        };
-        if let Err(error) = lengthened() {
-            tracing::debug!(error = %error, "the write-ahead log could not be made longer ahead of time");
+            (Request::Commit(_, reply), Err(error)) => drop(reply.send(Commit::Failed(error))),
+            (Request::Job(job), Err(error)) => drop(catch_unwind(AssertUnwindSafe(|| job(Err(error))))),
+            (Request::Look, _) => {}
+        }
+        drop(desk);
+        self.look_after_log(false);
+    }
+
+    fn open(&self) -> Result<Desk, StoreError> {
+        let Opening { path, durability, pages_max } = &self.opening;
+        match schema::open_writer(path, *durability, *pages_max) {
+            Ok(connection) => Ok(Desk::new(connection, &self.opening)),
+            Err(error) => Err(StoreError::Unavailable(error.to_string())),
         }
     }
 
-    fn start_over(&self, connection: &Connection) {
-        let _ = connection.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::TRUNCATE);
+    /// Writes a batch. Nothing: there is no connection to write it with.
+    fn commit(&self, desk: &mut Option<Desk>, batch: &Batch) -> Option<Commit> {
+        let (began, mut done) = (Stopwatch::start(), None);
+        desk.as_ref()?;
+        self.trusted(desk, |connection| {
+            let Ok(mut committer) = Committer::new(connection) else {
+                let error = "the tables are not those of this version; was the file replaced?";
+                done = Some(Commit::Failed(StoreError::Corrupt(error.to_owned())));
+                return false;
+            };
+            let commit = committer.commit(batch);
+            let certain = !matches!(commit, Commit::Unknown(_));
+            done = Some(commit);
+            certain
+        });
+        self.quick.store(began.elapsed() < Duration::from_micros(limits::COMMIT_IN_PLACE_US_MAX), Ordering::Relaxed);
+        // What panicked may have come to its end or not: the tables know.
+        Some(done.unwrap_or_else(|| Commit::Unknown(lost())))
+    }
+
+    /// Does something with the connection, and gives it up if that says no, panics, or leaves a transaction open.
+    fn trusted(&self, desk: &mut Option<Desk>, work: impl FnOnce(&Connection) -> bool) {
+        let Some(Desk { connection, .. }) = desk else { return };
+        let done = catch_unwind(AssertUnwindSafe(|| work(connection)));
+        if !matches!(done, Ok(true)) || !connection.is_autocommit() {
+            tracing::error!(
+                panicked = done.is_err(),
+                "failed to write in a way that leaves doubts; opening the database again"
+            );
+            *desk = None;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Timestamp;
+    use crate::model::{Change, Channel, StateKey, Timestamp};
+    use crate::store::sqlite::log::WAL_FRAME_BYTES;
     use crate::store::sqlite::registry;
 
     fn opening(dir: &tempfile::TempDir) -> Opening {
@@ -324,8 +342,19 @@ mod tests {
         assert_eq!(writer.write(|db| registry::take_ownership(db, 0)).await.unwrap().epoch, owned.epoch + 1);
     }
 
-    #[tokio::test]
-    async fn an_error_in_commit_is_unknown_and_the_file_knows() {
+    /// Sends the next commit to the thread, or makes it in place once the thread is through with everything.
+    fn next_in_place(writer: &Writer, in_place: bool) {
+        while !writer.shared.asleep.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        writer.shared.quick.store(in_place, Ordering::Relaxed);
+    }
+
+    fn made_in_place(writer: &Writer) -> u64 {
+        writer.shared.in_place.load(Ordering::SeqCst)
+    }
+
+    async fn an_error_in_commit_is_unknown(in_place: bool) {
         let dir = tempfile::tempdir().unwrap();
         let opening = opening(&dir);
         let mut first = connection(&opening);
@@ -333,11 +362,78 @@ mod tests {
         // The first connection turns every COMMIT into an error; the one that is opened in its place does not.
         first.commit_hook(Some(|| true)).unwrap();
         let writer = Writer::start(opening, first).unwrap();
+        next_in_place(&writer, in_place);
         let commit = writer.commit(batch(epoch, 1)).await;
         assert!(matches!(commit, Commit::Unknown(_)), "{commit:?}");
+        assert_eq!(made_in_place(&writer), u64::from(in_place));
         let owned = writer.write(|db| registry::take_ownership(db, 0)).await.unwrap();
         assert_eq!((owned.epoch, owned.commit_no), (epoch + 1, 0));
         assert!(matches!(writer.commit(batch(owned.epoch, 1)).await, Commit::Done));
+    }
+
+    #[tokio::test]
+    async fn an_error_in_commit_is_unknown_and_the_file_knows() {
+        an_error_in_commit_is_unknown(true).await;
+        an_error_in_commit_is_unknown(false).await;
+    }
+
+    /// What is large, what comes while others write or wait, and what comes after a slow commit goes to the thread.
+    #[tokio::test]
+    async fn small_commits_of_a_quick_disk_are_made_in_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let opening = opening(&dir);
+        let first = connection(&opening);
+        let writer = Writer::start(opening, first).unwrap();
+        let epoch = writer.write(|db| registry::take_ownership(db, 0)).await.unwrap().epoch;
+        let mut commit_no = 0;
+        let mut made = async |in_place_before: bool, changes: usize| {
+            next_in_place(&writer, in_place_before);
+            commit_no += 1;
+            let dropped = Change::StateDeleted(StateKey::Channel(Channel::parse("none".into())));
+            let batch = Batch { changes: vec![dropped; changes], ..Batch::clone(&batch(epoch, commit_no)) };
+            let before = made_in_place(&writer);
+            assert!(matches!(writer.commit(Arc::new(batch)).await, Commit::Done));
+            made_in_place(&writer) > before
+        };
+        assert!(made(true, 0).await);
+        assert!(made(true, limits::COMMIT_IN_PLACE_CHANGES_MAX).await);
+        assert!(!made(true, limits::COMMIT_IN_PLACE_CHANGES_MAX + 1).await);
+        assert!(!made(false, 0).await);
+        let held = writer.shared.desk();
+        let (asked, given) = (writer.commit(batch(epoch, 5)), async { drop(held) });
+        assert!(matches!(tokio::join!(asked, given).0, Commit::Done));
+        assert_eq!(made_in_place(&writer), 2, "a commit was made in place while somebody else wrote");
+    }
+
+    #[tokio::test]
+    async fn a_slow_disk_is_noticed_and_a_quick_one_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let opening = opening(&dir);
+        let mut first = connection(&opening);
+        let slow = Arc::new(AtomicBool::new(true));
+        let asked = slow.clone();
+        let hook = move || {
+            if asked.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_micros(2 * limits::COMMIT_IN_PLACE_US_MAX));
+            }
+            false
+        };
+        first.commit_hook(Some(hook)).unwrap();
+        let writer = Writer::start(opening, first).unwrap();
+        let epoch = writer.write(|db| registry::take_ownership(db, 0)).await.unwrap().epoch;
+        next_in_place(&writer, true);
+        for commit_no in 1..=2 {
+            assert!(matches!(writer.commit(batch(epoch, commit_no)).await, Commit::Done));
+        }
+        assert_eq!(made_in_place(&writer), 1, "the second commit waits elsewhere");
+        slow.store(false, Ordering::SeqCst);
+        for commit_no in 3..200 {
+            assert!(matches!(writer.commit(batch(epoch, commit_no)).await, Commit::Done));
+            if made_in_place(&writer) > 1 {
+                return;
+            }
+        }
+        panic!("no commit was made in place on a quick disk");
     }
 
     #[tokio::test]
@@ -388,6 +484,31 @@ mod tests {
         let told = |text: &str| image.query_row(text, [], |row| row.get::<_, String>(0)).unwrap();
         assert_eq!(told("select cast(commit_no as text) from partitions"), "3");
         assert_eq!(told("pragma integrity_check"), "ok");
+    }
+
+    /// Nobody asks the thread for anything, and it still does its work.
+    #[tokio::test]
+    async fn what_was_committed_in_place_is_copied_in_silence() {
+        let dir = tempfile::tempdir().unwrap();
+        let opening = opening(&dir);
+        let path = opening.path.clone();
+        let first = connection(&opening);
+        let writer = Writer::start(opening, first).unwrap();
+        let epoch = writer.write(|db| registry::take_ownership(db, 0)).await.unwrap().epoch;
+        for commit_no in 1..=2 {
+            next_in_place(&writer, true);
+            assert!(matches!(writer.commit(batch(epoch, commit_no)).await, Commit::Done));
+            // The file alone, without its log, has it only when the log was copied.
+            let alone = dir.path().join(format!("alone-{commit_no}.db"));
+            let mut found = 0_i64;
+            while found < i64::try_from(commit_no).unwrap() {
+                std::fs::copy(&path, &alone).unwrap();
+                let image = Connection::open(&alone).unwrap();
+                found = image.query_row("select commit_no from partitions", [], |row| row.get(0)).unwrap_or(0);
+                tokio::task::yield_now().await;
+            }
+        }
+        assert_eq!(made_in_place(&writer), 2);
     }
 
     #[tokio::test]
