@@ -27,6 +27,7 @@ pub mod cluster;
 pub mod dashboard;
 pub mod jobs;
 pub mod processor;
+pub mod recorder;
 
 // Ring 4: assembly.
 pub mod cli;

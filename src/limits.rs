@@ -345,8 +345,8 @@ pub const NON_RETRYABLE_MAX: usize = 100;
 /// Greatest manifest, in bytes.
 pub const MANIFEST_BYTES_MAX: usize = 4 << 20;
 
-/// Bytes of the JSON Schema of one function's input; a longer one is left out, since it is only shown.
-pub const INPUT_SCHEMA_BYTES_MAX: usize = 64 << 10;
+/// Bytes of the JSON Schema of one input or event; a longer one is left out, since it is only shown.
+pub const JSON_SCHEMA_BYTES_MAX: usize = 64 << 10;
 
 /// Faults listed for one manifest.
 pub const MANIFEST_PROBLEMS_MAX: usize = 20;

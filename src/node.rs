@@ -20,9 +20,10 @@ use crate::dispatch::{
     ClientError, Discovery, Drift, Egress, Faults, HttpClient, HttpFetcher, HttpInvoker, Invoker, Wire,
 };
 use crate::jobs;
-use crate::limits::{AUDIT_MS, POLLS_MAX, STREAM_READERS_MAX, SYNC_DEV_MS, SYNC_MS, WATCHES_MAX};
+use crate::limits::{AUDIT_MS, POLLS_MAX, RECORD_MS, STREAM_READERS_MAX, SYNC_DEV_MS, SYNC_MS, WATCHES_MAX};
 use crate::model::{Home, Span, Text};
 use crate::processor::{self, Halted};
+use crate::recorder;
 use crate::store::sqlite::{Durability, SqliteConfig, SqliteStore};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
@@ -94,6 +95,7 @@ pub struct Node {
     keeper: JoinHandle<()>,
     runner: JoinHandle<()>,
     auditor: JoinHandle<()>,
+    recorder: JoinHandle<()>,
     partition: Option<JoinHandle<Result<(), Halted>>>,
 }
 
@@ -171,6 +173,13 @@ impl Node {
             every: Span(AUDIT_MS),
             stop: loops_stop.clone(),
         });
+        let recorder = recorder::open(recorder::Parts {
+            store: store.clone(),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+            every: Span(RECORD_MS),
+            stop: loops_stop.clone(),
+        });
         let public_url = settings.public_url.as_deref();
         let local = address.ip().is_loopback();
         let doors = Arc::new(Rooms {
@@ -194,7 +203,8 @@ impl Node {
         });
         let router = api::router(doors, dashboard::routes());
         let api = tokio::spawn(api::serve(listener, router, doors_stop));
-        Ok(Node { address, catalog, stop_doors, stop_loops, api, keeper, runner, auditor, partition: Some(partition) })
+        let partition = Some(partition);
+        Ok(Node { address, catalog, stop_doors, stop_loops, api, keeper, runner, auditor, recorder, partition })
     }
 
     /// Where the server listens.
@@ -236,6 +246,7 @@ impl Node {
         self.keeper.await.map_err(|_| NodeError::Ended("catalog"))?;
         self.runner.await.map_err(|_| NodeError::Ended("jobs"))?;
         self.auditor.await.map_err(|_| NodeError::Ended("auditor"))?;
+        self.recorder.await.map_err(|_| NodeError::Ended("recorder"))?;
         partition?.map_err(NodeError::Halted)
     }
 }

@@ -78,6 +78,23 @@ test("time travel shows the journal as the handler saw it", () => on(`runs/${ids
   await view.getByText("as it is now").waitFor();
 }));
 
+test("of a long timeline only what is looked for is shown, and a link to it shows the same", async () => {
+  const id = await world.start("report", { regions: Array.from({ length: 12 }, (_, n) => `region-${n}`) });
+  await world.until(id, (run) => run.status === "completed");
+  await on(`runs/${id}`, async (view) => {
+    const rows = view.locator(".timeline li");
+    await view.getByLabel("Find entries by id, kind or error").fill("region-11");
+    await view.getByText(/^1 of 1\d entries/).waitFor();
+    assert.equal(await rows.count(), 1);
+    await view.reload();
+    await view.getByText(/^1 of 1\d entries/).waitFor();
+    await view.getByRole("button", { name: "Trouble", exact: true }).click();
+    await view.getByText("No entry is what is looked for.").waitFor();
+    await view.getByRole("button", { name: "Show all" }).click();
+    await view.getByText(/^1\d entries in/).waitFor();
+  });
+});
+
 test("the list filters by the address, follows changes, and walks by keys", () => on("runs?status=failed", async (view) => {
   await view.locator(".rows .tr").first().waitFor();
   const statuses = await view.locator(".rows .tr .status").allTextContents();
@@ -109,6 +126,37 @@ test("many runs are cancelled at once: counted first, with progress", async () =
   assert.equal(items.length, 60);
 });
 
+test("one group of failures is shown, counted and retried alone", async () => {
+  const other = await world.start("report", { regions: ["north"], broken: "sum" });
+  await world.until(other, (run) => run.status === "failed");
+  await on("failures", async (view) => {
+    const group = view.locator("tr", { hasText: "reading 'total'" });
+    await group.getByRole("link", { name: /^Runs/ }).click();
+    await view.getByText("1 run", { exact: true }).waitFor();
+    // The row says what went wrong, and so does the filter.
+    await view.locator(`.rows .tr:has(a[href$="${ids.broken}"])`).getByText("TypeError: Cannot read properties of undefined (reading 'total')").waitFor();
+    await view.getByRole("button", { name: /^message .*Remove the filter/ }).waitFor();
+    assert.match(view.url(), /error=TypeError/);
+    await view.goBack();
+    await view.locator("tr", { hasText: "reading 'total'" }).getByRole("button", { name: "Retry …" }).click();
+    await view.getByRole("button", { name: "Retry 1 run", exact: true }).click();
+    await view.getByText(/1 of 1 done/).waitFor();
+  });
+  const forks = async (run) => (await world.call("GET", `/v1/runs?previous=${run}`)).items.length;
+  assert.deepEqual([await forks(ids.broken), await forks(other)], [1, 0]);
+});
+
+test("a run that fails while the list is open says why there, on a phone as well", () => on("runs?function=report", async (view) => {
+  await view.locator(".rows .tr").first().waitFor();
+  const id = await world.start("report", { regions: ["north"], broken: "phone" });
+  const row = view.locator(`.rows .tr:has(a[href$="${id}"])`);
+  await row.getByText("(reading 'phone')", { exact: false }).waitFor();
+  const done = view.locator(`.rows .tr:has(a[href$="${ids.report}"])`);
+  await done.locator(".own-id").getByText(ids.report.slice(-8), { exact: false }).waitFor();
+  const [first, second] = await view.locator(".rows .tr").evaluateAll((rows) => rows.map((one) => one.getBoundingClientRect()).sort((a, b) => a.top - b.top));
+  assert.ok(first.bottom <= second.top + 1, "rows do not lie upon one another");
+}, { width: 390, height: 844 }));
+
 test("an event is sent by a form that follows the schema, and leads to its run", () => on("send?event=order%2Fcreated", async (view) => {
   await view.getByLabel("id", { exact: true }).fill("2001");
   await view.getByLabel("sku").selectOption({ label: "lamp" });
@@ -117,6 +165,15 @@ test("an event is sent by a form that follows the schema, and leads to its run",
   await view.getByText("It started:").waitFor();
   await view.getByRole("link", { name: /shop\/order run_/ }).click();
   await view.getByText('"2001"').first().waitFor();
+}));
+
+test("a form follows what the event itself says that it looks like", () => on("send?event=order%2Fcomplained", async (view) => {
+  await view.getByLabel("order", { exact: true }).fill("1001");
+  await view.getByLabel("stars (optional)").fill("2");
+  await view.getByRole("button", { name: "Send the event" }).click();
+  await view.getByText("It started:").waitFor();
+  const [sent] = (await world.call("GET", "/v1/events?name=order%2Fcomplained&limit=1")).items;
+  assert.deepEqual(sent.data, { order: "1001", stars: 2 });
 }));
 
 test("a payload that looks like markup stays text", async () => {

@@ -8,7 +8,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { launch, page } from "./lib/browser.mjs";
-import { morning, open, schedules } from "./lib/world.mjs";
+import { busyHour, morning, open, schedules } from "./lib/world.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const folder = process.env.SCREENSHOTS;
@@ -22,11 +22,12 @@ let gate = 0;
 before(async () => {
   world = await open();
   browser = await launch();
-  const ids = await morning(world);
   await schedules(world);
-  await world.call("POST", "/v1/schedules/shop/totals/backfill", { from: "2026-03-01T00:00:00Z", until: "2026-03-11T00:00:00Z", concurrency: 4 });
+  await world.call("POST", "/v1/schedules/shop/totals/backfill", { from: new Date(Date.now() - 11 * 86_400_000).toISOString(), until: new Date().toISOString(), concurrency: 4 });
+  await busyHour(world);
+  const ids = await morning(world);
   places = {
-    overview: "", runs: "runs", run: `runs/${ids.order}?scale=folded`, entry: `runs/${ids.retried}?entry=reserve&scale=folded`, failed: `runs/${ids.failed}`, code: `runs/${ids.report}?view=code`, failures: "failures", events: "events",
+    overview: ["", (view) => view.locator(".chart rect.completed").first().waitFor()], runs: "runs", run: `runs/${ids.order}?scale=folded`, entry: `runs/${ids.retried}?entry=reserve&scale=folded`, failed: `runs/${ids.failed}`, code: `runs/${ids.report}?view=code`, failures: "failures", events: "events",
     functions: "functions", function: "functions/shop/order", apps: "apps", app: "apps/shop", objects: "objects", jobs: "jobs", send: "send", schedules: "schedules", schedule: "schedules/shop/totals", held: "schedules/shop/cleanup-hourly", scheduled: "functions/shop/cleanup",
     found: "runs?tag=web&attribute=total%3Agte%3A50", ticks: "runs?schedule=shop%2Ftotals", nothing: "runs?tag=nobody-has-this", unschedulable: "schedules/shop/no-such-one", wire: "wire", lost: "no/such/page",
     backfill: ["schedules/shop/totals", async (view) => {

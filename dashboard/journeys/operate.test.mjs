@@ -251,12 +251,21 @@ test("the overview says what the server counts", () => on("", async (view) => {
   await tile("Failed").getByText(`${share.toFixed(share < 10 ? 1 : 0)}%`, { exact: true }).waitFor();
   await tile("Waiting").getByText(String(statuses.suspended), { exact: true }).waitFor();
   // The columns, as a screen reader has them, come to the same.
-  const cells = await view.locator(".chart-frame tbody td").allTextContents();
+  const chart = (caption) => view.locator(".chart-frame table", { hasText: caption });
+  const cells = await chart("Runs by the time of their creation").locator("tbody td").allTextContents();
   assert.equal(cells.reduce((sum, cell) => sum + Number(cell), 0), total);
   // A run that fails now is among them a moment later.
   const id = await world.start("report", { regions: ["north"], broken: "discount" });
   await world.until(id, (run) => run.status === "failed");
   await tile("Runs created").getByText(String(total + 1), { exact: true }).waitFor();
+  // The page keeps none of it: who comes later sees the same past.
+  await view.reload();
+  await chart("How long runs took").locator("tbody tr").first().waitFor({ state: "attached" });
+  await chart("Share of the runs that ended which failed").locator("tbody tr").first().waitFor({ state: "attached" });
+  const stats = await world.call("GET", "/v1/stats?span=1h");
+  const open = stats.pieces.filter((piece) => piece.open !== null).length;
+  assert.ok(open > 0, "the server has counted the open runs");
+  assert.equal(await chart("The most runs that were open at once").locator("tbody tr").count(), open);
   await tile("Failed").click();
   await view.locator(`.rows a[href$="${id}"]`).waitFor();
 }));
@@ -269,12 +278,88 @@ test("failures that differ in ids and numbers only are one line, and are tried a
   assert.equal(await view.locator("tbody tr").count(), items.length);
   await row.getByRole("button", { name: "Retry …" }).click();
   const dialog = view.getByRole("dialog");
-  // It says that the error is not part of the filter.
-  await dialog.getByText("whatever their error", { exact: false }).waitFor();
+  // It says which runs it means.
+  await dialog.getByText("the warehouse has no vase on shelf …", { exact: false }).waitFor();
   await dialog.getByRole("button", { name: "Retry 2 runs" }).click();
   await dialog.getByText("2 of 2 done").waitFor();
   const forks = (await world.call("GET", `/v1/runs?previous=${ids.failed}`)).items;
   assert.equal(forks.length, 1);
+}));
+
+test("a calendar shows the days that have their runs, and those to come", async () => {
+  const until = Date.now();
+  const from = until - 4 * 86_400_000;
+  await world.call("POST", "/v1/schedules/shop/totals/backfill", { from: new Date(from).toISOString(), until: new Date(until).toISOString(), concurrency: 4 });
+  await on("schedules/shop/totals", async (view) => {
+    const marks = view.locator(".weeks .mark[data-status=completed]");
+    await marks.nth(3).waitFor();
+    assert.equal(await marks.count(), 4);
+    await view.locator(".weeks td[data-today=true]").waitFor();
+    assert.ok((await view.locator(".weeks .mark", { hasText: "to come" }).count()) >= 4);
+  });
+});
+
+test("an old version is drained, and its runs are moved to the current one", async () => {
+  const ends = [await world.pinned("v1")];
+  const id = (await world.call("POST", "/v1/functions/pinned/hold/runs", {})).id;
+  await world.until(id, (run) => run.status === "suspended");
+  ends.push(await world.pinned("v2"));
+  await on("apps/pinned", async (view) => {
+    const row = (version) => view.locator("tr", { hasText: version });
+    await row("v2").getByText("current").waitFor();
+    assert.equal(await row("v1").locator("td").nth(3).textContent(), "1");
+    await row("v1").getByRole("button", { name: "Drain" }).click();
+    await row("v1").getByText("draining").waitFor();
+    await row("v1").getByRole("button", { name: "Move its runs …" }).click();
+    await view.getByRole("button", { name: "Move 1 run", exact: true }).click();
+    await view.getByText("1 of 1 done").waitFor();
+    await view.getByRole("button", { name: "Close", exact: true }).last().click();
+    await row("v1").getByText("retired").waitFor();
+  });
+  const { items } = await world.call("GET", "/v1/apps/pinned/deployments");
+  assert.equal((await world.run(id)).deployment, items.find((one) => one.version === "v2").id);
+  await Promise.all(ends.map((end) => end()));
+});
+
+test("an event says what it started and woke, and is sent again", async () => {
+  const { id } = (await world.call("POST", "/v1/events", { name: "payment/settled", data: { invoice: "R-77" } })).events[0];
+  await world.until(ids.invoice, (run) => run.status === "completed");
+  await on(`events/${id}`, async (view) => {
+    await view.getByRole("heading", { name: "It woke" }).waitFor();
+    await view.getByRole("link", { name: /shop\/invoice/ }).click();
+    await view.waitForURL((url) => url.pathname.endsWith(ids.invoice) && url.search.includes("entry=bank"));
+  });
+  const order = (await world.call("GET", "/v1/events?name=order%2Fcreated")).items.find((one) => one.data.id === "1003");
+  await on(`events/${order.id}`, async (view) => {
+    await view.getByRole("link", { name: /shop\/order/ }).first().waitFor();
+    await view.getByRole("link", { name: "Send it again …" }).click();
+    await view.getByLabel("id", { exact: true }).fill("1003-again");
+    await view.getByRole("button", { name: "Send the event" }).click();
+    await view.getByText("It started:").waitFor();
+  });
+  const [newest] = (await world.call("GET", "/v1/events?name=order%2Fcreated&limit=1")).items;
+  assert.deepEqual(newest.data, { ...order.data, id: "1003-again" });
+});
+
+test("runs that match are made again at once, each as a fork", () => on(`runs?function=echo&status=completed`, async (view) => {
+  const { total } = await world.call("GET", "/v1/runs/counts?function=echo&status=completed");
+  await view.getByRole("button", { name: "All that match" }).click();
+  await view.getByRole("menuitem", { name: /Fork/ }).click();
+  await view.getByRole("button", { name: `Fork ${total} ${total === 1 ? "run" : "runs"}`, exact: true }).click();
+  await view.getByText(`${total} of ${total} done`).waitFor();
+  assert.equal((await world.call("GET", `/v1/runs?previous=${ids.done}`)).items.length, 1);
+}));
+
+test("a run is copied as calls, as commands and as a test", () => on(`runs/${ids.report}?view=code`, async (view) => {
+  await view.getByText(`curl ${world.url}/v1/runs/${ids.report}`, { exact: false }).first().waitFor();
+  await view.getByRole("tab", { name: "Command line" }).click();
+  await view.getByText(`backstitch run ${ids.report}`, { exact: false }).first().waitFor();
+  await view.getByRole("tab", { name: "Test" }).click();
+  await view.getByText('"regions/north/sum"', { exact: false }).first().waitFor();
+  await view.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+  await view.getByRole("button", { name: "Copy", exact: true }).last().click();
+  await view.getByText("Copied", { exact: true }).first().waitFor({ state: "attached" });
+  assert.match(await view.evaluate(() => navigator.clipboard.readText()), /testRun\(report, \{/);
 }));
 
 test("the clock is moved on, and what waited for a time goes on", async () => {

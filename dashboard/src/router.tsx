@@ -13,7 +13,7 @@ const overview = createRoute({ getParentRoute: parent, path: "/", component: laz
 export const runsRoute = createRoute({ getParentRoute: parent, path: "/runs", validateSearch: readSearch, component: RunsPage });
 export const runRoute = createRoute({
   getParentRoute: parent, path: "/runs/$run", component: lazyRouteComponent(() => import("./pages/run/page.tsx"), "RunPage"),
-  validateSearch: (raw: Record<string, unknown>): { entry?: string; view?: string; scale?: string; at?: number } => ({ entry: text(raw.entry), view: text(raw.view), scale: text(raw.scale), at: typeof raw.at === "number" ? raw.at : undefined }),
+  validateSearch: (raw: Record<string, unknown>): { entry?: string; view?: string; scale?: string; at?: number; find?: string; trouble?: boolean } => ({ entry: text(raw.entry), view: text(raw.view), scale: text(raw.scale), at: typeof raw.at === "number" ? raw.at : undefined, find: text(raw.find), trouble: raw.trouble === true || undefined }),
 });
 const failures = createRoute({ getParentRoute: parent, path: "/failures", component: lazyRouteComponent(() => import("./pages/failures.tsx"), "FailuresPage") });
 export const eventsRoute = createRoute({ getParentRoute: parent, path: "/events", component: lazyRouteComponent(() => import("./pages/events.tsx"), "EventsPage"), validateSearch: (raw: Record<string, unknown>): { name?: string } => ({ name: text(raw.name) }) });

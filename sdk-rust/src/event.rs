@@ -27,6 +27,13 @@ use crate::time;
 pub trait Event: Serialize + DeserializeOwned {
     /// The events' name.
     const NAME: &'static str;
+
+    /// JSON Schema of the data, for people and tools: it is in the manifest of apps that such events trigger, and forms follow it.
+    /// With the derive, `#[event("order/created", schema = …)]` has an expression for it: of the crate `schemars`, say,
+    /// `schemars::schema_for!(OrderCreated).into()`.
+    fn schema() -> Option<serde_json::Value> {
+        None
+    }
 }
 
 /// An event that a run was started by or has waited for.

@@ -84,6 +84,8 @@ pub(crate) enum Trigger {
         event: String,
         #[serde(rename = "if", skip_serializing_if = "Option::is_none")]
         when: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        schema: Option<serde_json::Value>,
     },
     /// The final failure of a run of this function.
     Failure {
@@ -186,13 +188,13 @@ impl FunctionOptions {
     /// Starts a run for each event of this type.
     #[must_use]
     pub fn on<E: Event>(self) -> FunctionOptions {
-        self.trigger(E::NAME, None)
+        self.trigger::<E>(None)
     }
 
     /// Starts a run for each event of this type for which the CEL expression over `event` holds.
     #[must_use]
     pub fn on_when<E: Event>(self, when: impl Into<String>) -> FunctionOptions {
-        self.trigger(E::NAME, Some(when.into()))
+        self.trigger::<E>(Some(when.into()))
     }
 
     /// Starts a run at each time of a schedule, which is called as the function is unless it has an id of its own.
@@ -252,8 +254,8 @@ impl FunctionOptions {
         self
     }
 
-    fn trigger(mut self, event: &str, when: Option<String>) -> FunctionOptions {
-        self.manifest.triggers.push(Trigger::Event { event: event.to_owned(), when });
+    fn trigger<E: Event>(mut self, when: Option<String>) -> FunctionOptions {
+        self.manifest.triggers.push(Trigger::Event { event: E::NAME.to_owned(), when, schema: E::schema() });
         self
     }
 }

@@ -148,6 +148,7 @@ pub fn Ok<T>(value: T) -> Result<T, Error> {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::function::define;
+    pub use serde_json::Value;
     pub use tokio;
 
     /// Finds the types of a handler's result through aliases.

@@ -4,6 +4,7 @@
 import { type Codec, plain } from "./codec.js";
 import { checkedDuration } from "./duration.js";
 import { MisuseError } from "./errors.js";
+import type { EventType } from "./event.js";
 import type { CancelTrigger, CronTrigger, FunctionDefinition, FunctionOptions, Handler, IntervalTrigger, Trigger, TriggeredBy } from "./function.js";
 import { consoleLogger, type Logger } from "./log.js";
 import { checkedKey, type ObjectDefinition, type ObjectHandler } from "./object.js";
@@ -141,10 +142,16 @@ export class Backstitch {
 
 function describeTrigger(trigger: Trigger, what: string): ManifestTrigger {
   if (typeof trigger === "string") return { event: trigger };
-  if (typeof trigger === "function") return { event: trigger.event };
+  if (typeof trigger === "function") return describeEvent(trigger);
   if ("cron" in trigger || "every" in trigger) return describeSchedule(trigger, what);
   if (typeof trigger.event !== "function") throw new MisuseError(`failed to define ${what}: a trigger is neither an event, nor { event, if }, nor { cron }, nor { every }.`);
-  return { event: trigger.event.event, if: trigger.if };
+  return { ...describeEvent(trigger.event), if: trigger.if };
+}
+
+/** An event as the manifest has it, with what its data look like, if the schema's library can say it. */
+function describeEvent({ event, schema }: EventType<string, any, any>): { event: string; schema?: Record<string, unknown> } {
+  const said = jsonSchemaOf(schema);
+  return said === undefined ? { event } : { event, schema: said };
 }
 
 const OVERLAPS = ["skip", "bufferOne", "bufferAll", "cancelOther", "allow"];

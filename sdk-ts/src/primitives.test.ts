@@ -1,7 +1,7 @@
 /** Status, updates, compensations, heartbeats, patches, objects and continuing as new: over whole runs, in both modes, and with crashes. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Backstitch, CancelledError, type Context, exclusive, functionRef, MisuseError, NonRetriableError, type ObjectContext, shared, type SharedContext, type StandardSchema, StepError, update } from "./index.js";
+import { Backstitch, CancelledError, type Context, event, exclusive, functionRef, MisuseError, NonRetriableError, type ObjectContext, shared, type SharedContext, type StandardSchema, StepError, update } from "./index.js";
 import { testRun, type TestRunError, type TestRunOptions } from "./testing/index.js";
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
@@ -383,6 +383,21 @@ test("what an input looks like is in the manifest, if the schema's library can s
   shop.function({ id: "cannot", input: schema(() => { throw new Error("a date"); }) }, () => null);
   shop.function({ id: "none" }, () => null);
   assert.deepEqual(shop.describe().functions.map(({ id, input }) => [id, input]), [["says", { type: "object" }], ["cannot", undefined], ["none", undefined]]);
+});
+
+test("what the data of an event look like is in the manifest, with the trigger that names it", () => {
+  const schema: StandardSchema<{ n: number }> = { "~standard": { version: 1, vendor: "test", validate: (value) => ({ value: value as { n: number } }), jsonSchema: { input: () => ({ type: "object" }) } } };
+  const shop = app();
+  const paid = event("order/paid", schema);
+  shop.function({ id: "count", on: [paid] }, () => null);
+  shop.function({ id: "some", on: [{ event: paid, if: "event.data.n > 1" }] }, () => null);
+  const lost = event("order/lost");
+  shop.function({ id: "plain", on: [lost] }, () => null);
+  assert.deepEqual(shop.describe().functions.map((fn) => fn.triggers), [
+    [{ event: "order/paid", schema: { type: "object" } }],
+    [{ event: "order/paid", schema: { type: "object" }, if: "event.data.n > 1" }],
+    [{ event: "order/lost" }],
+  ]);
 });
 
 test("the manifest says what a function is cancelled by, who handles its failures, and which objects there are", async () => {

@@ -31,8 +31,8 @@ struct NewJobJson {
     /// `cancel`, `kill`, `pause`, `resume`, `retry`, `fork` or `move`.
     #[schema(value_type = String)]
     action: JobAction,
-    /// Which runs: `{"status": [], "app", "function", "deployment", "previous", "parent", "root", "event", "trigger", "key", "name",
-    /// "tag": [], "attribute": [], "text", "since", "until"}`, as in lists of runs; what is left out matches all. Without statuses, those that the action can be about.
+    /// Which runs: `{"status": [], "app", "function", "deployment", "previous", "schedule", "parent", "root", "event", "trigger", "key", "name",
+    /// "tag": [], "attribute": [], "text", "error", "message", "since", "until"}`, as in lists of runs; what is left out matches all. Without statuses, those that the action can be about.
     #[schema(value_type = Object)]
     filter: JobFilter,
     /// Of a fork: `{"at": entry id}`. Of a move: `{"to": "current" or a deployment's id}`.

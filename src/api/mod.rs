@@ -29,6 +29,7 @@ mod runs;
 mod schedules;
 mod server;
 mod signals;
+mod stats;
 mod streams;
 mod updates;
 pub mod view;
@@ -96,6 +97,7 @@ fn described() -> OpenApiRouter<Doors> {
         .merge(functions::routes())
         .merge(objects::routes())
         .merge(runs::routes())
+        .merge(stats::routes())
         .merge(watch::routes())
         .merge(wire::routes())
         .merge(signals::routes())

@@ -15,7 +15,7 @@ use super::cursor;
 use super::doors::{Doors, unexpected};
 use super::error::{Code, FieldError, Problem};
 use super::functions::RunRefJson;
-use super::runs::page_size;
+use super::runs::{page_size, rows};
 use super::view::{JobJson, PageJson, RunJson, ScheduleJson};
 use crate::engine::{Command, PutSchedule, Refusal, Reply, RunTick};
 use crate::limits::{
@@ -503,5 +503,5 @@ async fn whole(doors: &Doors, key: &ScheduleKey) -> Result<ScheduleJson, Problem
         }
         None => None,
     };
-    Ok(ScheduleJson { running, runs: runs.iter().map(RunJson::from).collect(), ..ScheduleJson::from(&row) })
+    Ok(ScheduleJson { running, runs: rows(doors, &runs).await?, ..ScheduleJson::from(&row) })
 }

@@ -24,6 +24,7 @@ use super::view::RunJson;
 use crate::limits::{HEARTBEAT_MS, WATCH_ALL_PAUSE_MS, WATCHES_MAX};
 use crate::model::{RunHead, RunId};
 use crate::processor::{Changes, WatchAll};
+use crate::store::RunView;
 
 /// The address of the watch.
 pub(super) fn routes() -> OpenApiRouter<Doors> {
@@ -104,7 +105,8 @@ impl Follower {
         let Changes { runs, missed } = self.changes.take();
         let mut items = Vec::new();
         for run in runs {
-            items.extend(self.read(run).await?.filter(|head| self.query.matches(head)).as_ref().map(RunJson::from));
+            let view = self.read(run).await?.filter(|view| self.query.matches(&view.head));
+            items.extend(view.as_ref().map(RunJson::row));
         }
         let runs = (!items.is_empty()).then(|| event("runs", &RunsMessage { items }));
         let missed = (missed > 0).then(|| event("missed", &MissedMessage { changes: missed }));
@@ -112,9 +114,9 @@ impl Follower {
     }
 
     /// A run as it is now: nothing inside when it is gone, nothing at all when the database does not answer.
-    async fn read(&self, run: RunId) -> Option<Option<RunHead>> {
+    async fn read(&self, run: RunId) -> Option<Option<RunView>> {
         match self.doors.store.run(run).await {
-            Ok(view) => Some(view.map(|view| view.head)),
+            Ok(view) => Some(view),
             Err(error) => {
                 tracing::warn!(run.id = %run, error = %error, "a run that is watched could not be read");
                 None

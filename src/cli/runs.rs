@@ -17,7 +17,7 @@ use crate::api::view::{PageJson, RunJson};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::ClientFlags;
 use crate::limits::{PAGE_MAX, PICTURE_MS};
-use crate::model::{ScheduleKey, Span, Timestamp};
+use crate::model::{Failure, ScheduleKey, Span, Timestamp};
 
 /// List runs, newest first.
 #[derive(Debug, Args)]
@@ -77,8 +77,11 @@ impl Runs {
         let of_schedule = self.matching.schedule.is_some();
         let labelled = runs.iter().any(|run| !run.tags.is_empty() || !run.attributes.is_empty());
         let name = if of_schedule { "for" } else { "name" };
-        let columns = ["run", "function", "status", "created", "took", name, "tags"];
-        let mut rows = table(&columns[..if labelled { 7 } else { 6 }]);
+        let troubled = runs.iter().any(|run| trouble(run).is_some());
+        let mut columns = vec!["run", "function", "status", "created", "took", name];
+        columns.extend(labelled.then_some("tags"));
+        columns.extend(troubled.then_some("error…"));
+        let mut rows = table(&columns);
         for run in runs {
             let mut row = vec![
                 run.id.to_string(),
@@ -93,6 +96,9 @@ impl Runs {
             ];
             if labelled {
                 row.push(screen::plain(&shown(run), 120));
+            }
+            if troubled {
+                row.push(trouble(run).map(|error| screen::plain(&error, 200)).unwrap_or_default());
             }
             rows.add_row(row);
         }
@@ -173,6 +179,12 @@ pub(super) struct Matching {
     /// Only with this in their id, app/function, name, key, tags or attributes.
     #[arg(long)]
     text: Option<String>,
+    /// Only that failed with an error of this name, or are tried again because of one.
+    #[arg(long, value_name = "NAME")]
+    error: Option<String>,
+    /// Only with an error whose message is like this one: the same but for words with digits, for which … may stand.
+    #[arg(long, value_name = "TEXT")]
+    message: Option<String>,
     /// Only of the family of this run: itself, its children, and theirs.
     #[arg(long, value_name = "RUN")]
     root: Option<String>,
@@ -215,6 +227,8 @@ impl Matching {
         add("key", self.key.clone());
         add("name", self.name.clone());
         add("text", self.text.clone());
+        add("error", self.error.clone());
+        add("message", self.message.clone());
         add("root", self.root.clone());
         add("parent", self.parent.clone());
         add("event", self.event.clone());
@@ -279,6 +293,13 @@ async fn pages(client: &Client, filters: Vec<(&'static str, String)>, wanted: us
         }
     }
     Ok(runs)
+}
+
+/// What a run failed with, or is tried again for.
+fn trouble(run: &RunJson) -> Option<String> {
+    let error = run.err.as_ref().or(run.last_error.as_ref())?;
+    let Failure { name, message, .. } = Failure::from_payload(error);
+    Some(format!("{name}: {message}"))
 }
 
 /// Tags and attributes on one line.

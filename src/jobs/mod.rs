@@ -20,7 +20,7 @@ pub use error::JobError;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::limits::JOBS_RUNNING_MAX;
-use crate::model::{Backfill, Job, JobAction, JobFilter, JobId, JobOptions};
+use crate::model::{Backfill, FailureTest, Job, JobAction, JobFilter, JobId, JobOptions};
 use crate::store::{RunFilter, Store};
 
 /// Everything that the loop works with.
@@ -104,6 +104,7 @@ fn matching(action: JobAction, filter: &JobFilter) -> RunFilter {
         tags: filter.tag.clone(),
         attributes: filter.attribute.clone(),
         text: filter.text.clone(),
+        failure: FailureTest::new(filter.error.as_deref(), filter.message.as_deref()),
         since: filter.since,
         until: filter.until,
         ..RunFilter::default()

@@ -46,6 +46,9 @@ pub struct Trigger {
     /// A CEL filter over `event`; nothing means every event of the name.
     #[serde(rename = "if", default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<Text>,
+    /// JSON Schema of the event's data, for people and tools.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<serde_json::Value>,
 }
 
 /// How often and how soon something that failed is tried again.

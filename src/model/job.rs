@@ -127,6 +127,12 @@ pub struct JobFilter {
     /// With this in one of the texts that it is known by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<Text>,
+    /// With an error of this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Text>,
+    /// With an error whose message is like this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<Text>,
     /// Created at or after.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,

@@ -38,7 +38,7 @@ pub use checkpoint::{Checkpoint, News, Retry, Stop, Told};
 pub use duration::{DurationError, Span};
 pub use entry::{Attempt, Entry, EntryId, EntryKind, EntryStatus, Outcome, digest_of};
 pub use event::{Event, OWN_EVENTS, Verdict};
-pub use failure::{Failure, names};
+pub use failure::{Failure, FailureTest, names, shape};
 pub use fetch::{BodyEncoding, FetchCall, FetchEnd, FetchOptions, FetchRequest, FetchTarget, FetchToken};
 pub use function::{
     CancelOn, DeclaredSchedule, FunctionConfig, FunctionId, RetryPolicy, Text, Trigger, policy_defaults,

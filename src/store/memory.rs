@@ -11,13 +11,13 @@ use futures_util::future::BoxFuture;
 
 use self::tables::Tables;
 use super::{
-    ChannelView, Commit, Dump, EventFilter, EventView, FailedPage, HeldKey, Journal, MessagesPage, ObjectView,
-    ObjectsPage, Ownership, RegistryRows, RunCounts, RunFilter, RunView, RunsPage, ScheduleRow, SchedulesPage,
-    SettledPage, Store, StoreError, TickRun, TicksPage, Timer, UpdateView,
+    ChannelView, Commit, Dump, EventFilter, EventView, HeldKey, Journal, MessagesPage, ObjectView, ObjectsPage,
+    Ownership, RegistryRows, RunCounts, RunFilter, RunView, RunsPage, ScheduleRow, SchedulesPage, SettledPage, Store,
+    StoreError, TickRun, TicksPage, Timer, UpdateView,
 };
 use crate::model::{
-    App, Batch, Deployment, DeploymentId, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded, ObjectKey,
-    RunHead, RunId, ScheduleKey, Text, Timestamp, Wait,
+    App, Batch, Deployment, DeploymentId, Entry, EntryId, Event, EventId, Failure, FunctionId, Job, Key, Loaded,
+    ObjectKey, RunHead, RunId, ScheduleKey, Text, Timestamp, Wait,
 };
 
 /// A store in memory. A clone shares the tables, as a second connection would.
@@ -132,8 +132,8 @@ impl Store for MemoryStore {
         self.ask(move |tables| Ok(RunsPage { runs: tables.runs_page(&filter), looked_to: None }))
     }
 
-    fn failed_runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<FailedPage, StoreError>> {
-        self.ask(move |tables| Ok(FailedPage { runs: tables.failed_page(filter), looked_to: None }))
+    fn failures(&self, runs: Vec<i64>) -> BoxFuture<'_, Result<Vec<Option<Failure>>, StoreError>> {
+        self.ask(move |tables| Ok(tables.failures(&runs)))
     }
 
     fn count_runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<RunCounts, StoreError>> {

@@ -13,8 +13,9 @@ use futures_util::future::BoxFuture;
 
 use crate::model::{
     App, Attempt, AttributeTest, Batch, Channel, ChannelHead, Deployment, DeploymentId, Entry, EntryId, Event, EventId,
-    FunctionId, Job, Key, Loaded, Messages, ObjectKey, ObjectLock, ObjectValue, Outcome, RunHead, RunId, RunStatus,
-    Schedule, ScheduleKey, Settle, Signal, StateKey, StateRow, Stream, Text, Timestamp, TriggerKind, Verdict, Wait,
+    Failure, FailureTest, FunctionId, Job, Key, Loaded, Messages, ObjectKey, ObjectLock, ObjectValue, RunHead, RunId,
+    RunStatus, Schedule, ScheduleKey, Settle, Signal, StateKey, StateRow, Stream, Text, Timestamp, TriggerKind,
+    Verdict, Wait,
 };
 
 /// A database that keeps the tables. All methods may be called at once from many tasks; `commit` is called by the one
@@ -87,8 +88,9 @@ pub trait Store: Send + Sync + 'static {
     /// Runs that match, newest first, one page. It may end before it is full, and says so.
     fn runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<RunsPage, StoreError>>;
 
-    /// Failed runs that match, newest first, one page, with what they failed with; the filter's statuses do not count.
-    fn failed_runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<FailedPage, StoreError>>;
+    /// What runs failed with, or are tried again for, by their numbers and in their order: the name and the beginning of the
+    /// message. Nothing of a run that is well, or not there.
+    fn failures(&self, runs: Vec<i64>) -> BoxFuture<'_, Result<Vec<Option<Failure>>, StoreError>>;
 
     /// How many runs match, by status; the filter's `limit` does not count.
     fn count_runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<RunCounts, StoreError>>;
@@ -301,6 +303,17 @@ pub struct EventView {
     pub runs: Vec<RunHead>,
     /// The functions that it triggers and did not start, and why.
     pub verdicts: Vec<(FunctionId, Verdict)>,
+    /// The runs that waited for it, each with the wait that it settled, by run number: of the waits that settled first since it came.
+    pub woken: Vec<(RunHead, EntryId)>,
+}
+
+impl EventView {
+    /// Since when a wait may have settled with an event, and how its outcome begins if it did.
+    fn marks(event: &Event) -> (Timestamp, Vec<u8>) {
+        // What is accepted late may have been meant earlier, and the other way round.
+        let since = event.at.max(event.id.at());
+        (since, format!(r#"{{"id":"{}","#, event.id).into_bytes())
+    }
 }
 
 /// Which runs are asked for. Everything left out matches.
@@ -337,6 +350,8 @@ pub struct RunFilter {
     /// With this in their id, `app/function`, name, key, tags, or attributes that are texts or whole numbers. Letters of
     /// ASCII match in either case.
     pub text: Option<Text>,
+    /// That failed so, or whose last invocation did.
+    pub failure: FailureTest,
     /// Created at or after.
     pub since: Option<Timestamp>,
     /// Created before.
@@ -347,27 +362,11 @@ pub struct RunFilter {
     pub limit: usize,
 }
 
-impl RunFilter {
-    /// The same, of failed runs.
-    fn failed(self) -> RunFilter {
-        RunFilter { statuses: vec![RunStatus::Failed], ..self }
-    }
-}
-
 /// One page of runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunsPage {
     /// Runs that match, newest first.
     pub runs: Vec<RunHead>,
-    /// The least number that was looked at, when the page ended before it was full and there are older runs.
-    pub looked_to: Option<i64>,
-}
-
-/// One page of runs that failed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FailedPage {
-    /// Newest first, each with its outcome.
-    pub runs: Vec<(RunHead, Option<Outcome>)>,
     /// The least number that was looked at, when the page ended before it was full and there are older runs.
     pub looked_to: Option<i64>,
 }

@@ -4,6 +4,8 @@
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::History;
+
 /// A number that only grows.
 #[derive(Debug)]
 pub struct Counter {
@@ -39,6 +41,8 @@ pub struct Metrics {
     pub stuck_schedules: Counter,
     /// Timers that did not fire in time.
     pub late_timers: Counter,
+    /// How many runs were open when.
+    pub history: History,
 }
 
 impl Default for Metrics {
@@ -57,6 +61,7 @@ impl Default for Metrics {
                 "backstitch_audit_late_timers_total",
                 "Timers that the auditor found long overdue, and nudged. There should be none.",
             ),
+            history: History::default(),
         }
     }
 }
@@ -70,6 +75,15 @@ impl Metrics {
         };
         for counter in [&self.audited_runs, &self.stuck_runs, &self.stuck_schedules, &self.late_timers] {
             add(counter.name, counter.what, "counter", counter.value());
+        }
+        if let Some(open) = self.history.last() {
+            let what = [
+                ("backstitch_runs_backlog", "Runs that are ready, or wait for their start.", open.backlog),
+                ("backstitch_runs_waiting", "Runs that wait for a time, a signal, an event or a child.", open.waiting),
+                ("backstitch_runs_failing", "Runs that failed and are tried again.", open.failing),
+                ("backstitch_runs_held", "Runs that are held until somebody resumes them.", open.held),
+            ];
+            what.into_iter().for_each(|(name, what, value)| add(name, what, "gauge", value));
         }
         gauges.iter().for_each(|(name, what, value)| add(name, what, "gauge", *value));
         page

@@ -3,6 +3,7 @@
 //! `tracing` and knows nothing of this one. What is counted is one struct, which whoever counts is given.
 
 pub mod fields;
+mod history;
 mod levels;
 mod metrics;
 mod text;
@@ -12,6 +13,7 @@ use std::str::FromStr;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{Layer as _, Registry, fmt};
 
+pub use history::{History, Moment};
 pub use levels::{Levels, LevelsError};
 pub use metrics::{Counter, Metrics};
 

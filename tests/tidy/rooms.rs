@@ -39,6 +39,7 @@ const ROOMS: &[Room] = &[
     room(3, "catalog", &["cluster", "processor"]),
     room(3, "jobs", &["cluster", "processor"]),
     room(3, "auditor", &["cluster", "processor"]),
+    room(3, "recorder", &[]),
     room(3, "api", &["catalog", "cluster", "jobs", "processor"]),
     room(3, "dashboard", &[]),
     // Assembly.

@@ -26,6 +26,7 @@ const orderSchema = schema({
 const approve = signal("approve");
 const orderCreated = event("order/created", orderSchema);
 const paid = event("payment/settled");
+const complained = event("order/complained", schema({ type: "object", required: ["order"], properties: { order: { type: "string" }, stars: { type: "integer", minimum: 1, maximum: 5 } } }));
 const fast = { attempts: 3, initialInterval: "300ms", maxInterval: "1s" };
 const later = (ms, value) => new Promise((resolve) => setTimeout(() => resolve(value), ms));
 
@@ -121,6 +122,8 @@ export const trial = app.function({ id: "trial" }, async ({ step }) => {
   return "over";
 });
 
+/** Takes events that say what they look like, and says nothing of its own input. */
+export const complaint = app.function({ id: "complaint", on: [complained] }, async ({ event }) => event.data);
 export const echo = app.function({ id: "echo" }, async ({ input }) => input);
 /** Never gets to run in the journeys: it is paused, so that there is a list as long as somebody wants. */
 export const bulk = app.function({ id: "bulk", on: [event("bulk/started")] }, async () => null);

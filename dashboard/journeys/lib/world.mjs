@@ -1,6 +1,8 @@
 /** A real server on a free port with a new data folder, real handlers, and what the journeys ask of both. All of it ends with the process. */
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -61,6 +63,14 @@ export async function open() {
       }
     },
     stopShop: () => end(shop.child),
+    /** Starts a version of another app at an address that is its own, and registers it. */
+    async pinned(version) {
+      const port = await freePort();
+      const env = { PORT: String(port), BACKSTITCH_DEV: "1", BACKSTITCH_URL: url, BACKSTITCH_VERSION: version, BACKSTITCH_DEPLOYMENT_URL: `http://localhost:${port}/` };
+      const { child, line } = await first(process.execPath, [join(here, "pinned.mjs")], env);
+      await world.call("PUT", "/v1/apps/pinned", { url: line });
+      return () => end(child);
+    },
     async close() {
       await Promise.all([end(shop.child), end(server.child)]);
       rmSync(folder, { recursive: true, force: true });
@@ -68,6 +78,16 @@ export async function open() {
   };
   await world.call("PUT", "/v1/apps/shop", { url: shop.line });
   return world;
+}
+
+/** A port that nobody listens on, for who has to know it before. */
+async function freePort() {
+  const server = createServer().listen(0, "localhost");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
 }
 
 async function end(child) {
@@ -80,6 +100,18 @@ async function end(child) {
   const timer = setTimeout(() => child.kill("SIGKILL"), 8_000);
   await Promise.race([ended, done]);
   clearTimeout(timer);
+}
+
+/** What happened before: an hour in which runs came, went and failed. The clock is moved on between them. */
+export async function busyHour(world) {
+  for (let n = 0; n < 12; n++) {
+    const started = [];
+    for (let i = 0; i < 3 + ((n * 5) % 7); i++) started.push(await world.start("report", { regions: ["north", "east", "islands"].slice(i % 3) }));
+    if (n % 4 === 1) started.push(await world.start("report", { regions: ["north"], broken: "total" }));
+    started.push(await world.start("echo", { n }, { tags: ["hourly"] }));
+    for (const id of started) await world.until(id, (run) => run.endedAt !== null);
+    await world.call("POST", "/dev/clock/advance", { by: "5m" });
+  }
 }
 
 /** What a developer finds in the morning: runs of every kind. Returns the ids that the journeys go to. */

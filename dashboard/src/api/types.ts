@@ -142,6 +142,8 @@ export interface Deployment {
 export interface Trigger {
   event?: string;
   if?: string;
+  /** What the event's data look like, as JSON Schema. */
+  schema?: { [name: string]: Json };
 }
 
 export interface Fn {
@@ -179,6 +181,8 @@ export interface Event {
   data: Json;
   runs: { id: string; app: string; function: string; status?: RunStatus }[] | null;
   verdicts: { app: string; function: string; verdict: string; detail: string | null }[] | null;
+  /** The runs that waited for it, and the wait in their journals. */
+  woken?: { id: string; app: string; function: string; status: RunStatus; entry: string }[];
 }
 
 export interface Job {
@@ -254,6 +258,29 @@ export interface Failures {
   items: FailureGroup[];
   lookedAt: number;
   complete: boolean;
+}
+
+/** How long runs took, in milliseconds. */
+export interface StatsTook {
+  p50: number;
+  p95: number;
+  of: number;
+}
+
+/** Figures of a piece of time. */
+export interface StatsPiece {
+  from: string;
+  until: string;
+  /** How the runs stand now that were created in it. */
+  statuses: Partial<Record<RunStatus, number>>;
+  took: StatsTook | null;
+  open: { backlog: number; waiting: number; failing: number; held: number } | null;
+}
+
+/** Figures over a span of time. */
+export interface Stats {
+  pieces: StatsPiece[];
+  took: StatsTook | null;
 }
 
 /** Ticks of one kind. */

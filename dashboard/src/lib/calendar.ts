@@ -1,4 +1,5 @@
-/** Times by day, in the reader's zone. Pure: now is an argument. */
+/** Times by day and by week, in the reader's zone. Pure: now is an argument. */
+import type { RunStatus } from "../api/types.ts";
 
 export interface Day {
   name: string;
@@ -24,4 +25,43 @@ export function days(times: readonly string[], now: number): Day[] {
     found.set(name, day);
   }
   return [...found.values()];
+}
+
+/** A day of a calendar: how many runs for its times stand how, and how many times are to come. */
+export interface Cell {
+  date: string;
+  /** The day of the month; the first one with its month. */
+  name: string;
+  today: boolean;
+  runs: Partial<Record<RunStatus, number>>;
+  ticks: number;
+}
+
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/** Weeks from Monday to Sunday, the current one with so many before and after it. */
+export function weeks(now: number, before: number, after: number, runs: readonly { at: string; status: RunStatus }[], ticks: readonly string[]): Cell[][] {
+  const pad = (value: number): string => String(value).padStart(2, "0");
+  const iso = (date: Date): string => `${date.getFullYear()}-${pad(date.getMonth() + 1)}-${pad(date.getDate())}`;
+  const today = new Date(now);
+  // By the day of the month and not by hours: days may have 23 or 25 of them.
+  const dayOf = (offset: number): Date => new Date(today.getFullYear(), today.getMonth(), today.getDate() + offset);
+  const monday = -((today.getDay() + 6) % 7);
+  const found = new Map<string, Cell>();
+  const rows = Array.from({ length: before + 1 + after }, (_, week) => Array.from({ length: 7 }, (_, day) => {
+    const date = dayOf(monday + (week - before) * 7 + day);
+    const named = date.getDate() === 1 || (week === 0 && day === 0);
+    const cell: Cell = { date: iso(date), name: named ? `${MONTHS[date.getMonth()]} ${date.getDate()}` : String(date.getDate()), today: iso(date) === iso(today), runs: {}, ticks: 0 };
+    found.set(cell.date, cell);
+    return cell;
+  }));
+  for (const { at, status } of runs) {
+    const cell = found.get(iso(new Date(at)));
+    if (cell) cell.runs[status] = (cell.runs[status] ?? 0) + 1;
+  }
+  for (const at of ticks) {
+    const cell = found.get(iso(new Date(at)));
+    if (cell) cell.ticks += 1;
+  }
+  return rows;
 }

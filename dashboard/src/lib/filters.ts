@@ -12,6 +12,10 @@ export interface RunSearch {
   /** `NAME:OPERATOR:VALUE`. */
   attribute?: string;
   text?: string;
+  /** The name of an error. */
+  error?: string;
+  /** What the messages of errors have in common: `…` stands for what varies. */
+  message?: string;
   schedule?: string;
   event?: string;
   root?: string;
@@ -20,7 +24,7 @@ export interface RunSearch {
   until?: string;
 }
 
-const NAMES = ["status", "app", "function", "deployment", "key", "tag", "attribute", "text", "schedule", "event", "root", "previous", "since", "until"] as const;
+const NAMES = ["status", "app", "function", "deployment", "key", "tag", "attribute", "text", "error", "message", "schedule", "event", "root", "previous", "since", "until"] as const;
 /** How far back, in the words of the filter, and in milliseconds. */
 export const SPANS: Readonly<Record<string, number>> = { "15m": 900_000, "1h": 3_600_000, "24h": 86_400_000, "7d": 604_800_000, "30d": 2_592_000_000 };
 

@@ -1,21 +1,22 @@
-/** Buckets, rates and quantiles. */
-import { expect, test } from "vitest";
-import { buckets, ceiling, failureRate, quantile } from "./series.ts";
+/** Sums over pieces of time, and the lines that are drawn of them. */
+import { describe, expect, it } from "vitest";
+import { ceiling, countOf, failureRate, stretches, totalOf } from "./series.ts";
 
-test("buckets are equal, touch, and hold now", () => {
-  const list = buckets(1_000_123, 3_600_000, 30);
-  expect(list).toHaveLength(30);
-  expect(list.every((one, i) => one.to - one.from === 120_000 && (i === 0 || list[i - 1]!.to === one.from))).toBe(true);
-  expect(list.at(-1)!.from <= 1_000_123 && 1_000_123 <= list.at(-1)!.to).toBe(true);
+describe("series", () => {
+  it("counts what ended badly of what ended", () => {
+    const pieces = [{ statuses: { completed: 3, failed: 1, suspended: 9 } }, { statuses: { cancelled: 4 } }];
+    expect(failureRate(pieces)).toBe(0.125);
+    expect(failureRate([{ statuses: { suspended: 1 } }])).toBeNull();
+    expect([totalOf(pieces[0]!), countOf(pieces, "cancelled")]).toEqual([13, 4]);
+  });
+
+  it.each([[0, 4], [5, 5], [6, 8], [99, 100], [101, 200], [100_001, 200_000]])("an axis up to %i ends at %i", (value, top) => {
+    expect(ceiling(value)).toBe(top);
+  });
+
+  it("leaves gaps where nobody knows, and shows a lone point as a dot", () => {
+    expect(stretches([0, 10, null, 5], 10, 40, 100)).toEqual(["5.0,100.0 15.0,0.0", "35.0,50.0 35.0,50.0"]);
+    expect(stretches([null, null], 10, 40, 100)).toEqual([]);
+    expect(stretches([99, 99], 10, 20, 100)).toEqual(["5.0,0.0 15.0,0.0"]);
+  });
 });
-
-test("the rate of failures is of what ended", () => {
-  expect(failureRate([{ from: 0, to: 1, counts: { completed: 6, failed: 2, suspended: 99 } }])).toBe(0.25);
-  expect(failureRate([{ from: 0, to: 1, counts: { ready: 3 } }])).toBeNull();
-});
-
-test("quantiles are values that there were", () => {
-  expect([quantile([], 0.5), quantile([5], 0.95), quantile([3, 1, 2, 4], 0.5), quantile([3, 1, 2, 4], 0.95)]).toEqual([null, 5, 2, 4]);
-});
-
-test.each([[0, 4], [5, 5], [41, 50], [99, 100], [101, 200]])("the axis of %d ends at %d", (value, top) => expect(ceiling(value)).toBe(top));

@@ -1,7 +1,7 @@
 /** What a journal looks like in time. */
 import { expect, test } from "vitest";
 import type { Entry, Run } from "../api/types.ts";
-import { extent, folded, linear, rows, stretches } from "./waterfall.ts";
+import { extent, folded, linear, rows, sought, stretches } from "./waterfall.ts";
 
 const T = Date.parse("2026-01-01T00:00:00.000Z");
 const at = (ms: number): string => new Date(T + ms).toISOString();
@@ -67,4 +67,19 @@ test("folded time keeps the order and gives work room beside a week of waiting",
   expect(places[2]).toBeGreaterThan(0.1);
   expect([places[0], places.at(-1)]).toEqual([0, 1]);
   expect(linear(T, T + week + 400, 6).at(T + 400)).toBeLessThan(0.001);
+});
+
+test("entries are found by what they are called and by what went wrong, and those in trouble alone", () => {
+  const all = rows([
+    entry("charge", "step", 0, 10, { ok: 1 }),
+    entry("ship/label", "step", 0, 10, { err: { name: "PrinterJam", message: "tray 2" }, failures: 3 }),
+    entry("flaky", "step", 0, 10, { ok: 1, failures: 1, lastError: { name: "Timeout" } }),
+    entry("approval", "waitSignal", 0, null),
+  ], T + 20);
+  const ids = (text: string, trouble: boolean): string[] => sought(all, text, trouble).map((row) => row.entry.id);
+  expect(ids("", false)).toHaveLength(4);
+  expect(ids("", true)).toEqual(["ship/label", "flaky", "approval"]);
+  expect(ids("printerJAM", false)).toEqual(["ship/label"]);
+  expect(ids(" waitsignal ", true)).toEqual(["approval"]);
+  expect(ids("charge", true)).toEqual([]);
 });

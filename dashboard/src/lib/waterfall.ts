@@ -47,6 +47,26 @@ export function rows(entries: readonly Entry[], now: number): Row[] {
     });
 }
 
+/** Whether an entry went badly at least once, or has not come to its end. */
+export const isTrouble = ({ err, timeout, failures, settledAt }: Entry): boolean => err !== undefined || timeout === true || failures > 0 || settledAt === null;
+
+/** The rows that somebody looks for: with a text in the id, the name, the kind or an error, and perhaps only those in trouble. */
+export function sought(all: readonly Row[], text: string, troubleOnly: boolean): Row[] {
+  const wanted = text.trim().toLowerCase();
+  const said = ({ id, name, op, err, lastError }: Entry): string => [id, name, op, err?.name, err?.message, lastError?.name, lastError?.message].join("\n").toLowerCase();
+  return all.filter(({ entry }) => (!troubleOnly || isTrouble(entry)) && (wanted === "" || said(entry).includes(wanted)));
+}
+
+/**
+ * What is to be added to the times of attempts. They have the handler's clock, everything else the server's. A little apart they are shown as
+ * they are; where the clocks differ by more, the first attempt begins with its entry, and the others follow at their distance.
+ */
+export function skewOf(entry: Entry): number {
+  const begin = ms(entry.createdAt);
+  const first = entry.attempts?.[0] ? ms(entry.attempts[0].startedAt) : begin;
+  return Math.abs(first - begin) > SKEW_MS ? begin - first : 0;
+}
+
 /** How an entry spent its time. */
 export function stretches(entry: Entry, now: number): Stretch[] {
   const begin = ms(entry.createdAt);
@@ -59,10 +79,7 @@ export function stretches(entry: Entry, now: number): Stretch[] {
     return [{ from: begin, to: end, work, title: `${settled === null ? "so far" : what} ${span(end - begin)}`, open: settled === null }];
   }
   const found: Stretch[] = [];
-  // Attempts have the handler's clock, everything else the server's. A little apart they are shown as they are; where the clocks differ by
-  // more, the first attempt begins with its entry, and the others follow at their distance.
-  const first = entry.attempts?.[0] ? ms(entry.attempts[0].startedAt) : begin;
-  const shift = Math.abs(first - begin) > SKEW_MS ? begin - first : 0;
+  const shift = skewOf(entry);
   let at = begin;
   for (const attempt of entry.attempts ?? []) {
     const [from, to] = [ms(attempt.startedAt) + shift, ms(attempt.endedAt) + shift];

@@ -130,16 +130,16 @@ function Deployments({ app }: { app: string }): ReactNode {
   return (
     <section className="stack">
       <h2>Deployments</h2>
-      <div className="scroll-x"><table className="plain-table">
+      <div className="scroll-x"><table className="plain-table on-phone">
         <thead><tr><th>Version</th><th>Deployment</th><th>Stands</th><th className="num">Open runs</th><th>Seen</th><th><span className="sr">Act</span></th></tr></thead>
         <tbody>{data.items.map((one) => (
           <tr key={one.id}>
             <td><strong>{one.version}</strong>{one.current && <span className="tag">current</span>}</td>
             <td><Id id={one.id} /> <span className="faint">{one.immutable ? "immutable: runs stay on it" : "follows its address"}</span></td>
-            <td>{one.state}</td>
-            <td className="num">{one.openRuns === null ? "–" : <Link to="/runs" search={{ deployment: one.id }}>{one.openRuns.toLocaleString("en")}</Link>}</td>
-            <td className="nowrap"><Time at={one.seenAt} /></td>
-            <td className="num nowrap">{!one.current && one.state !== "retired" && (
+            <td data-label="Stands">{one.state}</td>
+            <td className="num" data-label="Open runs">{!one.immutable ? <span className="faint" title="Runs go to whatever answers at the address: none is tied to this version">not tied to it</span> : one.openRuns === null ? "–" : <Link to="/runs" search={{ deployment: one.id }}>{one.openRuns.toLocaleString("en")}</Link>}</td>
+            <td className="nowrap" data-label="Seen"><Time at={one.seenAt} /></td>
+            <td className="num nowrap acts">{!one.current && one.state !== "retired" && (
               <>
                 {(one.openRuns ?? 0) > 0 && <button type="button" className="button small" onClick={() => setMoving(one)}>Move its runs …</button>}{" "}
                 {one.state === "active" && <button type="button" className="button small" onClick={() => act(write("POST", `/v1${path("apps", app, "deployments", one.id, "drain")}`), "It is retired when its last run has ended.")}>Drain</button>}
@@ -160,5 +160,5 @@ function Mover({ app, deployment, onClose }: { app: string; deployment: string; 
   const count = useQuery({ queryKey: ["move", deployment], queryFn: () => write<{ total: number }>("POST", url, { to: "current", dryRun: true }), staleTime: 0 });
   const [job, setJob] = useState<string | null>(null);
   if (job !== null) return <Progress job={job} onClose={onClose} />;
-  return <Act label={count.data ? `Move ${count.data.total.toLocaleString("en")} runs` : "Counting …"} disabled={!count.data?.total} act={async () => setJob((await write<Job>("POST", url, { to: "current" })).id)} />;
+  return <Act label={count.data ? `Move ${count.data.total.toLocaleString("en")} ${count.data.total === 1 ? "run" : "runs"}` : "Counting …"} disabled={!count.data?.total} act={async () => setJob((await write<Job>("POST", url, { to: "current" })).id)} />;
 }

@@ -10,7 +10,7 @@ import type { Event, Page } from "../api/types.ts";
 import { line, print } from "../lib/digits.ts";
 import { absolute } from "../lib/time.ts";
 import { eventRoute, eventsRoute } from "../router.tsx";
-import { CopyButton, Empty, Id, Time, Trouble, Waiting } from "../ui/basics.tsx";
+import { CopyButton, Empty, Id, Status, Time, Trouble, Waiting } from "../ui/basics.tsx";
 import { JsonView } from "../ui/json.tsx";
 import { RunLine } from "./run/children.tsx";
 
@@ -88,7 +88,13 @@ export function EventPage(): ReactNode {
       <div className="cards">
         <section className="card">
           <header><h2>What it did</h2></header>
-          {data.runs?.length ? <ul className="list">{data.runs.map((run) => <RunLine key={run.id} id={run.id} />)}</ul> : <p className="faint">It started no run. {data.verdicts?.length ? "Below is why." : "No function is triggered by an event of this name."}</p>}
+          {data.runs?.length ? <ul className="list">{data.runs.map((run) => <RunLine key={run.id} id={run.id} />)}</ul> : <p className="faint">It started no run{data.verdicts?.length ? ": below is why." : data.woken?.length ? "." : ". No function is triggered by an event of this name."}</p>}
+          {(data.woken?.length ?? 0) > 0 && (
+            <>
+              <h3>It woke</h3>
+              <ul className="list">{data.woken!.map((one) => <li key={`${one.id} ${one.entry}`}><Status status={one.status} /><Link to="/runs/$run" params={{ run: one.id }} search={{ entry: one.entry }}>{one.app}/{one.function} <Id id={one.id} /></Link><span className="muted">that waited in <code>{one.entry}</code></span></li>)}</ul>
+            </>
+          )}
           {(data.verdicts?.length ?? 0) > 0 && (
             <>
               <h3>And did not start</h3>

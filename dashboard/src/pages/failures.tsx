@@ -1,11 +1,11 @@
 /** Failures, grouped by what went wrong, so that ten thousand of them are five things to look at. */
 import { useQuery } from "@tanstack/react-query";
-import { Link, useNavigate } from "@tanstack/react-router";
-import { type ReactNode, useState } from "react";
+import { Link } from "@tanstack/react-router";
+import { type ReactNode, useMemo, useState } from "react";
 import { get } from "../api/client.ts";
 import { patient } from "../api/run.ts";
 import type { FailureGroup, Failures } from "../api/types.ts";
-import { SPANS } from "../lib/filters.ts";
+import { asQuery, type RunSearch, SPANS } from "../lib/filters.ts";
 import { Empty, Id, serverNow, Time, Trouble, Waiting } from "../ui/basics.tsx";
 import { Tabs } from "../ui/controls.tsx";
 import { BulkDialog } from "./bulk.tsx";
@@ -14,7 +14,11 @@ export function FailuresPage(): ReactNode {
   const [span, setSpan] = useState("24h");
   const { data, error, refetch } = useFailures(span);
   const [retrying, setRetrying] = useState<FailureGroup | null>(null);
-  const navigate = useNavigate();
+  // What is counted is what is done: the span is read once, when somebody asks.
+  const retry = useMemo(() => {
+    const search = retrying ? { ...of(retrying, span), status: "failed" } : {};
+    return { search, query: asQuery(search, serverNow()) };
+  }, [retrying, span]);
   return (
     <div className="page">
       <div className="page-head">
@@ -37,7 +41,7 @@ export function FailuresPage(): ReactNode {
                   <td className="num nowrap" data-label="Last"><Time at={group.lastAt} /></td>
                   <td className="num nowrap acts">
                     {group.runs[0] && <Link className="button small" to="/runs/$run" params={{ run: group.runs[0] }} title={group.runs[0]}>Newest <Id id={group.runs[0]} /></Link>}{" "}
-                    <button type="button" className="button small" onClick={() => void navigate({ to: "/runs", search: { status: "failed", app: group.app, function: group.function, since: span } })}>Runs</button>{" "}
+                    <Link className="button small" to="/runs" search={{ ...of(group, span), status: "failed" }}>Runs<span className="sr"> that failed so</span></Link>{" "}
                     <button type="button" className="button small" onClick={() => setRetrying(group)}>Retry …</button>
                   </td>
                 </tr>
@@ -46,12 +50,14 @@ export function FailuresPage(): ReactNode {
           </>
         )}
       {retrying && (
-        <BulkDialog action="retry" about={<>All runs of <strong>{retrying.app}/{retrying.function}</strong> that failed in the last {span}, whatever their error, each from its first failure and as a fork. Those that have a fork already are left alone.</>} onClose={() => setRetrying(null)} search={{ status: "failed", app: retrying.app, function: retrying.function, since: span }}
-          query={{ app: retrying.app, function: retrying.function, since: new Date(serverNow() - SPANS[span]!).toISOString() }} />
+        <BulkDialog action="retry" about={<>The runs of <strong>{retrying.app}/{retrying.function}</strong> that failed with <strong>{retrying.name}</strong>{retrying.shape && <>: “{retrying.shape}”</>} in the last {span}, each from its first failure and as a fork. Those that have a fork already are left alone.</>} onClose={() => setRetrying(null)} {...retry} />
       )}
     </div>
   );
 }
+
+/** The filter that exactly one group passes. */
+const of = (group: FailureGroup, since: string): RunSearch => ({ app: group.app, function: group.function, error: group.name, ...(group.shape === "" ? {} : { message: group.shape }), since });
 
 /** Groups of failed runs, the largest first. */
 export function useFailures(span: string) {

@@ -2,16 +2,19 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { Pause, Play, Send } from "lucide-react";
-import type { ReactNode } from "react";
+import { type ReactNode, useState } from "react";
 import { path, write } from "../api/client.ts";
 import { functions, schedules } from "../api/queries.ts";
 import type { Fn, Schedule, Trigger } from "../api/types.ts";
 import { line } from "../lib/digits.ts";
+import { SPANS } from "../lib/filters.ts";
 import { span } from "../lib/time.ts";
 import { functionRoute } from "../router.tsx";
 import { Empty, Trouble, Waiting } from "../ui/basics.tsx";
+import { Tabs } from "../ui/controls.tsx";
 import { JsonView } from "../ui/json.tsx";
 import { toast } from "../ui/toast.tsx";
+import { Figures } from "./figures.tsx";
 import { RunsTable } from "./runs.tsx";
 
 export function FunctionsPage(): ReactNode {
@@ -68,6 +71,7 @@ function retryWords(fn: Fn): string {
 export function FunctionPage(): ReactNode {
   const { app, fn: id } = functionRoute.useParams();
   const client = useQueryClient();
+  const [back, setBack] = useState("24h");
   const { data, error } = useQuery(functions);
   const fn = data?.items.find((one) => one.app === app && one.function === id);
   const turn = (verb: "pause" | "resume"): void => {
@@ -77,12 +81,14 @@ export function FunctionPage(): ReactNode {
     <div className="page">
       <div className="page-head">
         <h1><Link to="/apps/$app" params={{ app }} className="muted">{app}/</Link>{id}</h1><title>{`${id} · Backstitch`}</title>
+        <Tabs label="How far back" value={back} onChange={setBack} tabs={Object.keys(SPANS).map((one) => [one, one] as const)} />
         {fn && <button type="button" className="button" onClick={() => turn(fn.paused ? "resume" : "pause")}>{fn.paused ? <Play aria-hidden="true" /> : <Pause aria-hidden="true" />}{fn.paused ? "Resume" : "Pause"}</button>}
         <Link className="button primary" to="/send" search={{ fn: `${app}/${id}` }}><Send aria-hidden="true" />Start a run</Link>
       </div>
       {error !== null && <Trouble error={error} />}
       {data && !fn && <div className="notice">No app serves this function now. Its runs are kept, and wait until somebody serves it again.</div>}
       {fn?.paused && <div className="notice">This function is paused: new runs are accepted and wait; those under way stop at their next call.</div>}
+      <Figures back={back} of={{ app, function: id }} />
       {fn && (
         <div className="cards">
           <section className="card">

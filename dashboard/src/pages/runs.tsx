@@ -3,7 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { ArrowUp, Bookmark, GitFork, ListChecks, Octagon, Pause, Play, RotateCcw, X } from "lucide-react";
-import { type KeyboardEvent, type ReactNode, useEffect, useMemo, useRef, useState } from "react";
+import { type KeyboardEvent, type ReactNode, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import type { Query } from "../api/client.ts";
 import { functions } from "../api/queries.ts";
 import { patient } from "../api/run.ts";
@@ -47,6 +47,7 @@ export function RunsPage(): ReactNode {
 
 function Filters({ search, change }: { search: RunSearch; change: (part: RunSearch) => void }): ReactNode {
   const { data } = useQuery(functions);
+  const [more, setMore] = useState(false);
   const chosen = statuses(search);
   const toggle = (status: RunStatus): void => {
     const next = chosen.includes(status) ? chosen.filter((one) => one !== status) : [...chosen, status];
@@ -60,14 +61,17 @@ function Filters({ search, change }: { search: RunSearch; change: (part: RunSear
       <div className="chips" role="group" aria-label="Status">
         {STATUSES.map((status) => <button key={status} type="button" className="chip" aria-pressed={chosen.includes(status)} onClick={() => toggle(status)}><Status status={status} quiet /></button>)}
       </div>
-      <div className="filter-fields">
+      <div className={`filter-fields ${more ? "open" : ""}`}>
         <Typed name="text" label="Text" placeholder="Search ids, names, keys, tags …" value={search.text} onChange={(text) => change({ text })} search wide />
+        <button type="button" className="button small ghost more-filters" aria-expanded={more} onClick={() => setMore(!more)}>{more ? "Fewer filters" : "More filters"}</button>
         <Choice label="App" value={search.app} values={appNames} onChange={(app) => change({ app, function: undefined })} />
         <Choice label="Function" value={search.function} values={functionNames} onChange={(value) => change({ function: value })} />
         <Choice label="Created" value={search.since} values={Object.keys(SPANS)} prefix="last " any="any time" onChange={(since) => change({ since })} />
         <Typed name="key" label="Key" placeholder="Key" value={search.key} onChange={(key) => change({ key })} />
         <Typed name="tag" label="Tag" placeholder="Tag" value={search.tag} onChange={(tag) => change({ tag })} />
-        <Typed name="attribute" label="Attribute, as NAME:OPERATOR:VALUE" hint="NAME:exists, or NAME:OPERATOR:VALUE with eq, gt, gte, lt, lte or prefix" placeholder="total:gte:100" value={search.attribute} whole={ATTRIBUTE} onChange={(attribute) => change({ attribute })} />
+        <Typed name="attribute" label="Attribute, as NAME:OPERATOR:VALUE" hint="NAME:exists, or NAME:OPERATOR:VALUE with eq, gt, gte, lt, lte or prefix" placeholder="attribute:gte:100" value={search.attribute} whole={ATTRIBUTE} onChange={(attribute) => change({ attribute })} />
+        <Typed name="error" label="Error, by its name" placeholder="Error" value={search.error} onChange={(error) => change({ error })} />
+        {search.message && <button type="button" className="chip on" title={search.message} onClick={() => change({ message: undefined })}>message <span className="chip-text">{search.message}</span> <X aria-hidden="true" /><span className="sr">Remove the filter</span></button>}
         {(["deployment", "schedule", "event", "root", "previous", "until"] as const).map((name) => search[name] && <button key={name} type="button" className="chip on" onClick={() => change({ [name]: undefined })}>{name} <Id id={search[name]} /> <X aria-hidden="true" /><span className="sr">Remove the filter</span></button>)}
         {Object.keys(search).length > 0 && <Link to="/runs" search={{}} className="button small ghost">Clear</Link>}
       </div>
@@ -151,7 +155,14 @@ function SavedFilters({ search }: { search: RunSearch }): ReactNode {
   );
 }
 
+/** The height of a row. On a phone it has a second line, which says what the run is. */
 const ROW = 41;
+const ROW_PHONE = 60;
+const PHONE = matchMedia("(max-width: 720px)");
+const onPhone = (listener: () => void): (() => void) => {
+  PHONE.addEventListener("change", listener);
+  return () => PHONE.removeEventListener("change", listener);
+};
 
 /** The rows. Only those that can be seen are in the page, whatever their number. */
 export function RunsTable({ query, filtered = false, clear, compact = false }: { query: Query; filtered?: boolean; clear?: () => void; compact?: boolean }): ReactNode {
@@ -159,7 +170,9 @@ export function RunsTable({ query, filtered = false, clear, compact = false }: {
   const scroll = useRef<HTMLDivElement>(null);
   const navigate = useNavigate();
   const [cursor, setCursor] = useState(-1);
-  const virtual = useVirtualizer({ count: rows.length, getScrollElement: () => scroll.current, estimateSize: () => ROW, overscan: 12, getItemKey: (i) => rows[i]!.id });
+  const height = useSyncExternalStore(onPhone, () => PHONE.matches) ? ROW_PHONE : ROW;
+  const virtual = useVirtualizer({ count: rows.length, getScrollElement: () => scroll.current, estimateSize: () => height, overscan: 12, getItemKey: (i) => rows[i]!.id });
+  useEffect(() => virtual.measure(), [height]);
   const items = virtual.getVirtualItems();
   const last = items.at(-1)?.index ?? 0;
   useEffect(() => {
@@ -231,16 +244,19 @@ function Row({ run, index, top, current }: { run: Run; index: number; top: numbe
 /** What is worth knowing of a run at a glance: why it is in trouble, else what it is about. */
 function About({ run }: { run: Run }): ReactNode {
   if (run.hold) return <span className="warn"><Prose text={run.hold.detail} /></span>;
-  if (run.lastError) return <span className="bad">{run.lastError.name}: {run.lastError.message}</span>;
+  const error = run.err ?? run.lastError;
+  if (error) return <span className="bad">{error.name}: {error.message}</span>;
   return (
     <span className="muted">
+      <span className="own-id"><Id id={run.id} /></span>
       {run.name && <span className="tag">{run.name}</span>}
       {run.key && <span className="tag">key {run.key}</span>}
       {run.tags?.map((tag) => <span key={tag} className="tag">{tag}</span>)}
       {Object.entries(run.attributes ?? {}).map(([name, value]) => <span key={name} className="tag">{name} {typeof value === "string" ? value : line(value)}</span>)}
       {run.scheduledAt && <>for {absolute(run.scheduledAt).slice(0, 16)} </>}
       {run.status === "suspended" && run.wakeAt && <>wakes <Time at={run.wakeAt} /></>}
-      {run.previous?.origin === "fork" && " fork"}
+      {run.parent && <>child of <Id id={run.parent.run} /> </>}
+      {run.previous && <>{run.previous.origin === "fork" ? "fork of" : "goes on from"} <Id id={run.previous.run} /></>}
     </span>
   );
 }

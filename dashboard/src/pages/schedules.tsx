@@ -6,11 +6,11 @@ import { type ReactNode, useState } from "react";
 import { get, path, write } from "../api/client.ts";
 import { schedules } from "../api/queries.ts";
 import { patient } from "../api/run.ts";
-import type { Job, Schedule, Tally } from "../api/types.ts";
-import { days } from "../lib/calendar.ts";
+import { type Job, type Page, type Run, type Schedule, STATUSES, type Tally } from "../api/types.ts";
+import { days, weeks } from "../lib/calendar.ts";
 import { absolute, ms } from "../lib/time.ts";
 import { scheduleRoute } from "../router.tsx";
-import { Empty, Id, Prose, serverNow, Status, Time, Trouble, useNow, Waiting as Skeleton } from "../ui/basics.tsx";
+import { Empty, Id, Prose, serverNow, Status, StatusSign, Time, Trouble, useNow, Waiting as Skeleton } from "../ui/basics.tsx";
 import { Act, Dialog, Field } from "../ui/controls.tsx";
 import { JsonView } from "../ui/json.tsx";
 import { toast } from "../ui/toast.tsx";
@@ -102,6 +102,7 @@ export function SchedulePage(): ReactNode {
         {data.running && <div><dt>Running</dt><dd><Link to="/runs/$run" params={{ run: data.running }}><Id id={data.running} /></Link></dd></div>}
       </dl>
       <div className="cards">
+        <section className="card"><header><h2>Calendar</h2><span className="faint">runs by the time that they are for</span></header><Weeks schedule={data.id} ticks={data.paused ? [] : (data.nextTicks ?? [])} /></section>
         <section className="card"><header><h2>Next ticks</h2><span className="grow" />{data.paused && <span className="warn">paused: none of these starts a run</span>}</header><Calendar ticks={data.nextTicks ?? []} /></section>
         <section className="card">
           <header><h2>Last runs</h2><span className="grow" />{(data.runs?.length ?? 0) > 0 && <Link to="/runs" search={{ schedule: data.id }}>All<span className="sr"> runs of this schedule</span></Link>}</header>
@@ -121,6 +122,28 @@ export function SchedulePage(): ReactNode {
 
 function Count({ of }: { of: Tally }): ReactNode {
   return <>{of.count.toLocaleString("en")}{of.last && <span className="muted">, last <Time at={of.last} /></span>}</>;
+}
+
+/** Runs of the last weeks by the days that they are for, and the next ticks. A day on which something is missing is seen at a glance. */
+function Weeks({ schedule, ticks }: { schedule: string; ticks: readonly string[] }): ReactNode {
+  const now = useNow();
+  const { data } = useQuery({ queryKey: ["schedules", "weeks", schedule], queryFn: ({ signal }) => get<Page<Run>>("/v1/runs", { schedule, limit: 200 }, signal), refetchInterval: 10_000, retry: patient });
+  const runs = (data?.items ?? []).flatMap((run) => (run.scheduledAt ? [{ at: run.scheduledAt, status: run.status }] : []));
+  const rows = weeks(now, 3, 1, runs, ticks);
+  return (
+    <table className="weeks">
+      <thead><tr>{["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"].map((day) => <th key={day} scope="col">{day}</th>)}</tr></thead>
+      <tbody>{rows.map((row) => (
+        <tr key={row[0]!.date}>{row.map((cell) => (
+          <td key={cell.date} data-today={cell.today} title={cell.date}>
+            <span className="day">{cell.name}</span>
+            {STATUSES.map((status) => cell.runs[status] && <span key={status} className="mark" data-status={status}><StatusSign status={status} />{cell.runs[status]}<span className="sr"> {status}</span></span>)}
+            {cell.ticks > 0 && <span className="mark faint">+{cell.ticks}<span className="sr"> to come</span></span>}
+          </td>
+        ))}</tr>
+      ))}</tbody>
+    </table>
+  );
 }
 
 /** Ticks by day, in the reader's zone. */

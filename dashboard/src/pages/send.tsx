@@ -52,7 +52,8 @@ function SendEvent({ functions, name: given, data }: { functions: readonly Fn[];
   const [sent, setSent] = useState<{ id: string; runs: { id: string; app: string; function: string }[] } | null>(null);
   const names = useMemo(() => [...new Set(functions.flatMap((fn) => fn.triggers.map((trigger) => trigger.event)).filter((one): one is string => one !== undefined && !one.startsWith("backstitch/")))].sort(), [functions]);
   const triggered = functions.filter((fn) => fn.triggers.some((trigger) => trigger.event === name));
-  const schema = triggered.find((fn) => fn.input !== null)?.input ?? null;
+  // What the event says of itself comes before what one of its functions takes.
+  const schema = triggered.flatMap((fn) => fn.triggers).find((trigger) => trigger.event === name && typeof trigger.schema === "object")?.schema ?? triggered.find((fn) => fn.input !== null)?.input ?? null;
   useEffect(() => { if (!given && name === "" && names[0]) setName(names[0]); }, [names, given, name]);
   // The last event of that name is the best example of the next one.
   const last = useQuery({ queryKey: ["last", name], queryFn: ({ signal }) => get<Page<Event>>("/v1/events", { name, limit: 1 }, signal), enabled: name !== "" && !touched, staleTime: 30_000 }).data?.items[0];

@@ -28,6 +28,11 @@ export function Status({ status, quiet = false }: { status: RunStatus; quiet?: b
   );
 }
 
+/** The shape alone, where there is no room for the word: who uses it says the word to a screen reader. */
+export function StatusSign({ status }: { status: RunStatus }): ReactNode {
+  return <span className="status quiet sign" data-status={status} title={status}><svg viewBox="0 0 12 12" aria-hidden="true">{shape(status)}</svg></span>;
+}
+
 function shape(status: RunStatus): ReactNode {
   switch (status) {
     case "completed": return <path d="M2 6.5 5 9.5 10 3" className="line" />;

@@ -53,6 +53,8 @@ pub struct RunFilter {
     #[serde(skip_serializing_if = "Option::is_none")]
     previous: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    schedule: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     parent: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     root: Option<String>,
@@ -70,6 +72,10 @@ pub struct RunFilter {
     attribute: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -114,6 +120,13 @@ impl RunFilter {
     #[must_use]
     pub fn previous(mut self, run: impl Into<String>) -> RunFilter {
         self.previous = Some(run.into());
+        self
+    }
+
+    /// Those for a time of this schedule, `app/schedule`.
+    #[must_use]
+    pub fn schedule(mut self, schedule: impl Into<String>) -> RunFilter {
+        self.schedule = Some(schedule.into());
         self
     }
 
@@ -177,6 +190,20 @@ impl RunFilter {
     #[must_use]
     pub fn text(mut self, text: impl Into<String>) -> RunFilter {
         self.text = Some(text.into());
+        self
+    }
+
+    /// Those that failed with an error of this name, or are tried again because of one.
+    #[must_use]
+    pub fn error(mut self, name: impl Into<String>) -> RunFilter {
+        self.error = Some(name.into());
+        self
+    }
+
+    /// Those with an error whose message is like this one: the same but for words with digits in them, for which `…` may stand.
+    #[must_use]
+    pub fn message(mut self, message: impl Into<String>) -> RunFilter {
+        self.message = Some(message.into());
         self
     }
 

@@ -16,7 +16,7 @@ use tower_service::Service as _;
 use crate::support::{invocation, open_app, ops, post, send};
 
 #[derive(Event, Serialize, Deserialize)]
-#[event("order/created")]
+#[event("order/created", schema = json!({"type": "object", "properties": {"total": {"type": "integer"}}}))]
 struct OrderCreated {
     total: u64,
 }
@@ -41,7 +41,7 @@ async fn the_manifest_says_what_the_attribute_says() {
     let manifest = manifest(open_app().version("v7").function(order)).await;
     let function = json!({
         "id": "order", "name": "Order",
-        "triggers": [{"event": "order/created", "if": "event.data.total > 0"}],
+        "triggers": [{"event": "order/created", "if": "event.data.total > 0", "schema": {"type": "object", "properties": {"total": {"type": "integer"}}}}],
         "retry": {"attempts": 5, "initialInterval": "1s", "factor": 2.0, "maxInterval": "1h", "jitter": 0.2,
                   "nonRetryable": ["No"]},
         "timeouts": {"run": "4w2d", "invocation": "15m"},

@@ -15,6 +15,8 @@ export interface RunFilter {
   deployment?: string;
   /** The run that they go on from. */
   previous?: string;
+  /** The schedule that they are for a time of, as `app/schedule`. */
+  schedule?: string;
   /** The run that waits for them. */
   parent?: string;
   /** The first run of their family. */
@@ -33,6 +35,10 @@ export interface RunFilter {
   attribute?: string | readonly string[];
   /** A text in their id, function, name, key, tags or attributes. */
   text?: string;
+  /** The name of the error that they failed with, or are tried again for. */
+  error?: string;
+  /** A message like that of their error: the same but for words with digits in them, for which `…` may stand. */
+  message?: string;
   since?: string;
   until?: string;
 }

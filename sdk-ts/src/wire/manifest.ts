@@ -10,7 +10,7 @@ import { hex, sha256 } from "./sha256.js";
 export type Env = Readonly<Record<string, unknown>>;
 
 /** What starts a function. */
-export type ManifestTrigger = { event: string; if?: string } | ({ cron: string; tz?: string } & ManifestSchedule) | ({ every: Duration; offset?: Duration } & ManifestSchedule) | { failureOf: string };
+export type ManifestTrigger = { event: string; if?: string; schema?: object } | ({ cron: string; tz?: string } & ManifestSchedule) | ({ every: Duration; offset?: Duration } & ManifestSchedule) | { failureOf: string };
 
 /** How a schedule goes about its times. */
 export interface ManifestSchedule {

@@ -10,8 +10,8 @@ use utoipa::{IntoParams, ToSchema};
 use super::list::{self, FilterQuery, page_size};
 use crate::api::doors::Doors;
 use crate::api::error::{FieldError, Problem};
-use crate::limits::{FAILURE_RUNS_SHOWN_MAX, FAILURE_SHAPE_BYTES_MAX, FAILURES_LOOKED_AT_MAX, FAILURES_READ_AT_ONCE};
-use crate::model::{Failure, FunctionId, Outcome, RunHead, RunId, Text, Timestamp};
+use crate::limits::{FAILURE_RUNS_SHOWN_MAX, FAILURES_LOOKED_AT_MAX, FAILURES_READ_AT_ONCE};
+use crate::model::{Failure, FunctionId, RunHead, RunId, RunStatus, Text, Timestamp, shape};
 use crate::store::RunFilter;
 
 /// Groups of failed runs, the largest first.
@@ -39,11 +39,11 @@ pub(super) struct FailureGroupJson {
     /// The function's id in its app.
     #[schema(value_type = String)]
     function: Text,
-    /// The error's name.
+    /// The error's name: the filter `error` of lists and jobs.
     name: String,
-    /// What their messages have in common: `…` stands for what varies.
+    /// What their messages have in common, `…` stands for what varies: the filter `message` of lists and jobs.
     shape: String,
-    /// The newest one's message.
+    /// The newest one's message, at most 804 bytes of it.
     message: String,
     /// How many runs.
     count: usize,
@@ -89,16 +89,18 @@ pub(super) async fn failures(
         )));
     }
     let size = page_size(limit)?;
+    let filter = RunFilter { statuses: vec![RunStatus::Failed], ..filter };
     let (mut groups, mut looked_at, mut before_run_no) = (Groups::default(), 0, None);
     let complete = loop {
         let limit = FAILURES_READ_AT_ONCE.min(FAILURES_LOOKED_AT_MAX - looked_at);
         if limit == 0 || doors.stopping() {
             break false;
         }
-        let page = doors.store.failed_runs(RunFilter { before_run_no, limit, ..filter.clone() }).await?;
+        let page = doors.store.runs(RunFilter { before_run_no, limit, ..filter.clone() }).await?;
+        let failures = doors.store.failures(page.runs.iter().map(|run| run.run_no).collect()).await?;
         looked_at += page.runs.len();
-        let last = page.runs.last().map(|(run, _)| run.run_no).filter(|_| page.runs.len() == limit);
-        page.runs.into_iter().for_each(|(run, outcome)| groups.add(run, outcome.as_ref()));
+        let last = page.runs.last().map(|run| run.run_no).filter(|_| page.runs.len() == limit);
+        page.runs.into_iter().zip(failures).for_each(|(run, failure)| groups.add(run, failure.unwrap_or_default()));
         match last.or(page.looked_to) {
             Some(run_no) => before_run_no = Some(run_no),
             None => break true,
@@ -112,9 +114,8 @@ struct Groups(HashMap<(FunctionId, String, String), FailureGroupJson>);
 
 impl Groups {
     /// Adds a run that is older than all that were added.
-    fn add(&mut self, run: RunHead, outcome: Option<&Outcome>) {
-        let Failure { name, message, .. } =
-            outcome.and_then(Outcome::payload).map(Failure::from_payload).unwrap_or_default();
+    fn add(&mut self, run: RunHead, failure: Failure) {
+        let Failure { name, message, .. } = failure;
         let shape = shape(&message);
         let at = run.ended_at.unwrap_or(run.created_at);
         let key = (run.function.clone(), name.clone(), shape.clone());
@@ -142,48 +143,5 @@ impl Groups {
         groups.sort_unstable_by(|a, b| (b.count, b.last_at, &b.runs).cmp(&(a.count, a.last_at, &a.runs)));
         groups.truncate(limit);
         groups
-    }
-}
-
-/// What messages of one kind have in common: words that have digits in them are left out.
-fn shape(message: &str) -> String {
-    let of_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ':');
-    let mut shape = String::new();
-    let mut rest = &message[..message.floor_char_boundary(FAILURE_SHAPE_BYTES_MAX)];
-    while !rest.is_empty() {
-        let end = rest.find(|c| !of_word(c)).unwrap_or(rest.len());
-        let (word, after) = rest.split_at(end);
-        let bare = word.trim_end_matches(['.', ':', '-']);
-        if bare.contains(|c: char| c.is_ascii_digit()) {
-            shape.push('…');
-            shape.push_str(&word[bare.len()..]);
-        } else {
-            shape.push_str(word);
-        }
-        let between = after.find(of_word).unwrap_or(after.len());
-        shape.push_str(&after[..between]);
-        rest = &after[between..];
-    }
-    shape
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{FAILURE_SHAPE_BYTES_MAX, shape};
-
-    #[test]
-    fn what_varies_is_left_out() {
-        for (message, common) in [
-            ("", ""),
-            ("card declined", "card declined"),
-            ("order 17 costs 12.50.", "order … costs …."),
-            ("no run run_01kdvqx0000000000000000001: gone", "no run …: gone"),
-            ("`a1` is not `b`", "`…` is not `b`"),
-            (" 3c9d1f50-aa6b-4b62-9a4e-0a8f2a1b8f00 ", " … "),
-            ("zu spät: 2026-11-30T22:00:00Z", "zu spät: …"),
-        ] {
-            assert_eq!(shape(message), common);
-        }
-        assert!(shape(&"wörd ".repeat(10_000)).len() <= FAILURE_SHAPE_BYTES_MAX);
     }
 }

@@ -14,8 +14,8 @@ use crate::api::error::{FieldError, Problem};
 use crate::api::view::{PageJson, RunJson};
 use crate::limits::{FILTER_LABELS_MAX, PAGE_DEFAULT, PAGE_MAX, SEARCH_TEXT_BYTES_MAX};
 use crate::model::{
-    AttributeTest, DeploymentId, EventId, JobFilter, RunId, RunStatus, ScheduleKey, ScheduleKeyError, Text, Timestamp,
-    TriggerKind,
+    AttributeTest, DeploymentId, EventId, FailureTest, JobFilter, RunHead, RunId, RunStatus, ScheduleKey,
+    ScheduleKeyError, Text, Timestamp, TriggerKind,
 };
 use crate::store::RunFilter;
 
@@ -61,6 +61,13 @@ pub(super) struct FilterQuery {
     attribute: Vec<String>,
     /// With this in its id, `app/function`, name, key, tags or attributes. Letters of ASCII match in either case.
     text: Option<String>,
+    /// That failed with an error of this name, or are tried again because of one.
+    #[param(example = "CardDeclined")]
+    error: Option<String>,
+    /// With an error whose message is like this one: the same but for words that have digits in them, for which `…` may stand.
+    /// A page compares the errors of 10,000 runs at most.
+    #[param(example = "order … costs …")]
+    message: Option<String>,
     /// Created at or after this time.
     #[param(value_type = Option<String>, format = DateTime)]
     since: Option<Timestamp>,
@@ -105,12 +112,15 @@ impl FilterQuery {
                 .map(|test| body::id::<AttributeTest>("attribute", test))
                 .collect::<Result<_, _>>()?,
             text: self.text.map(Into::into),
+            failure: FailureTest::new(self.error.as_deref(), self.message.as_deref()),
             since: self.since,
             until: self.until,
             before_run_no: None,
             limit: 0,
         };
-        check(&filter.tags, &filter.attributes, filter.text.as_deref(), |name| FieldError::of(name, ""))?;
+        let at = |name: &str| FieldError::of(name, "");
+        check(&filter.tags, &filter.attributes, filter.text.as_deref(), at)?;
+        check_failure(self.error.as_deref(), self.message.as_deref(), at)?;
         Ok((filter, filters))
     }
 }
@@ -118,7 +128,14 @@ impl FilterQuery {
 /// Checks the conditions of a job's filter as those of a list.
 pub(in crate::api) fn check_filter(filter: &JobFilter) -> Result<(), Problem> {
     let at = |name: &str| FieldError::at(format!("/filter/{name}"), "");
-    check(&filter.tag, &filter.attribute, filter.text.as_deref(), at)
+    check(&filter.tag, &filter.attribute, filter.text.as_deref(), at)?;
+    check_failure(filter.error.as_deref(), filter.message.as_deref(), at)
+}
+
+fn check_failure(error: Option<&str>, message: Option<&str>, at: impl Fn(&str) -> FieldError) -> Result<(), Problem> {
+    let empty = [("error", error), ("message", message)].into_iter().find(|(_, text)| *text == Some(""));
+    let detail = "is empty; leave it out, or take it from a group of `GET /v1/failures`";
+    empty.map_or(Ok(()), |(name, _)| Err(Problem::field(FieldError { detail: detail.to_owned(), ..at(name) })))
 }
 
 fn check(
@@ -206,7 +223,21 @@ pub(super) async fn list(
     heads.truncate(size);
     let last = if more { heads.last().map(|last| last.run_no) } else { page.looked_to };
     let next = last.map(|last| cursor::print("runs", &filters, last));
-    Ok(Json(PageJson { items: heads.iter().map(RunJson::from).collect(), next }))
+    Ok(Json(PageJson { items: rows(&doors, &heads).await?, next }))
+}
+
+/// Runs as rows of a list: those that failed with what they failed with, in short.
+pub(in crate::api) async fn rows(doors: &Doors, heads: &[RunHead]) -> Result<Vec<RunJson>, Problem> {
+    let failed = |head: &&RunHead| head.status == RunStatus::Failed;
+    let numbers: Vec<i64> = heads.iter().filter(failed).map(|head| head.run_no).collect();
+    // Most pages have none, and are not worth another read.
+    let failures = if numbers.is_empty() { Vec::new() } else { doors.store.failures(numbers).await? };
+    let mut failures = failures.into_iter();
+    let row = |head: &RunHead| {
+        let failure = if failed(&head) { failures.next().flatten() } else { None };
+        RunJson { err: failure.as_ref().map(RunJson::short), ..RunJson::from(head) }
+    };
+    Ok(heads.iter().map(row).collect())
 }
 
 /// How many runs match.

@@ -25,7 +25,7 @@ pub use list::CountsJson;
 pub use one::ShownJson;
 pub use result::ResultJson;
 
-pub(super) use list::{check_filter, page_size};
+pub(super) use list::{check_filter, page_size, rows};
 pub(super) use one::{newest, read};
 pub(super) use result::{Awaited, WaitQuery, finished, wait_for_end};
 

@@ -22,7 +22,8 @@ pub struct FunctionJson {
     pub function: Text,
     /// What people see.
     pub name: Option<String>,
-    /// What starts it by itself: `{event, if?}`.
+    /// What starts it by itself: `{event, if?, schema?}`. A schema is the JSON Schema of the event's data, if its app says one; the server
+    /// does not check events.
     #[schema(value_type = Vec<Object>)]
     pub triggers: Vec<Trigger>,
     /// How its failures are tried again.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::RunJson;
-use crate::model::{Event, EventId, FunctionId, Payload, RunId, Text, Timestamp, Verdict};
+use crate::model::{EntryId, Event, EventId, FunctionId, Payload, RunHead, RunId, RunStatus, Text, Timestamp, Verdict};
 use crate::store::EventView;
 
 /// An event. In lists without what came of it.
@@ -36,6 +36,43 @@ pub struct EventJson {
     /// The functions that it triggers and did not start; left out in lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdicts: Option<Vec<VerdictJson>>,
+    /// The runs that waited for it and were woken by it: of the first 500 waits of all kinds of events that settled since it came. Left out
+    /// in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub woken: Option<Vec<WokenJson>>,
+}
+
+/// A run that waited for an event.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Woken)]
+pub struct WokenJson {
+    /// The run.
+    #[schema(value_type = String)]
+    pub id: RunId,
+    /// Its app.
+    #[schema(value_type = String)]
+    pub app: Text,
+    /// Its function.
+    #[schema(value_type = String)]
+    pub function: Text,
+    /// Where it stands now.
+    #[schema(value_type = String)]
+    pub status: RunStatus,
+    /// The id of the wait, in its journal.
+    #[schema(value_type = String)]
+    pub entry: EntryId,
+}
+
+impl From<&(RunHead, EntryId)> for WokenJson {
+    fn from((head, entry): &(RunHead, EntryId)) -> WokenJson {
+        WokenJson {
+            id: head.id,
+            app: head.function.app.clone(),
+            function: head.function.function.clone(),
+            status: head.status,
+            entry: entry.clone(),
+        }
+    }
 }
 
 impl From<&Event> for EventJson {
@@ -49,6 +86,7 @@ impl From<&Event> for EventJson {
             source: event.source,
             runs: None,
             verdicts: None,
+            woken: None,
         }
     }
 }
@@ -59,6 +97,7 @@ impl From<&EventView> for EventJson {
         EventJson {
             runs: Some(view.runs.iter().map(RunJson::from).collect()),
             verdicts: Some(verdicts.collect()),
+            woken: Some(view.woken.iter().map(WokenJson::from).collect()),
             ..EventJson::from(&view.event)
         }
     }

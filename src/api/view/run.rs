@@ -6,13 +6,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::there;
+use crate::limits::FAILURE_SHOWN_CHARS_MAX;
 use crate::model::{
-    AttributeValue, DeploymentId, EventId, Hold, HoldKind, Mismatch, Origin, Outcome, Payload, Previous, RunHead,
-    RunId, RunStatus, ScheduleKey, Text, Timestamp, TriggerKind,
+    AttributeValue, DeploymentId, EventId, Failure, Hold, HoldKind, Mismatch, Origin, Outcome, Payload, Previous,
+    RunHead, RunId, RunStatus, ScheduleKey, Text, Timestamp, TriggerKind,
 };
 use crate::store::RunView;
 
-/// A run. In lists without input and outcome.
+/// A run. In lists without input and outcome, but for a word on what went wrong.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Run)]
@@ -104,7 +105,8 @@ pub struct RunJson {
     #[serde(default, deserialize_with = "there", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Value)]
     pub ok: Option<Payload>,
-    /// The error that it ended with, `{name, message, code?, data?, stack?, cause?}`; left out in lists.
+    /// The error that it ended with, `{name, message, code?, data?, stack?, cause?}`; in lists only its name and the first 200
+    /// characters of its message.
     #[serde(default, deserialize_with = "there", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object)]
     pub err: Option<Payload>,
@@ -234,5 +236,24 @@ impl From<&RunView> for RunJson {
             Some(Outcome::Timeout) | None => (None, None),
         };
         RunJson { input, ok, err, ..RunJson::from(&view.head) }
+    }
+}
+
+impl RunJson {
+    /// A run as a row of a list.
+    pub(in crate::api) fn row(view: &RunView) -> RunJson {
+        let failed = view.outcome.as_ref().filter(|_| view.head.status == RunStatus::Failed);
+        let failure = failed.and_then(|entry| entry.outcome.as_ref()?.payload()).map(Failure::from_payload);
+        RunJson { err: failure.as_ref().map(RunJson::short), ..RunJson::from(&view.head) }
+    }
+
+    /// What a row says of a failure.
+    pub(in crate::api) fn short(failure: &Failure) -> Payload {
+        let Failure { name, message, .. } = failure.brief();
+        let mut shown: String = message.chars().take(FAILURE_SHOWN_CHARS_MAX).collect();
+        if shown.len() < failure.message.len() {
+            shown.push('…');
+        }
+        Failure::new(&name, shown).payload()
     }
 }

@@ -12,7 +12,7 @@ use super::problem::DeploymentHeader;
 use super::reader::{read, shown, source_problem, text_problem};
 use super::schedules::is_schedule;
 use crate::limits::{
-    FILTER_BYTES_MAX, FUNCTIONS_MAX, INPUT_SCHEMA_BYTES_MAX, MANIFEST_PROBLEMS_MAX, NAME_BYTES_MAX,
+    FILTER_BYTES_MAX, FUNCTIONS_MAX, JSON_SCHEMA_BYTES_MAX, MANIFEST_PROBLEMS_MAX, NAME_BYTES_MAX,
     REQUEST_BYTES_DEFAULT, TRIGGERS_MAX,
 };
 use crate::model::{
@@ -269,7 +269,7 @@ impl Reader<'_> {
         let (start_timeout, run_timeout, invocation_timeout) = self.timeouts(function, at);
         let cancel_on = self.cancel_on(function, at);
         let failure_of = self.failure_of(function, at);
-        let input = self.input_schema(function, at);
+        let input = self.json_schema(function, at, "input");
         for policy in
             ["concurrency", "throttle", "rateLimit", "debounce", "batch", "priority", "singleton", "idempotency"]
         {
@@ -294,17 +294,17 @@ impl Reader<'_> {
         })
     }
 
-    /// The JSON Schema of the input. It is shown and not applied, so what it says is not checked.
-    fn input_schema(&mut self, function: &Fields, at: &str) -> Option<Value> {
-        let schema = function.get("input").filter(|schema| !schema.is_null())?;
+    /// The JSON Schema of an input or of an event. It is shown and not applied, so what it says is not checked.
+    fn json_schema(&mut self, fields: &Fields, at: &str, field: &str) -> Option<Value> {
+        let schema = fields.get(field).filter(|schema| !schema.is_null())?;
         if !schema.is_object() && !schema.is_boolean() {
-            self.error(format!("{at}/input"), "must be a JSON Schema, which is an object");
+            self.error(format!("{at}/{field}"), "must be a JSON Schema, which is an object");
             return None;
         }
         let bytes = schema.to_string().len();
-        if bytes > INPUT_SCHEMA_BYTES_MAX {
+        if bytes > JSON_SCHEMA_BYTES_MAX {
             let warning =
-                format!("{at}/input is not shown: it has {bytes} bytes, at most {INPUT_SCHEMA_BYTES_MAX} are kept");
+                format!("{at}/{field} is not shown: it has {bytes} bytes, at most {JSON_SCHEMA_BYTES_MAX} are kept");
             self.warnings.push(warning);
             return None;
         }
@@ -341,7 +341,8 @@ impl Reader<'_> {
         }
         let event = self.name(trigger, at, "event");
         let filter = self.filter(trigger, at, FilterUse::Trigger);
-        Some(Trigger { event: event?, filter })
+        let schema = self.json_schema(trigger, at, "schema");
+        Some(Trigger { event: event?, filter, schema })
     }
 
     fn filter(&mut self, fields: &Fields, at: &str, used: FilterUse) -> Option<Text> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::tables::Tables;
 use crate::limits;
 use crate::model::{
-    AttributeValue, Entry, EntryId, EntryKind, EntryStatus, Event, EventId, FunctionId, Key, Loaded, Messages,
+    AttributeValue, Entry, EntryId, EntryKind, EntryStatus, Event, EventId, Failure, FunctionId, Key, Loaded, Messages,
     ObjectKey, ObjectLock, ObjectValue, Outcome, Payload, RunHead, RunId, RunStatus, ScheduleKey, Signal, StateKey,
     StateRow, StoredRun, Text, Timestamp, Wait,
 };
@@ -228,22 +228,36 @@ impl Tables {
 
     /// Runs, newest first.
     pub(super) fn runs_page(&self, filter: &RunFilter) -> Vec<RunHead> {
-        self.runs_where(|run| wanted(filter, run)).rev().take(filter.limit).collect()
+        self.runs_where(|run| self.wanted(filter, run)).rev().take(filter.limit).collect()
     }
 
-    /// Failed runs with their outcomes, newest first.
-    pub(super) fn failed_page(&self, filter: RunFilter) -> Vec<(RunHead, Option<Outcome>)> {
-        let with_outcome = |run: RunHead| {
-            let last = self.entries_of(run.run_no).pop().filter(|entry| entry.kind == EntryKind::Outcome);
-            (run, last.and_then(|entry| entry.outcome))
-        };
-        self.runs_page(&filter.failed()).into_iter().map(with_outcome).collect()
+    /// What runs failed with, or are tried again for.
+    pub(super) fn failures(&self, runs: &[i64]) -> Vec<Option<Failure>> {
+        let brief = |run_no: &i64| Some(self.failure(self.runs.get(run_no)?)?.brief());
+        runs.iter().map(brief).collect()
+    }
+
+    fn failure(&self, run: &RunHead) -> Option<Failure> {
+        if let Some(error) = &run.last_error {
+            return Some(Failure::from_payload(error));
+        }
+        let last = self.entries_of(run.run_no).pop().filter(|entry| entry.kind == EntryKind::Outcome);
+        let outcome = last.filter(|_| run.status == RunStatus::Failed)?.outcome?;
+        outcome.payload().map(Failure::from_payload)
+    }
+
+    /// Whether a run passes a filter. Of those that ended, only failed ones have a failure.
+    fn wanted(&self, filter: &RunFilter, run: &RunHead) -> bool {
+        let failed = |run: &RunHead| run.status == RunStatus::Failed || !run.status.is_terminal();
+        wanted(filter, run)
+            && (filter.failure.is_empty()
+                || failed(run) && self.failure(run).is_some_and(|failure| filter.failure.matches(&failure)))
     }
 
     /// How many runs, by status.
     pub(super) fn count_runs(&self, filter: &RunFilter) -> RunCounts {
         let mut counts = RunCounts::default();
-        self.runs_where(|run| wanted(filter, run)).for_each(|run| counts.add(run.status, 1));
+        self.runs_where(|run| self.wanted(filter, run)).for_each(|run| counts.add(run.status, 1));
         counts
     }
 
@@ -324,8 +338,19 @@ impl Tables {
     pub(super) fn event_view(&self, id: EventId) -> Option<EventView> {
         let event = self.events_where(|event| event.id == id).next()?;
         let of_event = self.verdicts.iter().filter(|((event, _), _)| *event == id);
+        let (since, mark) = EventView::marks(&event);
+        let was_woken = |entry: &Entry| {
+            let settled = entry.kind == EntryKind::WaitEvent && entry.settled_at.is_some_and(|at| at >= since);
+            let outcome = entry.outcome.as_ref().and_then(Outcome::payload);
+            settled && !entry.copied && outcome.is_some_and(|outcome| outcome.bytes().starts_with(&mark))
+        };
+        let woken = self.entries.values().filter(|entry| was_woken(entry));
+        let woken = woken.filter_map(|entry| Some(((**self.runs.get(&entry.run_no)?).clone(), entry.id.clone())));
+        let mut woken: Vec<(RunHead, EntryId)> = woken.collect();
+        woken.sort_unstable_by(|(a, one), (b, other)| (a.run_no, one).cmp(&(b.run_no, other)));
         Some(EventView {
             event,
+            woken,
             runs: self.runs_where(|run| run.event == Some(id) && run.previous.is_none()).collect(),
             verdicts: of_event.map(|((_, function), verdict)| (function.clone(), verdict.clone())).collect(),
         })
@@ -363,7 +388,7 @@ impl Tables {
     }
 }
 
-/// Whether a run passes a filter.
+/// Whether a run passes a filter's conditions on its row.
 fn wanted(filter: &RunFilter, run: &RunHead) -> bool {
     let prefix = |prefix: &Text| {
         let end = format!("{prefix}{}", char::MAX);

@@ -30,13 +30,13 @@ use self::files::DataDirectory;
 use self::readers::Lane;
 use self::writer::{Opening, Writer};
 use super::{
-    ChannelView, Commit, Dump, EventFilter, EventView, FailedPage, HeldKey, Journal, MessagesPage, ObjectView,
-    ObjectsPage, Ownership, RegistryRows, RunCounts, RunFilter, RunView, RunsPage, ScheduleRow, SchedulesPage,
-    SettledPage, Store, StoreError, TickRun, TicksPage, Timer, UpdateView,
+    ChannelView, Commit, Dump, EventFilter, EventView, HeldKey, Journal, MessagesPage, ObjectView, ObjectsPage,
+    Ownership, RegistryRows, RunCounts, RunFilter, RunView, RunsPage, ScheduleRow, SchedulesPage, SettledPage, Store,
+    StoreError, TickRun, TicksPage, Timer, UpdateView,
 };
 use crate::model::{
-    App, Batch, Deployment, DeploymentId, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded, ObjectKey,
-    RunHead, RunId, ScheduleKey, Text, Timestamp, Wait,
+    App, Batch, Deployment, DeploymentId, Entry, EntryId, Event, EventId, Failure, FunctionId, Job, Key, Loaded,
+    ObjectKey, RunHead, RunId, ScheduleKey, Text, Timestamp, Wait,
 };
 
 /// The file in a data directory that a running server holds a lock on.
@@ -202,8 +202,8 @@ impl Store for SqliteStore {
         self.people.read(move |db| search::runs(db, &filter)).boxed()
     }
 
-    fn failed_runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<FailedPage, StoreError>> {
-        self.people.read(move |db| search::failed_runs(db, filter)).boxed()
+    fn failures(&self, runs: Vec<i64>) -> BoxFuture<'_, Result<Vec<Option<Failure>>, StoreError>> {
+        self.people.read(move |db| search::failures(db, &runs)).boxed()
     }
 
     fn count_runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<RunCounts, StoreError>> {

@@ -8,6 +8,7 @@ use rusqlite::{Connection, params};
 use super::load::{self, count};
 use super::rows::{self, Read, all, first};
 use super::sql;
+use crate::limits::WAITS_LOOKED_AT_MAX;
 use crate::model::{
     Entry, EntryId, EntryKind, Event, EventId, FunctionId, ObjectKey, ObjectLock, RunHead, RunId, ScheduleKey,
     StateKey, StateRow, Text,
@@ -113,7 +114,16 @@ pub(super) fn children(connection: &Connection, id: RunId, limit: usize) -> Read
 /// An event and what came of it.
 pub(super) fn event(connection: &Connection, id: EventId) -> Read<Option<EventView>> {
     let Some(event) = first(connection, sql::EVENT_BY_ID, [id.to_string()], rows::event)? else { return Ok(None) };
+    let (since, mark) = EventView::marks(&event);
+    let row = params![since.0, mark, count(WAITS_LOOKED_AT_MAX)];
+    let mut waits = all(connection, sql::WAITS_WOKEN, row, |row| Ok((row.next::<i64>()?, row.next::<EntryId>()?)))?;
+    waits.sort_unstable();
+    let mut woken = Vec::with_capacity(waits.len());
+    for (run_no, id) in waits {
+        woken.extend(first(connection, sql::RUN_BY_NUMBER, [run_no], rows::run)?.map(|run| (run, id)));
+    }
     Ok(Some(EventView {
+        woken,
         runs: all(connection, sql::RUNS_OF_EVENT, [id.to_string()], rows::run)?,
         verdicts: all(connection, sql::VERDICTS_OF_EVENT, [event.seq], rows::verdict)?,
         event,

@@ -29,6 +29,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/sqlite/0004_streams.sql"),
     include_str!("../../../migrations/sqlite/0005_tags.sql"),
     include_str!("../../../migrations/sqlite/0006_labels.sql"),
+    include_str!("../../../migrations/sqlite/0007_waited.sql"),
 ];
 
 fn refused(error: &rusqlite::Error) -> StoreError {

@@ -7,12 +7,13 @@ use rusqlite::{Connection, OptionalExtension as _, params_from_iter};
 
 use super::error::sorted;
 use super::load::count;
-use super::query;
 use super::rows::{self, Read, all, first};
 use super::sql::{self, Source};
-use crate::limits::{RUNS_PROBED_MAX, RUNS_SCANNED_MAX};
-use crate::model::{AttributeTest, AttributeValue, Bound, Outcome, RunHead, RunId, RunStatus, Text, Timestamp, Wanted};
-use crate::store::{FailedPage, RunCounts, RunFilter, RunsPage, StoreError};
+use crate::limits::{FAILURES_COMPARED_MAX, RUNS_PROBED_MAX, RUNS_SCANNED_MAX};
+use crate::model::{
+    AttributeTest, AttributeValue, Bound, Failure, Payload, RunHead, RunId, RunStatus, Text, Timestamp, Wanted,
+};
+use crate::store::{RunCounts, RunFilter, RunsPage, StoreError};
 
 /// Runs that match, newest first.
 pub(super) fn runs(connection: &Connection, filter: &RunFilter) -> Read<RunsPage> {
@@ -21,8 +22,7 @@ pub(super) fn runs(connection: &Connection, filter: &RunFilter) -> Read<RunsPage
     let looked_to = if way.is_scan { search.narrow()? } else { search.narrow_to(&way)? };
     let mut found: Vec<i64> = Vec::new();
     for candidates in &way.sources {
-        let row = params_from_iter(search.row(candidates, filter.limit));
-        found.extend(all(connection, candidates.source.page, row, |row| row.next::<i64>())?);
+        found.extend(search.page(candidates)?);
     }
     // Sources of one way have no run in common.
     found.sort_unstable_by_key(|run_no| std::cmp::Reverse(*run_no));
@@ -35,14 +35,17 @@ pub(super) fn runs(connection: &Connection, filter: &RunFilter) -> Read<RunsPage
     Ok(RunsPage { runs: found.iter().map(head).collect::<Read<_>>()?, looked_to })
 }
 
-/// Failed runs that match, newest first, with their outcomes.
-pub(super) fn failed_runs(connection: &Connection, filter: RunFilter) -> Read<FailedPage> {
-    let RunsPage { runs, looked_to } = runs(connection, &filter.failed())?;
-    let with_outcome = |run: RunHead| -> Read<(RunHead, Option<Outcome>)> {
-        let outcome = query::outcome(connection, run.run_no)?;
-        Ok((run, outcome.and_then(|entry| entry.outcome)))
-    };
-    Ok(FailedPage { runs: runs.into_iter().map(with_outcome).collect::<Read<_>>()?, looked_to })
+/// What runs failed with, or are tried again for.
+pub(super) fn failures(connection: &Connection, runs: &[i64]) -> Read<Vec<Option<Failure>>> {
+    let brief = |run_no: &i64| Ok(failure(connection, *run_no)?.1.map(|failure| failure.brief()));
+    runs.iter().map(brief).collect()
+}
+
+/// Where a run stands, and what went wrong with it.
+fn failure(connection: &Connection, run_no: i64) -> Read<(Option<RunStatus>, Option<Failure>)> {
+    let read = |row: &mut rows::Columns<'_>| Ok((row.next::<RunStatus>()?, row.next::<Option<Payload>>()?));
+    let found = first(connection, sql::RUN_FAILURE, [run_no], read)?;
+    Ok(found.map_or((None, None), |(status, error)| (Some(status), error.as_ref().map(Failure::from_payload))))
 }
 
 /// How many runs match, by status.
@@ -59,6 +62,13 @@ pub(super) fn count_runs(connection: &Connection, filter: &RunFilter) -> Read<Ru
         return Ok(counts);
     }
     for candidates in &search.way(false)?.sources {
+        if !filter.failure.is_empty() {
+            search.compare(candidates, |_, status| {
+                counts.add(status, 1);
+                true
+            })?;
+            continue;
+        }
         let read = |row: &mut rows::Columns<'_>| {
             RunStatus::ALL.into_iter().map(|status| Ok((status, row.next::<u64>()?))).collect::<Read<Vec<_>>>()
         };
@@ -107,7 +117,9 @@ impl<'a> Search<'a> {
         let from = bound(filter.since)?.unwrap_or(i64::MIN);
         let before = bound(filter.until)?.unwrap_or(i64::MAX).min(filter.before_run_no.unwrap_or(i64::MAX));
         let text = filter.text.as_deref().map(str::to_ascii_lowercase);
-        let words: Vec<&str> = filter.statuses.iter().map(|status| status.as_str()).collect();
+        // Runs that ended well have no failure: a look at the others is enough.
+        let wanted = if filter.failure.is_empty() { filter.statuses.clone() } else { statuses(filter) };
+        let words: Vec<&str> = wanted.iter().map(|status| status.as_str()).collect();
         let conditions = vec![
             texts(filter.app.as_ref()),
             texts(filter.function.as_ref()),
@@ -134,7 +146,8 @@ impl<'a> Search<'a> {
 
     /// Whether nothing is asked but the status and the time.
     fn is_plain(&self) -> bool {
-        self.conditions.iter().enumerate().all(|(at, value)| at == 2 || *value == Value::Null)
+        self.filter.failure.is_empty()
+            && self.conditions.iter().enumerate().all(|(at, value)| at == 2 || *value == Value::Null)
     }
 
     /// What a statement is given; not all of them have a limit.
@@ -147,6 +160,37 @@ impl<'a> Search<'a> {
 }
 
 impl Search<'_> {
+    /// The newest of some candidates that match.
+    fn page(&self, candidates: &Candidates) -> Read<Vec<i64>> {
+        if self.filter.failure.is_empty() {
+            let row = params_from_iter(self.row(candidates, self.filter.limit));
+            return all(self.connection, candidates.source.page, row, |row| row.next::<i64>());
+        }
+        let mut found = Vec::new();
+        self.compare(candidates, |run_no, _| {
+            found.push(run_no);
+            found.len() < self.filter.limit
+        })?;
+        Ok(found)
+    }
+
+    /// Goes through candidates that match in all else, and gives those whose failure does, the newest first, until it is enough.
+    fn compare(&self, candidates: &Candidates, mut each: impl FnMut(i64, RunStatus) -> bool) -> Read<()> {
+        let mut statement = self.connection.prepare_cached(candidates.source.page).map_err(sorted)?;
+        let row = params_from_iter(self.row(candidates, usize::MAX));
+        let mut numbers = statement.query(row).map_err(sorted)?;
+        while let Some(row) = numbers.next().map_err(sorted)? {
+            let run_no = row.get::<_, i64>(0).map_err(sorted)?;
+            if let (Some(status), Some(failure)) = failure(self.connection, run_no)?
+                && self.filter.failure.matches(&failure)
+                && !each(run_no, status)
+            {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// The way with the fewest candidates. Candidates out of order must be few where a page is wanted: all of them are
     /// looked at for it.
     fn way(&self, ordered: bool) -> Read<Way> {
@@ -196,7 +240,7 @@ impl Search<'_> {
         let of_status = |source, status: RunStatus| Candidates::of(source, [Value::Text(status.as_str().to_owned())]);
         if filter.deployment.is_some() {
             ways.push(statuses(filter).into_iter().map(|status| of_status(&sql::FROM_DEPLOYMENT, status)).collect());
-        } else if !filter.statuses.is_empty() {
+        } else if !filter.statuses.is_empty() || !filter.failure.is_empty() {
             ways.push(statuses(filter).into_iter().map(|status| of_status(&sql::FROM_STATUS, status)).collect());
         }
         for tag in &filter.tags {
@@ -228,7 +272,8 @@ impl Search<'_> {
         // Those that are out of order are few.
         for candidates in way.sources.iter().filter(|candidates| candidates.in_order) {
             let mut statement = self.connection.prepare_cached(candidates.source.edge).map_err(sorted)?;
-            let offset = usize::try_from(RUNS_SCANNED_MAX).unwrap_or(usize::MAX);
+            let looked_at = if self.filter.failure.is_empty() { RUNS_SCANNED_MAX } else { FAILURES_COMPARED_MAX };
+            let offset = usize::try_from(looked_at).unwrap_or(usize::MAX);
             let row = self.row(candidates, offset).into_iter().take(statement.parameter_count());
             let edge = statement.query_row(params_from_iter(row), |row| row.get::<_, i64>(0)).optional();
             end = end.max(edge.map_err(sorted)?);
@@ -241,6 +286,9 @@ impl Search<'_> {
 
     /// Whether one index leads to nothing but runs that match.
     fn is_answered_by_an_index(&self) -> bool {
+        if !self.filter.failure.is_empty() {
+            return false;
+        }
         let asked = self.conditions.iter().filter(|value| **value != Value::Null).count();
         let by_function = self.filter.app.is_some() && self.filter.function.is_some();
         let labels = self.filter.tags.len() + self.filter.attributes.len();
@@ -323,10 +371,12 @@ fn json_unless_empty<T: serde::Serialize>(items: &[T]) -> Read<Value> {
     if items.is_empty() { Ok(Value::Null) } else { json(items).map(Value::Text) }
 }
 
-/// The statuses that a filter names, each once; all if it names none.
+/// The statuses that a filter names, each once; all that could match if it names none.
 fn statuses(filter: &RunFilter) -> Vec<RunStatus> {
     let named = |status: &RunStatus| filter.statuses.is_empty() || filter.statuses.contains(status);
-    RunStatus::ALL.into_iter().filter(named).collect()
+    let may_have =
+        |status: &RunStatus| filter.failure.is_empty() || *status == RunStatus::Failed || !status.is_terminal();
+    RunStatus::ALL.into_iter().filter(named).filter(may_have).collect()
 }
 
 /// The least number from which on all runs were created at or after a time. Numbers are given in the order of creation,

@@ -64,6 +64,7 @@ statements! {
     RUN_BY_ID = "run_by_id",
     RUN_BY_NAME = "run_by_name",
     RUN_BY_NUMBER = "run_by_number",
+    RUN_FAILURE = "run_failure",
     RUN_GREATEST = "run_greatest",
     RUN_INSERT = "run_insert",
     RUN_LABEL = "run_label",
@@ -125,6 +126,7 @@ statements! {
     WAITS_OF_INDEX = "waits_of_index",
     WAITS_OF_RUN = "waits_of_run",
     WAITS_SCANNING = "waits_scanning",
+    WAITS_WOKEN = "waits_woken",
 }
 
 /// Statements that find runs by one index: what leads to candidates is a file in `search/`, and so is what is done with them.

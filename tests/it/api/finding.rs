@@ -120,3 +120,51 @@ async fn failures_are_grouped_by_what_went_wrong() {
     world.get("/v1/failures?cursor=x").await.is_problem(422, "invalid", "cursor");
     world.get("/v1/failures?limit=0").await.is_problem(422, "invalid", "limit");
 }
+
+/// One group of failures is shown, counted and acted on by what tells it; runs that are still tried again for it are found as well.
+#[tokio::test]
+async fn one_group_of_failures_is_found_by_its_error() {
+    let world = World::open().await;
+    let mut lost = Vec::new();
+    for n in [17, 4711] {
+        lost.push(
+            world.start("fail", json!({"input": {"name": "Lost", "message": format!("order {n} is lost")}})).await,
+        );
+    }
+    let long = "ä".repeat(300);
+    let other = world.start("fail", json!({"input": {"name": "Lost", "message": long}})).await;
+    let echo = world.start("echo", json!({"input": "order 17 is lost"})).await;
+    for run in lost.iter().chain([&other, &echo]) {
+        world.result(run).await;
+    }
+    let groups = world.get("/v1/failures").await.json();
+    let group = groups["items"].as_array().unwrap().iter().find(|group| group["count"] == 2).unwrap().clone();
+    assert_eq!((&group["name"], &group["shape"]), (&json!("Lost"), &json!("order … is lost")));
+    let text = |value: &Value| form_urlencoded::byte_serialize(value.as_str().unwrap().as_bytes()).collect::<String>();
+    let of_group = format!("error=Lost&message={}", text(&group["shape"]));
+    let newest_first = [lost[1].clone(), lost[0].clone()];
+    assert_eq!(found(&world, &of_group).await, newest_first);
+    assert_eq!(found(&world, "message=order+99+is+lost").await, newest_first, "a message stands for its shape");
+    assert_eq!(found(&world, "error=Lost").await.len(), 3);
+    assert_eq!(found(&world, "error=lost").await, Vec::<String>::new());
+    assert_eq!(found(&world, "error=Lost&status=completed").await, Vec::<String>::new());
+    assert_eq!(counted(&world, &of_group).await, json!({"total": 2, "statuses": {"failed": 2}}));
+    world.get("/v1/runs?error=").await.is_problem(422, "invalid", "error");
+    world.get("/v1/runs/counts?message=").await.is_problem(422, "invalid", "message");
+    let filter = json!({"error": "Lost", "message": group["shape"]});
+    let job = |dry_run| json!({"action": "retry", "filter": filter, "dryRun": dry_run}).to_string();
+    assert_eq!(world.post("/v1/jobs", job(true)).await.json(), json!({"total": 2}));
+    let begun = world.post("/v1/jobs", job(false)).await.json();
+    let done = super::jobs::ended(&world, begun["id"].as_str().unwrap()).await;
+    assert_eq!((&done["total"], &done["done"]), (&json!(2), &json!(2)), "{done}");
+    assert_eq!(found(&world, &format!("previous={other}")).await, Vec::<String>::new(), "the others are left alone");
+    let wrong = json!({"action": "retry", "filter": {"message": ""}});
+    world.post("/v1/jobs", wrong.to_string()).await.is_problem(422, "invalid", "/filter/message");
+
+    // What a row says of it.
+    let page = world.get("/v1/runs?limit=200").await.json();
+    let row = |id: &str| page["items"].as_array().unwrap().iter().find(|item| item["id"] == id).unwrap().clone();
+    assert_eq!(row(&lost[0])["err"], json!({"name": "Lost", "message": "order 17 is lost"}));
+    assert_eq!(row(&other)["err"]["message"], json!(format!("{}…", "ä".repeat(200))));
+    assert_eq!(row(&echo).get("err"), None);
+}

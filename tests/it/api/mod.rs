@@ -20,6 +20,7 @@ mod runs;
 mod sagas;
 mod schedules;
 mod signals;
+mod stats;
 mod streams;
 mod updates;
 mod watch;

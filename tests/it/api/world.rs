@@ -17,6 +17,7 @@ use backstitch_server::model::{Home, RunId, Span};
 use backstitch_server::processor;
 use backstitch_server::store::Store;
 use backstitch_server::store::memory::MemoryStore;
+use backstitch_server::telemetry::Metrics;
 use http::{HeaderMap, Method, Request};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
@@ -36,6 +37,7 @@ pub(super) struct World {
     pub(super) store: Arc<dyn Store>,
     pub(super) cluster: Cluster,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) metrics: Arc<Metrics>,
     _tasks: Vec<JoinHandle<()>>,
 }
 
@@ -98,6 +100,7 @@ impl World {
             clock: clock.clone(),
             stop: stopping.clone(),
         });
+        let metrics = Arc::<Metrics>::default();
         let doors = Arc::new(Rooms {
             store: store.clone(),
             cluster: cluster.clone(),
@@ -113,7 +116,7 @@ impl World {
             reading: Places::of(STREAM_READERS_MAX),
             cors_origins: vec!["https://app.example".to_owned()],
             polling: Places::of(POLLS_MAX),
-            metrics: Arc::default(),
+            metrics: metrics.clone(),
             wire,
             dev: None,
         });
@@ -121,7 +124,18 @@ impl World {
         let peer = Peer::start(shop).await;
         catalog.register("shop", &peer.url(), Vec::new()).await.unwrap();
         let partition = tokio::spawn(async move { partition.await.unwrap().unwrap() });
-        World { router, secrets, stop, drain, peer, store, cluster, clock, _tasks: vec![partition, keeper, runner] }
+        World {
+            router,
+            secrets,
+            stop,
+            drain,
+            peer,
+            store,
+            cluster,
+            clock,
+            metrics,
+            _tasks: vec![partition, keeper, runner],
+        }
     }
 
     pub(super) async fn get(&self, path: &str) -> Answer {
@@ -233,7 +247,13 @@ pub(super) fn shop(received: &Received) -> Vec<Say> {
         // Its handler is the test.
         "work" => return vec![Say::Pause(std::time::Duration::from_secs(60)), Say::Close],
         "echo" | "on-paid" => return echo(&invocation, &received.body, seen),
-        "fail" => json!([{"op": "fail", "err": {"name": "Broken", "message": "it broke", "retryable": false}}]),
+        // With the error that its input says, if it says one.
+        "fail" => {
+            let asked = &invocation["input"];
+            let said = |field: &str, else_say: &str| asked[field].as_str().unwrap_or(else_say).to_owned();
+            let (name, message) = (said("name", "Broken"), said("message", "it broke"));
+            json!([{"op": "fail", "err": {"name": name, "message": message, "retryable": false}}])
+        }
         "flaky" => match find("try") {
             None => json!([step(1, false)]),
             Some(entry) if entry["run"].is_object() => json!([step(2, true)]),

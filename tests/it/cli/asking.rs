@@ -169,3 +169,24 @@ async fn runs_are_forked_one_by_one_and_many_at_once() {
     world.run(&["jobs", "stop", job]).await.expect(0, &["done"]);
     world.run(&["jobs"]).await.expect(0, &[job]);
 }
+
+#[tokio::test]
+async fn lists_say_what_went_wrong_and_find_runs_by_it() {
+    let (world, _app) = world().await;
+    world.run(&["call", "shop/echo", "7"]).await.expect(0, &[]);
+    let calm = world.run(&["runs"]).await.expect(0, &["shop/echo"]);
+    assert!(!calm.out.contains("ERROR"), "no column for what no run has: {}", calm.out);
+    world.run(&["call", "shop/fail"]).await.expect(1, &["OutOfStock"]);
+    world.run(&["runs"]).await.expect(0, &["ERROR", "OutOfStock: none left"]);
+    let found = world.run(&["runs", "--error", "OutOfStock", "--message", "none left", "--json"]).await.expect(0, &[]);
+    let found = lines(&found.out);
+    assert_eq!(
+        (found.len(), &found[0]["err"]),
+        (1, &json!({"name": "OutOfStock", "message": "none\nleft"})),
+        "a line break is a space"
+    );
+    world.run(&["runs", "--error", "Other"]).await.expect(0, &["no runs match"]);
+    let retry = ["jobs", "start", "retry", "--error", "OutOfStock", "--message", "none left", "--dry-run"];
+    world.run(&retry).await.expect(0, &["1 runs match"]);
+    world.run(&["runs", "--error", ""]).await.expect(4, &["is empty"]);
+}

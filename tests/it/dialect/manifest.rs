@@ -255,3 +255,18 @@ fn schedules_are_read_with_what_they_leave_open() {
         decode(&with("/functions/0/triggers", json!([{"every": "1m"}, {"every": "2m"}]))).expect_err("one id for two");
     assert!(twice.to_string().contains("/functions/0/triggers/1/id: `order` is the id of another schedule"), "{twice}");
 }
+
+#[test]
+fn what_an_event_looks_like_is_kept() {
+    let schema = json!({"type": "object", "properties": {"cents": {"type": "integer"}}});
+    let triggers = json!([{"event": "order/created", "schema": schema}, {"event": "order/paid"}]);
+    let reading = decode(&with("/functions/0/triggers", triggers)).expect("it is valid");
+    let kept: Vec<_> = reading.manifest.functions[0].triggers.iter().map(|trigger| trigger.schema.clone()).collect();
+    assert_eq!(kept, [Some(schema), None]);
+    let wrong = decode(&with("/functions/0/triggers/0/schema", json!("a text"))).expect_err("no schema");
+    assert!(wrong.to_string().contains("/functions/0/triggers/0/schema: must be a JSON Schema"), "{wrong}");
+    let large = json!({"description": "x".repeat(70_000)});
+    let reading = decode(&with("/functions/0/triggers/0/schema", large)).expect("it is valid");
+    assert_eq!(reading.manifest.functions[0].triggers[0].schema, None);
+    assert!(reading.warnings.iter().any(|warning| warning.contains("/triggers/0/schema is not shown")));
+}

@@ -128,7 +128,11 @@ fn retry() -> RetryPolicy {
 /// `e0` starts `f3` by either of two triggers; `e1` starts `f2` when its key is great enough; the filter on `e2` cannot
 /// be evaluated.
 fn config(index: u8) -> FunctionConfig {
-    let trigger = |event: &str, filter: Option<&str>| Trigger { event: event.into(), filter: filter.map(Into::into) };
+    let trigger = |event: &str, filter: Option<&str>| Trigger {
+        event: event.into(),
+        filter: filter.map(Into::into),
+        schema: None,
+    };
     let triggers = match index {
         3 => vec![
             trigger("e0", Some("event.data.key > 2")),

@@ -134,7 +134,7 @@ fn registry() -> Registry {
         functions: vec![FunctionConfig {
             id: "order".into(),
             name: None,
-            triggers: vec![Trigger { event: "order/created".into(), filter: None }],
+            triggers: vec![Trigger { event: "order/created".into(), filter: None, schema: None }],
             retry: RetryPolicy { initial_interval: Some(Span(10)), ..RetryPolicy::default() },
             invocation_timeout: None,
             ..FunctionConfig::default()

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use backstitch_server::limits::RUNS_SCANNED_MAX;
+use backstitch_server::limits::{FAILURES_COMPARED_MAX, RUNS_SCANNED_MAX};
 use backstitch_server::model::{
-    AttributeTest, AttributeValue, Change, Labels, Number, RunHead, RunId, RunStatus, Text, Timestamp, TriggerKind,
+    AttributeTest, AttributeValue, Change, Entry, EntryKind, EntryStatus, Event, EventId, Failure, FailureTest, Labels,
+    Number, Outcome, Payload, RunHead, RunId, RunStatus, Text, Timestamp, TriggerKind,
 };
+use backstitch_server::store::memory::MemoryStore;
 use backstitch_server::store::{RunFilter, Store};
 
 use super::world::{APPS, Dice, FUNCTIONS, SIGNALS, World};
@@ -14,6 +16,7 @@ use crate::support::runs;
 
 const TAGS: [&str; 4] = ["eu", "EU\"west\\1", "größe", "customer-42"];
 const TEXTS: [&str; 8] = ["eu", "\"", "\\", "42", "SHOP/or", "rder-1", "0.5", "run_"];
+const FAILURES: [&str; 3] = ["CardDeclined", "Error", "Größe"];
 const TESTS: [&str; 14] = [
     "n:exists",
     "n:eq:1",
@@ -49,6 +52,22 @@ impl Dice {
         }
     }
 
+    /// A failure, large ones too, or what is none.
+    pub(super) fn failure(&mut self) -> Payload {
+        if self.below(4) == 0 {
+            return self.payload();
+        }
+        let message = self.text(&["card 17 was declined", "card 4711 was declined", "no card", "größe 1: zu spät"]);
+        let stack = "x".repeat([0, 40_000][usize::from(self.below(4) == 0)]);
+        Failure { stack: Some(stack), ..Failure::new(&self.text(&FAILURES), &*message) }.payload()
+    }
+
+    fn failure_test(&mut self) -> FailureTest {
+        let name = self.some(|dice| dice.text(&FAILURES));
+        let message = self.some(|dice| dice.text(&["card … was declined", "no card", "größe 2: zu spät"]));
+        FailureTest::new(name.as_deref(), message.as_deref())
+    }
+
     fn test(&mut self) -> AttributeTest {
         self.text(&TESTS).parse().unwrap()
     }
@@ -76,6 +95,7 @@ impl World {
             tags: (0..dice.below(6).saturating_sub(3)).map(|_| dice.text(&TAGS)).collect(),
             attributes: (0..dice.below(6).saturating_sub(3)).map(|_| dice.test()).collect(),
             text: dice.some(|dice| self.some_text(dice)).filter(|_| rarely(dice)),
+            failure: if rarely(dice) { dice.failure_test() } else { FailureTest::default() },
             since: dice.some(some_time).filter(|_| rarely(dice)),
             until: dice.some(some_time).filter(|_| rarely(dice)),
             before_run_no: dice.some(|dice| dice.below(self.runs.len() + 2) as i64),
@@ -158,6 +178,44 @@ async fn many_candidates_of_which_few_match_are_looked_at_a_stretch_at_a_time() 
     assert_eq!(numbers(&store.runs(all).await.unwrap().runs), [last, last - 1, last - 2], "a full page says nothing");
 }
 
+/// Failures are compared a bounded number at a time, and runs that ended well are none of them.
+#[tokio::test]
+async fn failures_are_compared_a_stretch_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = sqlite(dir.path());
+    let epoch = store.take_ownership(0).await.unwrap().epoch;
+    let last = 2 * FAILURES_COMPARED_MAX;
+    let failed = |run_no: i64| {
+        let status = if run_no % 100 == 99 { RunStatus::Completed } else { RunStatus::Failed };
+        let name = if run_no == 1 { "Rare" } else { "Common" };
+        let outcome = Failure::new(name, format!("order {run_no} is lost")).payload();
+        let entry = Entry {
+            outcome: Some(Outcome::Err(outcome)),
+            run_no,
+            ..runs::entry(0, "outcome", EntryKind::Outcome, "{}")
+        };
+        let head = RunHead { status, ended_at: Some(Timestamp(run_no)), ..numbered(run_no, Labels::default()) };
+        [Change::RunCreated(head), Change::EntryAdded(entry)]
+    };
+    done(&store, epoch, 1, (1..=last).flat_map(failed).collect()).await;
+    let filter =
+        |name, message| RunFilter { failure: FailureTest::new(Some(name), message), limit: 1, ..RunFilter::default() };
+    let rare = filter("Rare", Some("order 7 is lost"));
+    let (mut page, mut pages) = (store.runs(rare.clone()).await.unwrap(), 1);
+    assert!(page.runs.is_empty() && page.looked_to.is_some(), "the first page has come as far as it may");
+    while page.runs.is_empty() {
+        page = store.runs(RunFilter { before_run_no: page.looked_to, ..rare.clone() }).await.unwrap();
+        pages += 1;
+    }
+    assert_eq!((numbers(&page.runs), pages), (vec![1], 2));
+    assert_eq!(numbers(&store.runs(filter("Common", None)).await.unwrap().runs), [last]);
+    let counts = store.count_runs(filter("Common", None)).await.unwrap();
+    assert_eq!(counts.total(), (2..=last).filter(|run_no| run_no % 100 != 99).count() as u64, "counts look at all");
+    let told = store.failures(vec![1, last + 1, 99]).await.unwrap();
+    assert_eq!(told[0].as_ref().map(|failure| &*failure.message), Some("order 1 is lost"));
+    assert!(told[1].is_none() && told[2].is_none(), "of a run that is not there, and of one that is well");
+}
+
 #[tokio::test]
 async fn what_an_index_leads_to_is_found_at_once() {
     let (_dir, store) = spread().await;
@@ -188,6 +246,52 @@ async fn a_tag_that_is_gone_leads_nowhere() {
             let both = filter.tags.is_empty() && test == "n:exists" || filter.attributes.is_empty() && tag == "new";
             let runs = store.runs(filter).await.unwrap().runs.len();
             assert_eq!(runs, if both { 1 } else { found }, "{tag} {test}");
+        }
+    }
+}
+
+/// An event tells which runs waited for it: not those that another event woke, and not a fork's copies.
+#[tokio::test]
+async fn an_event_tells_which_runs_it_woke() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, memory) = (sqlite(dir.path()), MemoryStore::new());
+    let event = |seq: i64, at: i64| Event {
+        seq,
+        id: EventId::new(Timestamp(1_000), seq.unsigned_abs(), 0),
+        name: "payment/settled".into(),
+        data: Payload::trusted("{}".to_owned()),
+        at: Timestamp(at),
+        client_id: None,
+        source: None,
+    };
+    // The second was accepted late: it was meant to be earlier.
+    let events = [event(1, 1_000), event(2, 500)];
+    let waited = |run_no: i64, settled_at: i64, by: &Event, size: usize, copied: bool| {
+        let outcome =
+            format!(r#"{{"id":"{}","name":"payment/settled","data":"{}","at":"x"}}"#, by.id, "x".repeat(size));
+        let entry = Entry {
+            run_no,
+            status: EntryStatus::Settled,
+            outcome: Some(Outcome::Ok(Payload::trusted(outcome))),
+            settled_at: Some(Timestamp(settled_at)),
+            copied,
+            ..runs::entry(1, "bank", EntryKind::WaitEvent, "{}")
+        };
+        [Change::RunCreated(numbered(run_no, Labels::default())), Change::EntryAdded(entry)]
+    };
+    let mut changes = Vec::from(events.clone().map(Change::EventAdded));
+    changes.extend(waited(1, 1_000, &events[0], 9, false));
+    changes.extend(waited(2, 1_000, &events[1], 9, false));
+    // A large one stands in another table.
+    changes.extend(waited(3, 9_000, &events[0], 40_000, false));
+    changes.extend(waited(4, 9_000, &events[0], 9, true));
+    for store in [&file as &dyn Store, &memory] {
+        let epoch = store.take_ownership(0).await.unwrap().epoch;
+        done(store, epoch, 1, changes.clone()).await;
+        for (event, expected) in [(&events[0], vec![1, 3]), (&events[1], vec![2])] {
+            let woken = store.event(event.id).await.unwrap().unwrap().woken;
+            assert_eq!(woken.iter().map(|(run, _)| run.run_no).collect::<Vec<_>>(), expected);
+            assert!(woken.iter().all(|(_, entry)| &**entry == "bank"));
         }
     }
 }

@@ -106,7 +106,8 @@ impl Pair {
     async fn list(&mut self, dice: &mut Dice) {
         let (runs, events) = (self.world.run_filter(dice), self.world.event_filter(dice));
         both!(self, runs(runs.clone())).unwrap();
-        both!(self, failed_runs(runs.clone())).unwrap();
+        let numbers: Vec<i64> = (0..9).map(|_| dice.below(self.world.runs.len() + 2) as i64).collect();
+        both!(self, failures(numbers)).unwrap();
         both!(self, count_runs(runs)).unwrap();
         both!(self, events(events)).unwrap();
         both!(self, scanning_waits(0)).unwrap();

@@ -52,7 +52,7 @@ impl Dice {
         FunctionId::new(self.text(&APPS), self.text(&FUNCTIONS))
     }
 
-    fn payload(&mut self) -> Payload {
+    pub(super) fn payload(&mut self) -> Payload {
         let size = match self.below(12) {
             0 => PAYLOAD_INLINE_BYTES_MAX - 1,
             1 => PAYLOAD_INLINE_BYTES_MAX,
@@ -226,7 +226,7 @@ impl World {
             deployment: dice.some(World::deployment),
             failures: dice.below(5) as u32,
             losses: dice.below(5) as u32,
-            last_error: dice.some(Dice::payload),
+            last_error: dice.some(Dice::failure),
             awaiting: dice.some(|_| vec![vec![Text::from("a"), Text::from("b:1")], vec![]]).unwrap_or_default(),
             hold: (status == RunStatus::Paused).then(|| Hold {
                 kind: HoldKind::Lost,
@@ -251,7 +251,10 @@ impl World {
         if status.is_terminal() {
             let (run_no, idx) = (self.runs[at].run_no, self.entries[at].len() as u32);
             let mut entry = self.entry(dice, run_no, idx, EntryKind::Outcome);
-            entry.outcome = Some(Outcome::Ok(dice.payload()));
+            entry.outcome = Some(match status {
+                RunStatus::Failed => Outcome::Err(dice.failure()),
+                _ => Outcome::Ok(dice.payload()),
+            });
             self.entries[at].push(entry.clone());
             changes.push(Change::EntryAdded(entry));
         }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use backstitch_server::model::{
-    App, Batch, Deployment, DeploymentId, Entry, EntryId, Event, EventId, FunctionId, Job, Key, Loaded, ObjectKey,
-    RunHead, RunId, ScheduleKey, Text, Timestamp, Wait,
+    App, Batch, Deployment, DeploymentId, Entry, EntryId, Event, EventId, Failure, FunctionId, Job, Key, Loaded,
+    ObjectKey, RunHead, RunId, ScheduleKey, Text, Timestamp, Wait,
 };
 use backstitch_server::store::{
-    ChannelView, Commit, Dump, EventFilter, EventView, FailedPage, HeldKey, Journal, MessagesPage, ObjectView,
-    ObjectsPage, Ownership, RegistryRows, RunCounts, RunFilter, RunView, RunsPage, ScheduleRow, SchedulesPage,
-    SettledPage, Store, StoreError, TickRun, TicksPage, Timer, UpdateView,
+    ChannelView, Commit, Dump, EventFilter, EventView, HeldKey, Journal, MessagesPage, ObjectView, ObjectsPage,
+    Ownership, RegistryRows, RunCounts, RunFilter, RunView, RunsPage, ScheduleRow, SchedulesPage, SettledPage, Store,
+    StoreError, TickRun, TicksPage, Timer, UpdateView,
 };
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
@@ -188,8 +188,8 @@ impl<S: Store> Store for FaultStore<S> {
         self.inner.runs(filter)
     }
 
-    fn failed_runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<FailedPage, StoreError>> {
-        self.inner.failed_runs(filter)
+    fn failures(&self, runs: Vec<i64>) -> BoxFuture<'_, Result<Vec<Option<Failure>>, StoreError>> {
+        self.inner.failures(runs)
     }
 
     fn count_runs(&self, filter: RunFilter) -> BoxFuture<'_, Result<RunCounts, StoreError>> {

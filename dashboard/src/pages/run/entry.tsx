@@ -5,6 +5,7 @@ import { type ReactNode, useState } from "react";
 import type { Entry, Run } from "../../api/types.ts";
 import { ENDED } from "../../api/types.ts";
 import { clock, ms, span } from "../../lib/time.ts";
+import { skewOf } from "../../lib/waterfall.ts";
 import { CopyButton, Id, Time } from "../../ui/basics.tsx";
 import { JsonView } from "../../ui/json.tsx";
 import { ErrorView } from "./facts.tsx";
@@ -54,7 +55,7 @@ export function EntryView({ run, entry, all, onClose, refresh }: { run: Run; ent
             {entry.attempts!.map((attempt) => (
               <li key={attempt.number}>
                 <details>
-                  <summary><span className="attempt-number">{attempt.number}</span> {clock(attempt.startedAt)} · {span(ms(attempt.endedAt) - ms(attempt.startedAt))} · <span className="bad">{attempt.error?.name}: {attempt.error?.message}</span></summary>
+                  <summary><span className="attempt-number">{attempt.number}</span> <span title={attempt.startedAt}>{clock(ms(attempt.startedAt) + skewOf(entry))}</span> · {span(ms(attempt.endedAt) - ms(attempt.startedAt))} · <span className="bad">{attempt.error?.name}: {attempt.error?.message}</span></summary>
                   <ErrorView error={attempt.error} title={`Attempt ${attempt.number}`} />
                 </details>
               </li>

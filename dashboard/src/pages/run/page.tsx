@@ -48,6 +48,7 @@ export function RunPage(): ReactNode {
         <section className="run-time" aria-label="Timeline">
           <Travel story={story} at={search.at} onChange={(at) => change({ at })} />
           <Timeline run={run} entries={entries} invocations={moment ? [] : journal.attempts} now={now} scale={search.scale === "folded" ? "folded" : "real"} onScale={(scale) => change({ scale: scale === "folded" ? scale : undefined })}
+            over={ended && !moment} find={{ text: search.find ?? "", trouble: search.trouble === true }} onFind={({ text, trouble }) => change({ find: text === "" ? undefined : text, trouble: trouble || undefined })}
             chosen={search.entry} onChoose={(chosen) => change({ entry: chosen === search.entry ? undefined : chosen })} />
         </section>
         <section className="run-detail" aria-label="Details">

@@ -7,13 +7,22 @@ import { CircleDot, Clock3, Copy, CornerDownRight, Database, Flag, Globe, Hourgl
 import { type KeyboardEvent, type ReactNode, useEffect, useMemo, useRef, useState } from "react";
 import type { Attempt, Entry, Run } from "../../api/types.ts";
 import { absolute, clock, ms, span } from "../../lib/time.ts";
-import { extent, folded, linear, type Row, rows as rowsOf, type Scale, type Stretch } from "../../lib/waterfall.ts";
+import { extent, folded, linear, type Row, rows as rowsOf, type Scale, sought, type Stretch } from "../../lib/waterfall.ts";
 import { Tabs } from "../../ui/controls.tsx";
 
 const ROW = 32;
+/** So many entries are seen at a glance. */
+const FEW = 8;
 
-export function Timeline({ run, entries, invocations, now, scale: kind, onScale, chosen, onChoose }: { run: Run; entries: readonly Entry[]; invocations: readonly Attempt[]; now: number; scale: "real" | "folded"; onScale: (scale: "real" | "folded") => void; chosen: string | undefined; onChoose: (id: string) => void }): ReactNode {
-  const rows = useMemo(() => rowsOf(entries, now), [entries, now]);
+/** Which entries somebody looks for. */
+export interface Find {
+  text: string;
+  trouble: boolean;
+}
+
+export function Timeline({ run, entries, invocations, now, scale: kind, onScale, chosen, onChoose, find, onFind, over }: { over: boolean; find: Find; onFind: (find: Find) => void; run: Run; entries: readonly Entry[]; invocations: readonly Attempt[]; now: number; scale: "real" | "folded"; onScale: (scale: "real" | "folded") => void; chosen: string | undefined; onChoose: (id: string) => void }): ReactNode {
+  const all = useMemo(() => rowsOf(entries, now), [entries, now]);
+  const rows = useMemo(() => sought(all, find.text, find.trouble), [all, find.text, find.trouble]);
   const frame = useRef<HTMLDivElement>(null);
   const [ticks, setTicks] = useState(6);
   useEffect(() => {
@@ -24,7 +33,7 @@ export function Timeline({ run, entries, invocations, now, scale: kind, onScale,
     return () => observer.disconnect();
   }, []);
   const [begin, end] = extent(run, entries, now);
-  const scale = kind === "folded" ? folded(begin, end, rows, ticks) : linear(begin, end, ticks);
+  const scale = kind === "folded" ? folded(begin, end, all, ticks) : linear(begin, end, ticks);
   const virtual = useVirtualizer({ count: rows.length, getScrollElement: () => frame.current, estimateSize: () => ROW, overscan: 20 });
   const onKeyDown = (event: KeyboardEvent): void => {
     const step = event.key === "j" || event.key === "ArrowDown" ? 1 : event.key === "k" || event.key === "ArrowUp" ? -1 : 0;
@@ -39,17 +48,24 @@ export function Timeline({ run, entries, invocations, now, scale: kind, onScale,
     <div className="timeline">
       <div className="timeline-bar">
         <h2>Timeline</h2>
-        <span className="faint">{rows.length} {rows.length === 1 ? "entry" : "entries"} in {span(end - begin)}</span>
+        <span className="faint" aria-live="polite">{rows.length < all.length && `${rows.length} of `}{all.length} {all.length === 1 ? "entry" : "entries"} in {span(end - begin)}</span>
         <span className="grow" />
+        {(all.length >= FEW || find.text !== "" || find.trouble) && (
+          <>
+            <input className="timeline-find" type="search" aria-label="Find entries by id, kind or error" placeholder="Find entries …" value={find.text} onChange={(event) => onFind({ ...find, text: event.target.value })} />
+            <button type="button" className="chip" aria-pressed={find.trouble} title="Entries that failed at least once, timed out, or are still open" onClick={() => onFind({ ...find, trouble: !find.trouble })}>Trouble</button>
+          </>
+        )}
         <Tabs label="Scale of time" value={kind} onChange={onScale} tabs={[["real", "Real time"], ["folded", "Fold waits"]]} />
       </div>
       <div className="timeline-rows" ref={frame} onKeyDown={onKeyDown}>
         <Axis scale={scale} begin={begin} />
         {invocations.length > 0 && <Invocations attempts={invocations} scale={scale} begin={begin} end={end} />}
         <ol style={{ height: virtual.getTotalSize() }}>
-          {virtual.getVirtualItems().map((item) => <Line key={item.key} row={rows[item.index]!} index={item.index} top={item.start} scale={scale} chosen={rows[item.index]!.entry.id === chosen} onChoose={onChoose} />)}
+          {virtual.getVirtualItems().map((item) => <Line key={item.key} row={rows[item.index]!} index={item.index} top={item.start} scale={scale} over={over} chosen={rows[item.index]!.entry.id === chosen} onChoose={onChoose} />)}
         </ol>
-        {rows.length === 0 && <p className="timeline-empty faint">{run.status === "queued" || run.status === "ready" ? "The handler has not made an entry yet." : "The handler made no entries: it did everything in one go, or never got to run."}</p>}
+        {rows.length === 0 && all.length > 0 && <p className="timeline-empty faint">No entry is what is looked for. <button type="button" className="link" onClick={() => onFind({ text: "", trouble: false })}>Show all</button></p>}
+        {all.length === 0 && <p className="timeline-empty faint">{run.status === "queued" || run.status === "ready" ? "The handler has not made an entry yet." : "The handler made no entries: it did everything in one go, or never got to run."}</p>}
       </div>
     </div>
   );
@@ -79,11 +95,11 @@ function Invocations({ attempts, scale, begin, end }: { attempts: readonly Attem
   );
 }
 
-function Line({ row, index, top, scale, chosen, onChoose }: { row: Row; index: number; top: number; scale: Scale; chosen: boolean; onChoose: (id: string) => void }): ReactNode {
+function Line({ row, index, top, scale, over, chosen, onChoose }: { row: Row; index: number; top: number; scale: Scale; over: boolean; chosen: boolean; onChoose: (id: string) => void }): ReactNode {
   const { entry } = row;
   const end = row.stretches.at(-1);
-  const total = entry.copied ? "copied" : entry.settledAt === null ? "open" : span(ms(entry.settledAt) - ms(entry.createdAt));
-  const outcome = entry.err ? "failed" : entry.timeout ? "timed out" : entry.settledAt === null ? entry.status : "done";
+  const total = entry.copied ? "copied" : entry.settledAt === null ? (over ? "left open" : "open") : span(ms(entry.settledAt) - ms(entry.createdAt));
+  const outcome = entry.err ? "failed" : entry.timeout ? "timed out" : entry.settledAt === null ? (over ? "left open when the run ended" : entry.status) : "done";
   return (
     <li style={{ transform: `translateY(${top}px)` }}>
       <button type="button" className="line" data-index={index} data-chosen={chosen} data-outcome={outcome} aria-pressed={chosen} onClick={() => onChoose(entry.id)}>
