@@ -1,8 +1,9 @@
 //! What follows from a run's bad end, in the same transition: the function that its author wrote for that case is
 //! started, and whoever follows such events is told.
 
-use super::draft::{Draft, Part, RunDraft};
+use super::draft::{Draft, Part};
 use super::ingest::accept_all;
+use super::run_draft::RunDraft;
 use super::start::{Birth, caused_id, create};
 use crate::model::{EventDraft, Key, Labels, OWN_EVENTS, Outcome, Payload, RunId, RunStatus, Text, TriggerKind};
 

@@ -3,8 +3,9 @@
 
 use super::Partition;
 use super::command::Reply;
-use super::draft::{Draft, Part, RunDraft};
+use super::draft::{Draft, Part};
 use super::run::Run;
+use super::run_draft::RunDraft;
 use super::turns::Turn;
 use super::wait::{add, due_after};
 use crate::limits::RETRY_AFTER_MS_MAX;

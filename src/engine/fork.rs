@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use super::command::{Fork, ForkFrom, ForkPlan, Refusal, Reply};
-use super::draft::{Draft, Part, RunDraft};
+use super::draft::{Draft, Part};
 use super::run::is_update;
+use super::run_draft::RunDraft;
 use super::start::{Birth, caused_id, create};
 use super::{object, saga, trigger, update};
 use crate::model::{Entry, EntryId, EntryKind, Origin, Outcome, Payload, Previous, RunId, RunStatus, Text};

@@ -1,7 +1,8 @@
 //! Holds: a run that cannot go on by itself is parked with a reason that says what to do, and goes on when told to.
 
 use super::command::{Refusal, Reply};
-use super::draft::{Draft, Part, RunDraft};
+use super::draft::{Draft, Part};
+use super::run_draft::RunDraft;
 use super::{chain, object, saga};
 use crate::model::{DeploymentId, Hold, HoldKind, RunId, RunStatus};
 

@@ -27,6 +27,7 @@ mod publish;
 mod residence;
 mod returned;
 mod run;
+mod run_draft;
 mod saga;
 mod schedule;
 mod signal;

@@ -9,8 +9,9 @@
 use std::collections::BTreeMap;
 
 use super::command::{Command, Refusal};
-use super::draft::{Draft, Part, RunDraft};
+use super::draft::{Draft, Part};
 use super::run::Run;
+use super::run_draft::RunDraft;
 use super::state::Tables;
 use super::turns::Turn;
 use super::wait::add;

@@ -1,7 +1,8 @@
 //! An invocation came back: its ops are applied in order, atomically, and then the run ends, goes on, or waits.
 
 use super::command::Reply;
-use super::draft::{Draft, Part, RunDraft};
+use super::draft::{Draft, Part};
+use super::run_draft::RunDraft;
 use super::turns::Turn;
 use super::{cancel, chain, checkpoint, end, fetch, hold, invoke, object, publish, saga, step, update, wait};
 use crate::limits::{ENTRIES_MAX, JOURNAL_BYTES_MAX, LOSSES_MAX, RETRY_AFTER_MS_MAX};

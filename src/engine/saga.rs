@@ -5,8 +5,9 @@
 use serde::Deserialize;
 
 use super::command::{Refusal, Reply};
-use super::draft::{Draft, Part, RunDraft};
+use super::draft::{Draft, Part};
 use super::run::fresh_entry;
+use super::run_draft::RunDraft;
 use super::{cancel, end, hold};
 use crate::model::{
     DeploymentId, Entry, EntryId, EntryKind, EntryStatus, Failure, HoldKind, Outcome, Payload, RetryPolicy, RunId,

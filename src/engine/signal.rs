@@ -2,8 +2,9 @@
 
 use super::chain;
 use super::command::{Refusal, Reply};
-use super::draft::{Draft, Part, RunDraft};
+use super::draft::{Draft, Part};
 use super::run::AWAKEABLE;
+use super::run_draft::RunDraft;
 use crate::limits::EARLY_SIGNALS_MAX;
 use crate::model::{RunId, Settle, Signal, Text};
 

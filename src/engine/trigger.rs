@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::draft::RunDraft;
 use super::run::value_of;
+use super::run_draft::RunDraft;
 use crate::model::{Labels, Payload};
 
 impl RunDraft<'_> {
