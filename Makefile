@@ -58,6 +58,7 @@ RELEASE = $${CARGO_TARGET_DIR:-target}/release
 .PHONY: bench
 bench: tools sdk-ts-build ## Measure the ledger and the server in a release build
 	cargo build --release -p backstitch -p backstitch-bench --bins
+	$(RELEASE)/floor
 	$(RELEASE)/commit-loop --open 64
 	$(RELEASE)/commit-loop --open 1024
 	$(RELEASE)/bench --server $(RELEASE)/backstitch --handlers $(RELEASE)/bench-handlers $(BENCH) $(SCENARIOS)

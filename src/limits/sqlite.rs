@@ -21,6 +21,9 @@ pub const DATABASE_BUSY_MS: u64 = 5_000;
 /// Changes of a batch that may be committed where it is asked for: a few commands, for which the disk takes longer than SQLite.
 pub const COMMIT_IN_PLACE_CHANGES_MAX: usize = 8;
 
+/// Small and quick commits in a row after which the next is made where it is asked for.
+pub const COMMIT_IN_PLACE_AFTER: u32 = 16;
+
 /// A commit that took longer, in microseconds, sends the next one to the writer's thread: the disk is slow.
 pub const COMMIT_IN_PLACE_US_MAX: u64 = 1_000;
 

@@ -5,7 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -58,8 +58,8 @@ struct Shared {
     desk: Mutex<Option<Desk>>,
     /// Requests that the thread has not taken up.
     waiting: AtomicUsize,
-    /// Whether the last commit was so quick that the next may be made where it is asked for.
-    quick: AtomicBool,
+    /// How many commits in a row were small and quick, up to as many as allow one to be made where it is asked for.
+    calm: AtomicU32,
     /// Counts the commits that were.
     in_place: AtomicU64,
     /// Whether the thread sleeps until it is asked for something.
@@ -81,7 +81,7 @@ impl Writer {
             opening,
             desk: Mutex::new(Some(desk)),
             waiting: AtomicUsize::new(0),
-            quick: AtomicBool::new(true),
+            calm: AtomicU32::new(limits::COMMIT_IN_PLACE_AFTER),
             in_place: AtomicU64::new(0),
             asleep: AtomicBool::new(false),
         });
@@ -106,12 +106,12 @@ impl Writer {
         answer.await.unwrap_or_else(|_| Commit::Unknown(lost()))
     }
 
-    /// Writes a small batch here and now, unless anybody else writes or waits for that, or the disk is slow: whoever asks
-    /// does nothing else meanwhile.
+    /// Writes a small batch here and now, unless anybody else writes or waits for that, there is much to do, or the disk is
+    /// slow: whoever asks does nothing else meanwhile, and fills no next batch.
     fn commit_in_place(&self, batch: &Batch) -> Option<Commit> {
         let shared = &*self.shared;
-        let small = batch.changes.len() <= limits::COMMIT_IN_PLACE_CHANGES_MAX;
-        if !small || !shared.quick.load(Ordering::Relaxed) || shared.waiting.load(Ordering::SeqCst) > 0 {
+        let calm = shared.calm.load(Ordering::Relaxed) >= limits::COMMIT_IN_PLACE_AFTER;
+        if !calm || !is_small(batch) || shared.waiting.load(Ordering::SeqCst) > 0 {
             return None;
         }
         let mut desk = shared.desk.try_lock().ok()?;
@@ -162,6 +162,10 @@ impl Drop for Writer {
             let _ = thread.join();
         }
     }
+}
+
+fn is_small(batch: &Batch) -> bool {
+    batch.changes.len() <= limits::COMMIT_IN_PLACE_CHANGES_MAX
 }
 
 fn lost() -> StoreError {
@@ -243,6 +247,8 @@ impl Shared {
         match (request, opened) {
             (Request::Commit(batch, reply), Ok(())) => {
                 let commit = self.commit(&mut desk, &batch);
+                // Before it is told, for who asked may want to commit the next in place.
+                drop(desk);
                 // Whoever asked may be gone; the tables know.
                 let _ = reply.send(commit.unwrap_or_else(|| Commit::Failed(lost())));
             }
@@ -251,12 +257,12 @@ impl Shared {
                     job(Ok(connection));
                     true
                 });
+                drop(desk);
             }
-            (Request::Commit(_, reply), Err(error)) => drop(reply.send(Commit::Failed(error))),
-            (Request::Job(job), Err(error)) => drop(catch_unwind(AssertUnwindSafe(|| job(Err(error))))),
-            (Request::Look, _) => {}
+            (Request::Commit(_, reply), Err(error)) => return drop(reply.send(Commit::Failed(error))),
+            (Request::Job(job), Err(error)) => return drop(catch_unwind(AssertUnwindSafe(|| job(Err(error))))),
+            (Request::Look, _) => return,
         }
-        drop(desk);
         self.look_after_log(false);
     }
 
@@ -283,7 +289,9 @@ impl Shared {
             done = Some(commit);
             certain
         });
-        self.quick.store(began.elapsed() < Duration::from_micros(limits::COMMIT_IN_PLACE_US_MAX), Ordering::Relaxed);
+        let quick = began.elapsed() < Duration::from_micros(limits::COMMIT_IN_PLACE_US_MAX);
+        let calm = if quick && is_small(batch) { self.calm.load(Ordering::Relaxed) + 1 } else { 0 };
+        self.calm.store(calm.min(limits::COMMIT_IN_PLACE_AFTER), Ordering::Relaxed);
         // What panicked may have come to its end or not: the tables know.
         Some(done.unwrap_or_else(|| Commit::Unknown(lost())))
     }
@@ -347,7 +355,8 @@ mod tests {
         while !writer.shared.asleep.load(Ordering::SeqCst) {
             std::thread::yield_now();
         }
-        writer.shared.quick.store(in_place, Ordering::Relaxed);
+        let calm = if in_place { limits::COMMIT_IN_PLACE_AFTER } else { 0 };
+        writer.shared.calm.store(calm, Ordering::Relaxed);
     }
 
     fn made_in_place(writer: &Writer) -> u64 {
@@ -398,6 +407,7 @@ mod tests {
         assert!(made(true, 0).await);
         assert!(made(true, limits::COMMIT_IN_PLACE_CHANGES_MAX).await);
         assert!(!made(true, limits::COMMIT_IN_PLACE_CHANGES_MAX + 1).await);
+        assert_eq!(writer.shared.calm.load(Ordering::Relaxed), 0, "there is much to do");
         assert!(!made(false, 0).await);
         let held = writer.shared.desk();
         let (asked, given) = (writer.commit(batch(epoch, 5)), async { drop(held) });
@@ -427,7 +437,7 @@ mod tests {
         }
         assert_eq!(made_in_place(&writer), 1, "the second commit waits elsewhere");
         slow.store(false, Ordering::SeqCst);
-        for commit_no in 3..200 {
+        for commit_no in 3..2_000 {
             assert!(matches!(writer.commit(batch(epoch, commit_no)).await, Commit::Done));
             if made_in_place(&writer) > 1 {
                 return;
