@@ -328,7 +328,7 @@ async fn complete(
     let (least, greatest) = (seqs.clone().min(), seqs.max().unwrap_or(0));
     // The oldest entry is there: nothing but outcomes was left out.
     let Some(before) = least.filter(|least| *least > 1) else { return Ok(()) };
-    let terminal = match outbound.pages(link, token, before).await {
+    let terminal = match outbound.older(link, &invocation.run.id, token, before).await {
         Ok(mut journal) => {
             journal.append(&mut invocation.journal);
             invocation.journal = journal;

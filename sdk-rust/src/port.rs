@@ -5,15 +5,17 @@
 
 #[cfg(feature = "outbound")]
 pub(crate) mod http;
+mod kept;
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
+use self::kept::KeptJournals;
 use crate::time;
 use crate::wire::checkpoint::Page;
 use crate::wire::{Entry, EntryState, Outcome};
@@ -63,6 +65,7 @@ pub(crate) trait Port: Send + Sync {
 pub(crate) struct Outbound {
     pub(crate) port: Arc<dyn Port>,
     silent_until: Mutex<Option<Instant>>,
+    kept: Mutex<KeptJournals>,
 }
 
 /// Why a part of the journal could not be had.
@@ -74,7 +77,7 @@ pub(crate) enum Missing {
 
 impl Outbound {
     pub(crate) fn new(port: Arc<dyn Port>) -> Outbound {
-        Outbound { port, silent_until: Mutex::new(None) }
+        Outbound { port, silent_until: Mutex::new(None), kept: Mutex::default() }
     }
 
     /// Whether an invocation should begin with checkpoints.
@@ -89,11 +92,40 @@ impl Outbound {
         *self.silent_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
     }
 
-    /// The settled entries that an invocation's body has not, from the oldest on. `before` is the least `seq` that it has.
-    pub(crate) async fn pages(&self, link: &str, token: &Arc<str>, before: u64) -> Result<Vec<Entry>, Missing> {
-        let mut pages = Vec::new();
-        let mut next = Some(before);
-        while let Some(before) = next {
+    /// The settled entries that an invocation's body has not, from the oldest on: those that were fetched for an earlier one,
+    /// and what has come since. `first` is the least `seq` that it has.
+    pub(crate) async fn older(
+        &self,
+        link: &str,
+        run: &str,
+        token: &Arc<str>,
+        first: u64,
+    ) -> Result<Vec<Entry>, Missing> {
+        let key = format!("{link} {run}");
+        let known = self.kept().get(&key);
+        let (pages, bytes) = self.pages(link, token, first, known.until).await?;
+        let all = known.and(pages, first - 1, bytes);
+        if bytes > 0 {
+            self.kept().put(key, all.clone());
+        }
+        Ok(all.before(first))
+    }
+
+    fn kept(&self) -> MutexGuard<'_, KeptJournals> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The settled entries before one `seq` and, perhaps among others, after another, and how many bytes they came in.
+    async fn pages(
+        &self,
+        link: &str,
+        token: &Arc<str>,
+        first: u64,
+        known: u64,
+    ) -> Result<(Vec<Entry>, usize), Missing> {
+        let (mut pages, mut bytes) = (Vec::new(), 0);
+        let mut next = Some(first);
+        while let Some(before) = next.filter(|before| *before > known + 1) {
             let page = self.page(link, token, &format!("before={before}")).await?;
             let above = |entry: &Entry| matches!(entry.state, EntryState::Settled { seq, .. } if seq >= before);
             if page.before.is_some_and(|next| next >= before) || page.journal.iter().any(above) {
@@ -103,9 +135,10 @@ impl Outbound {
                 return Err(Missing::Failed(format!("the journal has more than {PAGES_MAX} pages")));
             }
             next = page.before;
+            bytes += page.bytes;
             pages.push(page.journal);
         }
-        Ok(pages.into_iter().rev().flatten().collect())
+        Ok((pages.into_iter().rev().flatten().collect(), bytes))
     }
 
     async fn page(&self, link: &str, token: &Arc<str>, query: &str) -> Result<Page, Missing> {

@@ -10,6 +10,7 @@ import { execute } from "./execute.js";
 import type { FunctionDefinition } from "./function.js";
 import { answerLate, HttpCheckpoints, Reach } from "./links/checkpoints.js";
 import { RemoteJournal } from "./links/journal.js";
+import { KeptJournals } from "./links/kept.js";
 import { byFetch, type Caller, type Transport } from "./links/request.js";
 import { Together } from "./links/together.js";
 import { Stale } from "./replay/checkpointer.js";
@@ -96,6 +97,7 @@ export class HttpHandler {
   readonly #transport: Transport;
   readonly #together: Together | undefined;
   readonly #reach = new Reach();
+  readonly #kept = new KeptJournals();
   #described: { manifest: Manifest; hash: string; functions: number } | undefined;
 
   /** A transport of the host's own may serve several invocations at once. Throws `MisuseError` if the key cannot be read. */
@@ -187,7 +189,7 @@ export class HttpHandler {
     const fn = this.#functionOf(received);
     const { limits } = this.manifest;
     const caller: Caller = { token, transport: this.#transport };
-    const rest = limits.outbound && links.journal !== null ? new RemoteJournal(links.journal, caller) : undefined;
+    const rest = limits.outbound && links.journal !== null ? new RemoteJournal(links.journal, caller, this.#kept) : undefined;
     const invocation = rest === undefined ? received : await rest.complete(received);
     const reports = limits.outbound ? links.checkpoint : null;
     const hostMs = host.remainingMs ?? (limits.seconds ?? Number.POSITIVE_INFINITY) * 1000;

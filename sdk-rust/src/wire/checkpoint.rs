@@ -56,6 +56,8 @@ pub(crate) struct Page {
     pub(crate) journal: Vec<Entry>,
     /// Where the page before it ends; `None` for the first.
     pub(crate) before: Option<u64>,
+    /// Its own size.
+    pub(crate) bytes: usize,
 }
 
 /// The body of a checkpoint with as many of the ops as fit, and how many that are. None fits if the first is larger than
@@ -126,7 +128,7 @@ impl Page {
         if let Some(open) = journal.iter().find(|entry| !matches!(entry.state, EntryState::Settled { .. })) {
             return Err(format!("entry `{}` of a page has not settled", open.id));
         }
-        Ok(Page { journal, before: read.before })
+        Ok(Page { journal, before: read.before, bytes: body.len() })
     }
 }
 

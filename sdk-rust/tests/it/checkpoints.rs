@@ -17,7 +17,7 @@ use http::Request;
 use serde_json::{Value, json};
 use tower_service::Service as _;
 
-use crate::support::{invocation, open_app, post, send};
+use crate::support::{invocation, open_app, post, send, settled};
 
 type Answering = Arc<dyn Fn(usize, Value) -> BoxFuture<'static, (u16, Value)> + Send + Sync>;
 
@@ -490,4 +490,56 @@ async fn lingers_for_a_child_that_holds_back_the_end() {
     .await;
     let answer = tokio::time::timeout(Duration::from_secs(4), answer(&app, "main", &server.url)).await.unwrap();
     assert_eq!((&answer["ops"], &answer["seen"]), (&json!([{"op": "done", "ok": 1}]), &json!(2)));
+}
+
+/// Pages of two entries each, of a journal that has as many as are asked for; and what was asked for.
+async fn pages() -> (String, Arc<Mutex<Vec<u64>>>) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let record = Arc::clone(&asked);
+    let page = move |uri: http::Uri| {
+        let before: u64 = uri.query().unwrap().strip_prefix("before=").unwrap().parse().unwrap();
+        record.lock().unwrap().push(before);
+        let from = before.saturating_sub(2).max(1);
+        let entries: Vec<Value> = (from..before).map(step).collect();
+        let before = (from > 1).then_some(from);
+        async move { json!({"journal": entries, "before": before}).to_string() }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/journal", listener.local_addr().unwrap());
+    let router = Router::new().fallback(page);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (url, asked)
+}
+
+fn step(seq: u64) -> Value {
+    settled(&format!("s{seq}"), "step", seq, &json!(seq))
+}
+
+#[tokio::test]
+async fn the_next_invocation_of_a_run_fetches_only_what_has_settled_since() {
+    let app = open_app().outbound(true).function_fn("main", |ctx: Ctx, (): ()| async move {
+        let mut sum = 0;
+        for step in 1..=9_u64 {
+            sum += ctx.run(&format!("s{step}"), |_| async move { backstitch::Ok(step) }).await?;
+        }
+        backstitch::Ok(sum)
+    });
+    let (url, asked) = pages().await;
+    let mut service = app.service();
+    let mut invoke = async |run: &str, known: &[u64]| {
+        let journal: Vec<Value> = known.iter().copied().map(step).collect();
+        let mut invocation = invocation("main", &json!(journal));
+        invocation["run"]["id"] = json!(run);
+        invocation["links"] = json!({"checkpoint": null, "journal": url});
+        let response = send(&mut service, post(&invocation)).await;
+        let answer: Value = serde_json::from_slice(response.body()).unwrap();
+        let next = known.last().unwrap() + 1;
+        assert_eq!(answer["ops"][0]["id"], format!("s{next}"), "it goes on behind what it was given: {answer}");
+        std::mem::take(&mut *asked.lock().unwrap())
+    };
+    assert_eq!(invoke("run_a", &[4]).await, [4, 2]);
+    assert_eq!(invoke("run_a", &[6, 7]).await, [6], "up to 3 was there");
+    assert_eq!(invoke("run_a", &[7]).await, [7], "and now up to 5");
+    assert_eq!(invoke("run_a", &[5, 6, 7]).await, [0; 0], "what the body has besides is not asked for");
+    assert_eq!(invoke("run_b", &[4]).await, [4, 2], "another run has a journal of its own");
 }

@@ -9,6 +9,7 @@ import { serve as serveNode } from "../adapter/node/index.js";
 import { exchange } from "../adapter/node/transport.js";
 import { HttpHandler, type ServeOptions } from "../handler.js";
 import { Backstitch, type Context } from "../index.js";
+import { type Kept, KeptJournals } from "./kept.js";
 import { byFetch, type Transport } from "./request.js";
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
@@ -206,6 +207,52 @@ for (const transport of [byFetch, exchange]) describe(`journals by ${transport.n
     const answer = await run(scoped, { journal: one.url }, {}, [{ ...big, id }, known("s/y", 2), known("s/x", 3)]);
     assert.equal(answer.status, 200);
     assert.ok(one.asked.some(({ url }) => url.endsWith("before=1")) === false && one.asked.every(({ url }) => url.includes("id=s%2Fx%3A1")));
+  });
+});
+
+describe("journals of a warm process", () => {
+  const entry = (seq: number): object => ({ id: `s${seq}`, op: "step", seq, at, ok: seq });
+  const sum = async ({ step }: Context): Promise<number> => {
+    let total = 0;
+    for (let n = 1; n <= 8; n++) total += await step.run(`s${n}`, () => n);
+    return total;
+  };
+
+  test("the next invocation of a run fetches only what has settled since", async () => {
+    // Two entries a page.
+    const { url, asked } = await server(({ url: path }) => {
+      const before = Number(/before=(\d+)/.exec(path)?.[1]);
+      const from = Math.max(1, before - 2);
+      return { journal: Array.from({ length: before - from }, (_, i) => entry(from + i)), before: from > 1 ? from : null };
+    });
+    const handler = new HttpHandler(appOf(sum), { env });
+    const invoke = async (known: number[], id = "run_01hzy3v7q8k2m4n6p8r0s2t4v6"): Promise<string[]> => {
+      const body = invocation({ journal: url }, known.map(entry)).replace("run_01hzy3v7q8k2m4n6p8r0s2t4v6", id);
+      const begun = asked.length;
+      const answer = await post(handler, body);
+      assert.deepEqual(answer.ops[0], { ...answer.ops[0], id: `s${(known.at(-1) ?? 0) + 1}`, ok: (known.at(-1) ?? 0) + 1 }, "it goes on behind what it was given");
+      return asked.slice(begun).map((one) => one.url.replace(/.*before=/, ""));
+    };
+    assert.deepEqual(await invoke([4]), ["4", "2"]);
+    assert.deepEqual(await invoke([6, 7]), ["6"], "up to 3 was there");
+    assert.deepEqual(await invoke([7]), ["7"], "and now up to 5");
+    assert.deepEqual(await invoke([5, 6, 7]), [], "what the body has besides is not asked for");
+    assert.deepEqual(await invoke([4], "run_01hzy3v7q8k2m4n6p8r0s2t4v7"), ["4", "2"], "another run has a journal of its own");
+  });
+
+  test("so much is kept and no more, of the runs that were seen last", () => {
+    const kept = new KeptJournals(10);
+    const of = (bytes: number): Kept => ({ entries: [], until: 1, bytes });
+    kept.put("a", of(4));
+    kept.put("b", of(4));
+    assert.ok(kept.get("a"));
+    kept.put("c", of(4));
+    assert.deepEqual(["a", "b", "c"].map((key) => kept.get(key)?.bytes), [4, undefined, 4]);
+    kept.put("a", of(11));
+    assert.deepEqual(["a", "c"].map((key) => kept.get(key)?.bytes), [undefined, 4], "what is too much takes nothing away from others");
+    kept.put("c", of(6));
+    kept.put("d", of(4));
+    assert.deepEqual(["c", "d"].map((key) => kept.get(key)?.bytes), [6, 4], "what was replaced does not count");
   });
 });
 

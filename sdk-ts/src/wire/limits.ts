@@ -92,6 +92,9 @@ export const CHECKPOINT_CHARS_MAX = 8 * 1024 * 1024;
 export const BODY_RESERVE_MS = 10_000;
 /** How many times its length a body must still find, to begin. */
 export const BODY_RESERVE_FACTOR = 1.5;
+/** Bytes of journals' pages that a process keeps for the next invocations of their runs. */
+export const KEPT_BYTES_MAX = 32 * 1024 * 1024;
+
 /** Pages of one journal: ten times what a journal of the server's can fill. */
 export const PAGES_MAX = 100;
 /** Failures that the error of a fan-out lists: enough to see what is wrong; a journal has all. */
