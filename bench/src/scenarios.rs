@@ -47,6 +47,8 @@ pub enum Kind {
         /// How many are open.
         open: usize,
     },
+    /// So many calls a second of a function without steps, whether the others are answered or not.
+    Rate(u32),
     /// One run of so many steps.
     Long(u64),
     /// One run of so many steps, each the answer to an invocation with all the steps before it.
@@ -73,13 +75,16 @@ pub enum Kind {
 
 /// Every scenario, in the order in which they are measured.
 pub fn all() -> Vec<Scenario> {
-    use Kind::{Calls, Fan, Long, Objects, Recovery, Responding, Sends, Signals, Sleepers, Slope, Start, Streams};
+    use Kind::{
+        Calls, Fan, Long, Objects, Rate, Recovery, Responding, Sends, Signals, Sleepers, Slope, Start, Streams,
+    };
     let rust =
         |name: &str, peer: bool, kind: Kind| Scenario { name: name.to_owned(), language: Language::Rust, peer, kind };
     let mut all = vec![rust("start", true, Start)];
     for open in [1, 64, 256] {
         all.push(rust(&format!("noop-{open}"), true, Calls { steps: 0, open }));
     }
+    all.push(rust("rate-1000", true, Rate(1_000)));
     for open in [1, 64, 256] {
         all.push(rust(&format!("ten-{open}"), true, Calls { steps: 10, open }));
     }
@@ -115,6 +120,7 @@ impl Kind {
         let client = Client::default();
         match self {
             Kind::Calls { steps, open } => calls(system, steps, open, size.time).await,
+            Kind::Rate(rate) => rated(&client, system, rate, size.time).await,
             Kind::Long(steps) => long(&client, system, steps).await,
             Kind::Responding(steps) => responding(&client, system, steps).await,
             Kind::Slope(steps) => slope(&client, system, steps).await,
@@ -159,6 +165,18 @@ async fn calls(system: Running, steps: u64, open: usize, time: Duration) -> Resu
     }
     figures.extend(latencies(&measured));
     figures.extend(costs(&system, before, runs * steps.max(1) as f64)?);
+    system.stop().await?;
+    Ok(figures)
+}
+
+async fn rated(client: &Client, system: Running, rate: u32, time: Duration) -> Result<Vec<Figure>> {
+    let caller = system.caller();
+    let make = move |number| caller.call("noop", number);
+    load::closed(16, Duration::from_secs(1), make.clone()).await?;
+    let before = system.server.usage()?;
+    let measured = load::open(client, f64::from(rate), time, make).await?;
+    let mut figures = latencies(&measured);
+    figures.extend(costs(&system, before, measured.latencies.len() as f64)?);
     system.stop().await?;
     Ok(figures)
 }

@@ -115,8 +115,17 @@ impl Writer {
             return None;
         }
         let mut desk = shared.desk.try_lock().ok()?;
+        let patience =
+            |desk: &Option<Desk>, ms| desk.as_ref().map(|desk| desk.connection.busy_timeout(Duration::from_millis(ms)));
+        patience(&desk, 0);
         let commit = shared.commit(&mut desk, batch)?;
+        patience(&desk, limits::DATABASE_BUSY_MS);
         drop(desk);
+        if matches!(commit, Commit::Failed(StoreError::Unavailable(_))) {
+            // Nothing was written. Whatever is to be waited for, another program's lock most likely, the thread waits for.
+            shared.calm.store(0, Ordering::Relaxed);
+            return None;
+        }
         shared.in_place.fetch_add(1, Ordering::SeqCst);
         if shared.asleep.swap(false, Ordering::SeqCst) {
             // Where there is no room the thread is awake.
@@ -413,6 +422,24 @@ mod tests {
         let (asked, given) = (writer.commit(batch(epoch, 5)), async { drop(held) });
         assert!(matches!(tokio::join!(asked, given).0, Commit::Done));
         assert_eq!(made_in_place(&writer), 2, "a commit was made in place while somebody else wrote");
+    }
+
+    #[tokio::test]
+    async fn the_lock_of_another_program_is_waited_for_by_the_thread() {
+        let dir = tempfile::tempdir().unwrap();
+        let opening = opening(&dir);
+        let path = opening.path.clone();
+        let first = connection(&opening);
+        let writer = Writer::start(opening, first).unwrap();
+        let epoch = writer.write(|db| registry::take_ownership(db, 0)).await.unwrap().epoch;
+        next_in_place(&writer, true);
+        let other = schema::open_writer(&path, Durability::Relaxed, None).unwrap();
+        let lock = Transaction::new_unchecked(&other, TransactionBehavior::Immediate).unwrap();
+        let mut commit = std::pin::pin!(writer.commit(batch(epoch, 1)));
+        assert!(futures_util::poll!(&mut commit).is_pending(), "it waits, and holds up nobody");
+        lock.rollback().unwrap();
+        assert!(matches!(commit.await, Commit::Done));
+        assert_eq!(made_in_place(&writer), 0);
     }
 
     #[tokio::test]
