@@ -84,7 +84,12 @@ pub fn free_port() -> Result<u16> {
 /// Waits until something listens on a port of loopback.
 pub async fn listening(port: u16, process: &mut Process) -> Result<()> {
     let began = now();
-    while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+    // A connection to a port that nobody has may be given that very port, and so reach itself.
+    let answers = async || match tokio::net::TcpStream::connect(("127.0.0.1", port)).await {
+        Ok(stream) => stream.local_addr().is_ok_and(|own| own.port() != port),
+        Err(_) => false,
+    };
+    while !answers().await {
         process.check()?;
         ensure!(began.elapsed() < Duration::from_secs(60), "nothing listens on port {port} after a minute");
         tokio::time::sleep(Duration::from_millis(1)).await;
