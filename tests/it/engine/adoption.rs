@@ -1,12 +1,10 @@
 //! Invocations that were open when the partition was lost: whichever comes first, the run's turn in line or a word of its
 //! handler, the handler keeps the run.
 
-use backstitch_server::engine::{Command, Decision, Partition, Poll, Reply, Start};
-use backstitch_server::model::{
-    Checkpoint, Key, Labels, Loaded, Moment, Payload, Registry, StoredRun, Timestamp, Token,
-};
+use backstitch_server::engine::{Command, Decision, Partition, Poll, Reply};
+use backstitch_server::model::{Checkpoint, Key, Loaded, Moment, Payload, Registry, StoredRun, Timestamp, Token};
 
-use super::registry::{function, registry};
+use super::registry::{function, plain_start, registry};
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
@@ -24,15 +22,7 @@ fn decide(partition: &mut Partition, registry: &Registry, command: &Command) -> 
 fn at_work(registry: &Registry) -> (StoredRun, Token) {
     let mut partition = Partition::new(1, 0, 0, 0);
     partition.begin_batch(1);
-    let start = Start {
-        function: function(0),
-        input: Payload::null(),
-        name: None,
-        idempotency_key: None,
-        delay: None,
-        key: None,
-        labels: Labels::default(),
-    };
+    let start = plain_start(function(0), Payload::null());
     let Reply::Run { id, .. } = decide(&mut partition, registry, &Command::Start(start)) else { panic!("no run") };
     let Poll::Invoke(snapshot, _) = partition.poll(NOW, registry) else { panic!("no invocation") };
     decide(&mut partition, registry, &Command::Note { token: snapshot.token });

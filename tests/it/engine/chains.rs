@@ -3,12 +3,12 @@
 use backstitch_server::engine::{Command, Refusal, Reply, Start};
 use backstitch_server::limits::{CONTINUE_PAUSE_MS, MARK_MS};
 use backstitch_server::model::{
-    Answer, EntryKind, EventDraft, HandlerOp, Labels, Outcome, Payload, RunHead, RunId, RunStatus, Terminal,
+    Answer, EntryKind, EventDraft, HandlerOp, Outcome, Payload, RunHead, RunId, RunStatus, Terminal,
 };
 
 use super::harness::{Fate, World};
 use super::program::{Node, OnCancel, Program, WaitFilter};
-use super::registry::function;
+use super::registry::{function, plain_start};
 
 /// A world whose functions do these, so many times over.
 fn world(rounds: u32, programs: [Vec<Node>; 4]) -> World {
@@ -19,15 +19,7 @@ fn world(rounds: u32, programs: [Vec<Node>; 4]) -> World {
 fn start(world: &mut World, index: u8) -> RunId {
     let input = Payload::trusted(r#"{"key":1}"#);
     let name = Some("n".into());
-    world.submit(Command::Start(Start {
-        function: function(index),
-        input,
-        name,
-        idempotency_key: None,
-        delay: None,
-        key: None,
-        labels: Labels::default(),
-    }));
+    world.submit(Command::Start(Start { name, ..plain_start(function(index), input) }));
     while world.finish_load(false) {}
     world.flow(20);
     world.book.runs.values().next().expect("was started").id

@@ -13,7 +13,7 @@ use super::acts::{From, Scheduling, end_schedules, fork, schedule, scheduling};
 use super::book::Book;
 use super::harness::{Fate, World};
 use super::program::{Node, OnCancel, Program, WaitFilter, labels_of, params_of, runner, step_report};
-use super::registry::{FUNCTIONS, HANDLERS, function, handler, held, redeployed};
+use super::registry::{FUNCTIONS, HANDLERS, function, handler, held, plain_start, redeployed};
 
 /// What happens next.
 #[derive(Clone, Debug)]
@@ -248,25 +248,21 @@ impl Chaos {
             Act::Start { function: index, key, name, idempotency, delay } => {
                 let input = Payload::trusted(format!(r#"{{"key":{key}}}"#));
                 let start = Start {
-                    function: function(index),
-                    input,
                     name: name.map(|name| format!("n{name}").into()),
                     idempotency_key: idempotency.map(|key| format!("k{key}").into()),
                     delay: delay.map(Span),
-                    key: None,
                     labels: labels_of(key.into()),
+                    ..plain_start(function(index), input)
                 };
                 self.world.submit(Command::Start(start));
             }
             Act::Call { handler: index, object, key, name, delay } => {
                 let start = Start {
-                    function: handler(index),
-                    input: Payload::trusted(format!(r#"{{"key":{key}}}"#)),
                     name: name.map(|name| format!("n{name}").into()),
-                    idempotency_key: None,
                     delay: delay.map(Span),
                     key: (object < 3).then(|| format!("k{object}").into()),
                     labels: labels_of(key.into()),
+                    ..plain_start(handler(index), Payload::trusted(format!(r#"{{"key":{key}}}"#)))
                 };
                 self.world.submit(Command::Start(start));
             }

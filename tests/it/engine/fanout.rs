@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use backstitch_server::engine::{Command, Decision, Partition, Reply, Start};
+use backstitch_server::engine::{Command, Decision, Partition, Reply};
 use backstitch_server::model::{
-    Change, Entry, EntryKind, EntryStatus, EventDraft, Key, Labels, Loaded, Moment, Payload, Registry, Wait, WaitIndex,
+    Change, Entry, EntryKind, EntryStatus, EventDraft, Key, Loaded, Moment, Payload, Registry, Wait, WaitIndex,
 };
 
 use super::harness::START;
-use super::registry::{function, registry};
+use super::registry::{function, plain_start, registry};
 
 /// Decides and applies; what it decided, without what was applied.
 fn take(
@@ -29,8 +29,7 @@ fn take(
 /// Starts a run and has it wait for the event. Only the first such wait takes it.
 fn wait(partition: &mut Partition, registry: &Registry, run_no: i64) {
     let (function, input) = (function(0), Payload::null());
-    let start =
-        Start { function, input, name: None, idempotency_key: None, delay: None, key: None, labels: Labels::default() };
+    let start = plain_start(function, input);
     let (.., reply) = take(partition, registry, run_no as u128, &Command::Start(start));
     let Reply::Run { id: run, .. } = reply else { panic!("{reply:?}") };
     let input = partition.stored(run).expect("was started").entries.remove(0);

@@ -1,15 +1,15 @@
 //! HTTP calls for runs, each rule by its smallest case: when they are made, when again, when not any more.
 
-use backstitch_server::engine::{Command, Explanation, Fork, ForkFrom, Reply, Start};
+use backstitch_server::engine::{Command, Explanation, Fork, ForkFrom, Reply};
 use backstitch_server::limits::RETRY_AFTER_MS_MAX;
 use backstitch_server::model::{
-    Entry, EntryStatus, Failure, FetchEnd, Labels, Outcome, Payload, RunHead, RunId, RunStatus, Timestamp, names,
+    Entry, EntryStatus, Failure, FetchEnd, Outcome, Payload, RunHead, RunId, RunStatus, Timestamp, names,
 };
 
 use super::calls::{answered, unanswered};
 use super::harness::{Fate, World};
 use super::program::{Node, OnCancel, Program};
-use super::registry::{ATTEMPTS, INITIAL_MS, function, registry};
+use super::registry::{ATTEMPTS, INITIAL_MS, function, plain_start, registry};
 
 fn fetch() -> Node {
     Node::Fetch { fails: 0, fatal: false, close: None }
@@ -21,15 +21,7 @@ fn world(idle: usize, nodes: Vec<Node>) -> (World, RunId) {
         |nodes| Program { nodes, flaky: 0, on_cancel: OnCancel::Stop, catches: true, hints: false, rounds: 0 };
     let mut world = World::new([nodes, Vec::new(), Vec::new(), Vec::new()].map(program).to_vec(), idle);
     let input = Payload::trusted("{}");
-    let start = Start {
-        function: function(0),
-        input,
-        name: None,
-        idempotency_key: None,
-        delay: None,
-        key: None,
-        labels: Labels::default(),
-    };
+    let start = plain_start(function(0), input);
     world.submit(Command::Start(start));
     while world.finish_load(false) {}
     let run = world.book.runs[&1].id;

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use backstitch_server::engine::{Command, Decision, Partition, Poll, Refusal, Reply, Start};
 use backstitch_server::model::{
-    Answer, Change, Entry, EntryId, HandlerOp, Key, Labels, Loaded, Moment, Outcome, Payload, Registry, RunHead, RunId,
+    Answer, Change, Entry, EntryId, HandlerOp, Key, Loaded, Moment, Outcome, Payload, Registry, RunHead, RunId,
     Snapshot, Span,
 };
 
 use super::harness::START;
-use super::registry::{function, registry};
+use super::registry::{function, plain_start, registry};
 
 /// The partition and what surrounds it.
 pub(super) struct House {
@@ -75,15 +75,7 @@ impl House {
     pub(super) fn start(&mut self, ready: bool, bytes: usize) -> RunId {
         let input = Payload::trusted(format!("\"{}\"", "x".repeat(bytes)));
         let delay = (!ready).then_some(Span(5_000));
-        let start = Start {
-            function: function(0),
-            input,
-            name: None,
-            idempotency_key: None,
-            delay,
-            key: None,
-            labels: Labels::default(),
-        };
+        let start = Start { delay, ..plain_start(function(0), input) };
         match self.take(&Command::Start(start)) {
             Ok(Reply::Run { id, .. }) => id,
             other => panic!("{other:?}"),

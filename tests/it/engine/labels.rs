@@ -10,7 +10,7 @@ use backstitch_server::model::{
 
 use super::harness::{Fate, World};
 use super::program::{Node, OnCancel, Program};
-use super::registry::function;
+use super::registry::{function, plain_start};
 
 fn world(nodes: [Vec<Node>; 2]) -> World {
     let program =
@@ -28,15 +28,7 @@ fn labels(tags: &[&str], total: f64) -> Labels {
 }
 
 fn start(world: &mut World, labels: Labels) -> RunId {
-    world.submit(Command::Start(Start {
-        function: function(0),
-        input: Payload::trusted(r#"{"key":1}"#),
-        name: None,
-        idempotency_key: None,
-        delay: None,
-        key: None,
-        labels,
-    }));
+    world.submit(Command::Start(Start { labels, ..plain_start(function(0), Payload::trusted(r#"{"key":1}"#)) }));
     while world.finish_load(false) {}
     world.book.runs.values().next_back().expect("was started").id
 }

@@ -1,7 +1,7 @@
 //! The lives of runs and of the invocations that they are in, each rule by its smallest case: what is open over a restart,
 //! what is said twice, what takes too long, what events and failures lead to.
 
-use backstitch_server::engine::{Command, Start};
+use backstitch_server::engine::Command;
 use backstitch_server::limits::{ADOPTION_MS, NOTE_MS};
 use backstitch_server::model::{
     Answer, Checkpoint, EntryKind, EventDraft, Failure, HandlerOp, InvokeOp, Labels, Outcome, Payload, RunHead, RunId,
@@ -10,7 +10,7 @@ use backstitch_server::model::{
 
 use super::harness::{Fate, World};
 use super::program::{Node, OnCancel, Program, step_report};
-use super::registry::{RUN_TIMEOUT_MS, START_TIMEOUT_MS, function};
+use super::registry::{RUN_TIMEOUT_MS, START_TIMEOUT_MS, function, plain_start};
 
 /// A world whose functions `f0` to `f3` do these.
 fn world(programs: [Vec<Node>; 4]) -> World {
@@ -22,15 +22,7 @@ fn world(programs: [Vec<Node>; 4]) -> World {
 fn start(world: &mut World, index: u8, input: &str) -> RunId {
     let before = world.book.runs.len() as i64;
     let input = Payload::trusted(input.to_owned());
-    let start = Start {
-        function: function(index),
-        input,
-        name: None,
-        idempotency_key: None,
-        delay: None,
-        key: None,
-        labels: Labels::default(),
-    };
+    let start = plain_start(function(index), input);
     world.submit(Command::Start(start));
     while world.finish_load(false) {}
     world.book.runs[&(before + 1)].id

@@ -1,14 +1,14 @@
 //! Runs that are moved: which deployment is asked from then on, what goes on because of it, and where nobody can be.
 
-use backstitch_server::engine::{Command, Explanation, Refusal, Reply, Start};
+use backstitch_server::engine::{Command, Explanation, Refusal, Reply};
 use backstitch_server::model::{
-    Answer, Deployment, DeploymentId, DeploymentState, HoldKind, Labels, Mismatch, MoveTo, NoTarget, Outcome, Payload,
-    RunId, RunStatus, Undelivered,
+    Answer, Deployment, DeploymentId, DeploymentState, HoldKind, Mismatch, MoveTo, NoTarget, Outcome, Payload, RunId,
+    RunStatus, Undelivered,
 };
 
 use super::harness::{Fate, World};
 use super::program::{Node, OnCancel, Program};
-use super::registry::{function, redeployed, registry};
+use super::registry::{function, plain_start, redeployed, registry};
 
 /// A world whose first deployment is immutable, with so many runs that wait for the signal `s0` once they are called.
 fn world(runs: usize) -> (World, Vec<RunId>) {
@@ -24,15 +24,7 @@ fn world(runs: usize) -> (World, Vec<RunId>) {
     world.register(registry(1, true));
     for _ in 0..runs {
         let (function, input) = (function(0), Payload::trusted("{}"));
-        world.submit(Command::Start(Start {
-            function,
-            input,
-            name: None,
-            idempotency_key: None,
-            delay: None,
-            key: None,
-            labels: Labels::default(),
-        }));
+        world.submit(Command::Start(plain_start(function, input)));
     }
     world.finish_load(false);
     world.commit();

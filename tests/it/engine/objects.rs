@@ -4,14 +4,14 @@
 use backstitch_server::engine::{Command, Explanation, Fork, ForkFrom, Refusal, Reply, Start};
 use backstitch_server::limits::{STATE_BYTES_MAX, STATE_NAMES_MAX, STATE_VALUE_BYTES_MAX};
 use backstitch_server::model::{
-    Answer, Failure, HandlerOp, Labels, ObjectKey, ObjectLock, Outcome, Payload, RunHead, RunId, RunStatus, Span,
-    StateKey, StateOp, Terminal, Text, names,
+    Answer, Failure, HandlerOp, ObjectKey, ObjectLock, Outcome, Payload, RunHead, RunId, RunStatus, Span, StateKey,
+    StateOp, Terminal, Text, names,
 };
 use backstitch_server::store::Store;
 
 use super::harness::World;
 use super::program::{Node, OnCancel, Program};
-use super::registry::{START_TIMEOUT_MS, handler};
+use super::registry::{START_TIMEOUT_MS, handler, plain_start};
 
 /// `o/x`, exclusive.
 const X: u8 = 0;
@@ -33,7 +33,7 @@ fn call(world: &mut World, index: u8, key: &str, delay: Option<u64>) -> RunId {
     let before = world.book.runs.len() as i64;
     let (function, input) = (handler(index), Payload::trusted(r#"{"key":1}"#));
     let (key, delay) = (Some(key.into()), delay.map(Span));
-    let start = Start { function, input, name: None, idempotency_key: None, delay, key, labels: Labels::default() };
+    let start = Start { delay, key, ..plain_start(function, input) };
     submit(world, Command::Start(start));
     world.book.runs[&(before + 1)].id
 }
@@ -299,15 +299,7 @@ fn only_exclusive_handlers_write() {
             Some(index) => call(&mut world, index, "a", None),
             None => {
                 let (function, input) = (super::registry::function(0), Payload::null());
-                let start = Start {
-                    function,
-                    input,
-                    name: None,
-                    idempotency_key: None,
-                    delay: None,
-                    key: None,
-                    labels: Labels::default(),
-                };
+                let start = plain_start(function, input);
                 submit(&mut world, Command::Start(start));
                 world.book.runs[&1].id
             }
@@ -337,15 +329,7 @@ fn keys_are_for_handlers_and_have_bounds() {
         let mut world = world(Vec::new(), [Vec::new(), Vec::new(), Vec::new()]);
         let function = if of_object { handler(X) } else { super::registry::function(0) };
         let key: Option<Text> = key.map(Into::into);
-        let start = Start {
-            function,
-            input: Payload::null(),
-            name: None,
-            idempotency_key: None,
-            delay: None,
-            key,
-            labels: Labels::default(),
-        };
+        let start = Start { key, ..plain_start(function, Payload::null()) };
         match world.ask(&Command::Start(start)) {
             Err(refusal @ Refusal::Key(..)) => assert!(refusal.to_string().contains(why), "{refusal}"),
             other => panic!("{other:?}"),
@@ -355,15 +339,7 @@ fn keys_are_for_handlers_and_have_bounds() {
     let mut world = world(Vec::new(), [Vec::new(), Vec::new(), Vec::new()]);
     let start = |key: &str| {
         let (name, key) = (Some("n".into()), Some(key.into()));
-        Command::Start(Start {
-            function: handler(X),
-            input: Payload::null(),
-            name,
-            idempotency_key: None,
-            delay: None,
-            key,
-            labels: Labels::default(),
-        })
+        Command::Start(Start { name, key, ..plain_start(handler(X), Payload::null()) })
     };
     submit(&mut world, start("a"));
     assert!(

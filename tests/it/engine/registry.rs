@@ -1,8 +1,9 @@
 //! What is registered in the engine's tests: one app, `shop`, whose functions `f0` to `f3` execute random programs.
 
+use backstitch_server::engine::Start;
 use backstitch_server::model::{
     App, CancelOn, Deployment, DeploymentId, DeploymentLimits, DeploymentState, FunctionConfig, FunctionId, Home,
-    Manifest, ObjectMode, Registry, RetryPolicy, RunHead, Span, Timestamp, Trigger,
+    Labels, Manifest, ObjectMode, Payload, Registry, RetryPolicy, RunHead, Span, Timestamp, Trigger,
 };
 
 /// How many functions there are. One invokes only later ones, so that families end.
@@ -42,6 +43,11 @@ pub(super) fn program_of(function: &FunctionId) -> usize {
 
 pub(super) fn function(index: u8) -> FunctionId {
     FunctionId::new("shop", format!("f{index}"))
+}
+
+/// A start that says what it must, and nothing else.
+pub(super) fn plain_start(function: FunctionId, input: Payload) -> Start {
+    Start { function, input, name: None, idempotency_key: None, delay: None, key: None, labels: Labels::default() }
 }
 
 /// Registers a deployment with this number.

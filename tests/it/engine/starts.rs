@@ -3,11 +3,11 @@
 
 use backstitch_server::engine::{Command, Refusal, Reply, Start};
 use backstitch_server::limits::MARK_MS;
-use backstitch_server::model::{Labels, Payload, RunId};
+use backstitch_server::model::{Payload, RunId};
 
 use super::harness::World;
 use super::program::{OnCancel, Program};
-use super::registry::function;
+use super::registry::{function, plain_start};
 
 fn world() -> World {
     let idle =
@@ -17,13 +17,9 @@ fn world() -> World {
 
 fn command(name: Option<&str>, key: Option<&str>, input: &str) -> Command {
     Command::Start(Start {
-        function: function(0),
-        input: Payload::trusted(input.to_owned()),
         name: name.map(Into::into),
         idempotency_key: key.map(Into::into),
-        delay: None,
-        key: None,
-        labels: Labels::default(),
+        ..plain_start(function(0), Payload::trusted(input.to_owned()))
     })
 }
 

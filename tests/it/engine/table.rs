@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 
 use backstitch_server::engine::{Command, Fork, ForkFrom, Reply, Start};
 use backstitch_server::model::{
-    Answer, Change, Checkpoint, DeploymentId, EventId, Key, Labels, MarkKey, MarkScope, MoveTo, Outcome, Payload,
-    Problem, ProblemCode, RunId, RunStatus, Span, StateKey, Token, Undelivered,
+    Answer, Change, Checkpoint, DeploymentId, EventId, Key, MarkKey, MarkScope, MoveTo, Outcome, Payload, Problem,
+    ProblemCode, RunId, RunStatus, Span, StateKey, Token, Undelivered,
 };
 
 use super::harness::World;
 use super::program::{Node, OnCancel, Program};
-use super::registry::function;
+use super::registry::{function, plain_start};
 
 const STATES: [&str; 9] =
     ["queued", "ready", "running", "suspended", "backoff", "paused", "completed", "failed", "cancelled"];
@@ -36,15 +36,7 @@ fn world(state: &str) -> (World, RunId) {
     let index = index_of(state);
     let delay = matches!(state, "queued" | "cancelled").then_some(Span(50_000));
     let (input, name) = (Payload::trusted("{}"), Some("n".into()));
-    world.submit(Command::Start(Start {
-        function: function(index),
-        input,
-        name,
-        idempotency_key: None,
-        delay,
-        key: None,
-        labels: Labels::default(),
-    }));
+    world.submit(Command::Start(Start { name, delay, ..plain_start(function(index), input) }));
     world.finish_load(false);
     let run = world.book.runs[&1].id;
     let call = |world: &mut World| {
@@ -75,15 +67,7 @@ fn world(state: &str) -> (World, RunId) {
 fn commands(run: RunId, index: u8) -> Vec<(&'static str, Command)> {
     let start = |input: &str| {
         let (input, name) = (Payload::trusted(input.to_owned()), Some("n".into()));
-        Command::Start(Start {
-            function: function(index),
-            input,
-            name,
-            idempotency_key: None,
-            delay: None,
-            key: None,
-            labels: Labels::default(),
-        })
+        Command::Start(Start { name, ..plain_start(function(index), input) })
     };
     let signal = |name: &str| {
         let settle = Outcome::Ok(Payload::null());

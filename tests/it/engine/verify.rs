@@ -6,14 +6,13 @@ use std::path::Path;
 
 use backstitch_server::engine::{Command, PutSchedule, Start};
 use backstitch_server::model::{
-    DeploymentId, Labels, Outcome, Overlap, Payload, RunId, RunStatus, ScheduleKey, ScheduleSource, ScheduleSpec, Span,
-    Timing,
+    DeploymentId, Outcome, Overlap, Payload, RunId, RunStatus, ScheduleKey, ScheduleSource, ScheduleSpec, Span, Timing,
 };
 use backstitch_server::store::sqlite;
 
 use super::harness::{Fate, World};
 use super::program::{Node, OnCancel, Program, WaitFilter};
-use super::registry::{function, handler, redeployed, registry};
+use super::registry::{function, handler, plain_start, redeployed, registry};
 use crate::support::verified;
 
 fn program(nodes: Vec<Node>) -> Program {
@@ -41,28 +40,12 @@ fn world() -> World {
     let inputs = [(0, "{}"), (0, "{}"), (0, "{}"), (1, "{\"key\":1}"), (2, &large)];
     for (index, input) in inputs {
         let (function, input) = (function(index), Payload::trusted(input.to_owned()));
-        world.submit(Command::Start(Start {
-            function,
-            input,
-            name: None,
-            idempotency_key: None,
-            delay: None,
-            key: None,
-            labels: Labels::default(),
-        }));
+        world.submit(Command::Start(plain_start(function, input)));
     }
     for _ in 0..2 {
         let (function, input) = (handler(0), Payload::trusted("{}"));
         let key = Some("k".into());
-        world.submit(Command::Start(Start {
-            function,
-            input,
-            name: None,
-            idempotency_key: None,
-            delay: None,
-            key,
-            labels: Labels::default(),
-        }));
+        world.submit(Command::Start(Start { key, ..plain_start(function, input) }));
     }
     world.submit(Command::PutSchedule(Box::new(hourly())));
     world.flow(99);
@@ -78,15 +61,7 @@ fn world() -> World {
     world.flow(99);
     for delay in [None, Some(backstitch_server::model::Span(5_000))] {
         let (function, input) = (function(0), Payload::trusted("{}"));
-        world.submit(Command::Start(Start {
-            function,
-            input,
-            name: None,
-            idempotency_key: None,
-            delay,
-            key: None,
-            labels: Labels::default(),
-        }));
+        world.submit(Command::Start(Start { delay, ..plain_start(function, input) }));
     }
     world.finish_load(false);
     let queued = world.book.runs.values().next_back().expect("it was made").id;
@@ -266,15 +241,7 @@ fn a_call_that_nobody_would_make_is_found() {
     };
     let mut world = World::new(vec![asks.clone(), asks.clone(), asks.clone(), asks], 9);
     let (function, input) = (function(0), Payload::trusted("{}"));
-    world.submit(Command::Start(Start {
-        function,
-        input,
-        name: None,
-        idempotency_key: None,
-        delay: None,
-        key: None,
-        labels: Labels::default(),
-    }));
+    world.submit(Command::Start(plain_start(function, input)));
     world.flow_without_handlers(9);
     world.answer(0);
     world.flow_without_handlers(9);

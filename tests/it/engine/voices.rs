@@ -5,20 +5,20 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use backstitch_server::engine::{Command, Start};
+use backstitch_server::engine::Command;
 use backstitch_server::limits::{
     ADOPTION_MS, CHANNEL_MESSAGES_MAX, CHANNEL_SEGMENTS, MESSAGES_KEPT_MS, MESSAGES_PER_OP_MAX, NOTE_MS,
     STREAMS_PER_RUN_MAX,
 };
 use backstitch_server::model::{
-    Answer, Change, Checkpoint, Entry, EntryKind, HandlerOp, Labels, Messages, Outcome, Payload, PublishOp, RunHead,
-    RunId, RunStatus, Snapshot, Stream, Text, Timestamp, Undelivered,
+    Answer, Change, Checkpoint, Entry, EntryKind, HandlerOp, Messages, Outcome, Payload, PublishOp, RunHead, RunId,
+    RunStatus, Snapshot, Stream, Text, Timestamp, Undelivered,
 };
 
 use super::harness::World;
 use super::house::House;
 use super::program::{Node, OnCancel, Program, step_report};
-use super::registry::function;
+use super::registry::{function, plain_start};
 use proptest::prelude::*;
 
 /// Nodes that publish, and how often they come.
@@ -177,15 +177,7 @@ fn at_work(nodes: Vec<Node>, rounds: u32) -> (World, RunId) {
     let program = Program { nodes, flaky: 0, on_cancel: OnCancel::Stop, catches: false, hints: false, rounds };
     let mut world = World::new(vec![program; 4], 9);
     let input = Payload::trusted(r#"{"key":1}"#);
-    let start = Start {
-        function: function(0),
-        input,
-        name: None,
-        idempotency_key: None,
-        delay: None,
-        key: None,
-        labels: Labels::default(),
-    };
+    let start = plain_start(function(0), input);
     world.submit(Command::Start(start));
     while world.finish_load(false) {}
     let run = world.book.runs[&1].id;
