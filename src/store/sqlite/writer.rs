@@ -30,8 +30,6 @@ type Job = Box<dyn FnOnce(Result<&Connection, StoreError>) + Send>;
 enum Request {
     Commit(Arc<Batch>, oneshot::Sender<Commit>),
     Job(Job),
-    /// Nothing to write: commits are made elsewhere, and the log is to be looked after.
-    Look,
 }
 
 /// How the writer opens its connection.
@@ -47,7 +45,8 @@ pub(super) struct Opening {
 /// The handle of the writer's thread. Dropping it finishes what was asked for and closes the file.
 pub(super) struct Writer {
     shared: Arc<Shared>,
-    requests: Option<SyncSender<Request>>,
+    /// A message without a request says that commits are made elsewhere, and that the log is to be looked after.
+    requests: Option<SyncSender<Option<Request>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -129,7 +128,7 @@ impl Writer {
         shared.in_place.fetch_add(1, Ordering::SeqCst);
         if shared.asleep.swap(false, Ordering::SeqCst) {
             // Where there is no room the thread is awake.
-            let _ = self.requests.as_ref().map(|requests| requests.try_send(Request::Look));
+            let _ = self.requests.as_ref().map(|requests| requests.try_send(None));
         }
         Some(commit)
     }
@@ -152,7 +151,7 @@ impl Writer {
     fn send(&self, request: Request) -> Result<(), StoreError> {
         let Some(requests) = &self.requests else { return Err(lost()) };
         self.shared.waiting.fetch_add(1, Ordering::SeqCst);
-        requests.try_send(request).map_err(|error| {
+        requests.try_send(Some(request)).map_err(|error| {
             self.shared.waiting.fetch_sub(1, Ordering::SeqCst);
             match error {
                 TrySendError::Full(_) => {
@@ -205,11 +204,11 @@ impl Shared {
     }
 
     /// The thread.
-    fn serve(&self, incoming: &Receiver<Request>) {
+    fn serve(&self, incoming: &Receiver<Option<Request>>) {
         let mut seen = 0;
         loop {
             match incoming.recv_timeout(Duration::from_millis(limits::CHECKPOINT_IDLE_MS)) {
-                Ok(request) => self.answer(request),
+                Ok(request) => request.into_iter().for_each(|request| self.answer(request)),
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
                     let commits = self.in_place.load(Ordering::SeqCst);
@@ -222,7 +221,7 @@ impl Shared {
                     // Whoever commits from here on says so.
                     if self.in_place.load(Ordering::SeqCst) == commits {
                         let Ok(request) = incoming.recv() else { break };
-                        self.answer(request);
+                        request.into_iter().for_each(|request| self.answer(request));
                     }
                     self.asleep.store(false, Ordering::SeqCst);
                 }
@@ -247,9 +246,6 @@ impl Shared {
 
     /// Answers one request, on another connection if the last one was given up; as long as none can be opened, with the reason.
     fn answer(&self, request: Request) {
-        if matches!(request, Request::Look) {
-            return;
-        }
         let mut desk = self.desk();
         self.waiting.fetch_sub(1, Ordering::SeqCst);
         let opened = if desk.is_some() { Ok(()) } else { self.open().map(|fresh| *desk = Some(fresh)) };
@@ -270,7 +266,6 @@ impl Shared {
             }
             (Request::Commit(_, reply), Err(error)) => return drop(reply.send(Commit::Failed(error))),
             (Request::Job(job), Err(error)) => return drop(catch_unwind(AssertUnwindSafe(|| job(Err(error))))),
-            (Request::Look, _) => return,
         }
         self.look_after_log(false);
     }
@@ -359,6 +354,13 @@ mod tests {
         assert_eq!(writer.write(|db| registry::take_ownership(db, 0)).await.unwrap().epoch, owned.epoch + 1);
     }
 
+    /// A writer whose partition is owned, and the epoch.
+    async fn owner(opening: Opening, first: Connection) -> (Writer, u32) {
+        let writer = Writer::start(opening, first).unwrap();
+        let epoch = writer.write(|db| registry::take_ownership(db, 0)).await.unwrap().epoch;
+        (writer, epoch)
+    }
+
     /// Sends the next commit to the thread, or makes it in place once the thread is through with everything.
     fn next_in_place(writer: &Writer, in_place: bool) {
         while !writer.shared.asleep.load(Ordering::SeqCst) {
@@ -401,8 +403,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let opening = opening(&dir);
         let first = connection(&opening);
-        let writer = Writer::start(opening, first).unwrap();
-        let epoch = writer.write(|db| registry::take_ownership(db, 0)).await.unwrap().epoch;
+        let (writer, epoch) = owner(opening, first).await;
         let mut commit_no = 0;
         let mut made = async |in_place_before: bool, changes: usize| {
             next_in_place(&writer, in_place_before);
@@ -430,8 +431,7 @@ mod tests {
         let opening = opening(&dir);
         let path = opening.path.clone();
         let first = connection(&opening);
-        let writer = Writer::start(opening, first).unwrap();
-        let epoch = writer.write(|db| registry::take_ownership(db, 0)).await.unwrap().epoch;
+        let (writer, epoch) = owner(opening, first).await;
         next_in_place(&writer, true);
         let other = schema::open_writer(&path, Durability::Relaxed, None).unwrap();
         let lock = Transaction::new_unchecked(&other, TransactionBehavior::Immediate).unwrap();
@@ -456,8 +456,7 @@ mod tests {
             false
         };
         first.commit_hook(Some(hook)).unwrap();
-        let writer = Writer::start(opening, first).unwrap();
-        let epoch = writer.write(|db| registry::take_ownership(db, 0)).await.unwrap().epoch;
+        let (writer, epoch) = owner(opening, first).await;
         next_in_place(&writer, true);
         for commit_no in 1..=2 {
             assert!(matches!(writer.commit(batch(epoch, commit_no)).await, Commit::Done));
@@ -502,8 +501,7 @@ mod tests {
         let opening = Opening { durability: Durability::Full, ..opening(&dir) };
         let first = schema::open_writer(&opening.path, opening.durability, None).unwrap();
         let (path, log) = (opening.path.clone(), opening.path.with_extension("db-wal"));
-        let writer = Writer::start(opening, first).unwrap();
-        let epoch = writer.write(|db| registry::take_ownership(db, 0)).await.unwrap().epoch;
+        let (writer, epoch) = owner(opening, first).await;
         let whole = u64::from(limits::WAL_PAGES) * WAL_FRAME_BYTES;
         while std::fs::metadata(&log).unwrap().len() < whole {
             tokio::task::yield_now().await;
@@ -530,8 +528,7 @@ mod tests {
         let opening = opening(&dir);
         let path = opening.path.clone();
         let first = connection(&opening);
-        let writer = Writer::start(opening, first).unwrap();
-        let epoch = writer.write(|db| registry::take_ownership(db, 0)).await.unwrap().epoch;
+        let (writer, epoch) = owner(opening, first).await;
         for commit_no in 1..=2 {
             next_in_place(&writer, true);
             assert!(matches!(writer.commit(batch(epoch, commit_no)).await, Commit::Done));
